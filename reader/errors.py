@@ -1,0 +1,30 @@
+"""The reader's errors.
+
+    ReaderError
+    ├── CheckpointError   a model folder or hub id that cannot serve as a reader
+    ├── DatasetError      a question-answering file that is not SQuAD JSON
+    ├── TrainingError     a training configuration or run that cannot go on
+    └── DeviceError       a device that was asked for and is not there
+
+Every message names the value that is wrong and what to do next.
+"""
+
+
+class ReaderError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class CheckpointError(ReaderError):
+    """The checkpoint is missing, incomplete or not a question-answering BERT."""
+
+
+class DatasetError(ReaderError):
+    """The dataset file cannot be read as SQuAD JSON."""
+
+
+class TrainingError(ReaderError):
+    """The training run cannot start or continue."""
+
+
+class DeviceError(ReaderError):
+    """The device does not exist on this machine."""

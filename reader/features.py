@@ -1,0 +1,93 @@
+"""From a question and a passage to the windows that the network reads.
+
+The layout is BERT's for SQuAD (Devlin et al. 2019, section 4.2): ``[CLS] question [SEP] passage
+[SEP]``, token type 0 up to the first ``[SEP]`` and 1 after it. A passage that does not fit is read
+in windows that overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.tokenization import PieceTokenizer, Pieces
+
+#: Questions are cut to this many pieces, so that at least most of a window is passage.
+MAX_QUESTION_PIECES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One input of the network.
+
+    ``ids`` is the whole sequence. Passage pieces stand at ``ids[first:first + len(offsets)]``, and
+    ``offsets[i]`` are the characters of passage number ``passage`` that the i-th one stands for.
+    """
+
+    passage: int
+    ids: tuple[int, ...]
+    first: int
+    offsets: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows padded to one length, int64 arrays of shape (windows, length)."""
+
+    input_ids: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+
+
+def windows(
+    question: Pieces,
+    passages: Sequence[Pieces],
+    tokenizer: PieceTokenizer,
+    *,
+    max_length: int,
+    overlap: int,
+) -> Iterator[Window]:
+    """Yield the windows of one question over its passages, in order.
+
+    ``max_length`` and ``overlap`` are in pieces; neighbouring windows of a passage share
+    ``overlap`` pieces (less where the question leaves no room for it).
+    """
+    question_ids = question.ids[:MAX_QUESTION_PIECES]
+    head = (tokenizer.cls_id, *question_ids, tokenizer.sep_id)
+    room = max_length - len(head) - 1
+    if room < 1:
+        raise ValueError(f"max_length {max_length} leaves no room for the passage")
+    step = max(1, room - min(overlap, room // 2))
+    for number, passage in enumerate(passages):
+        start = 0
+        while True:
+            end = min(start + room, len(passage))
+            yield Window(
+                passage=number,
+                ids=(*head, *passage.ids[start:end], tokenizer.sep_id),
+                first=len(head),
+                offsets=passage.offsets[start:end],
+            )
+            if end == len(passage):
+                break
+            start += step
+
+
+def pad(batch: Sequence[Window], pad_id: int) -> Batch:
+    """Pad windows to the longest one. Shapes: (windows, longest)."""
+    shape = (len(batch), max(len(window) for window in batch))
+    input_ids = np.full(shape, pad_id, dtype=np.int64)
+    token_type_ids = np.zeros(shape, dtype=np.int64)
+    attention_mask = np.zeros(shape, dtype=np.int64)
+    for row, window in enumerate(batch):
+        length = len(window)
+        input_ids[row, :length] = window.ids
+        token_type_ids[row, window.first : length] = 1
+        attention_mask[row, :length] = 1
+    return Batch(input_ids, token_type_ids, attention_mask)

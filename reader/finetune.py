@@ -1,0 +1,303 @@
+"""Fine-tuning a BERT for extractive question answering.
+
+The objective is BERT's for SQuAD (Devlin et al. 2019, section 4.2): the mean cross entropy of the
+start and the end piece over all positions of a window. Batches hold windows of like length up to
+a budget of pieces, which wastes little on padding; the learning rate warms up linearly and falls
+linearly to zero.
+
+A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
+``history.json`` and ``curve.png``, and the finished model in ``model/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from reader import checkpoint as checkpoints
+from reader.errors import TrainingError
+from reader.features import Window, pad, windows
+from reader.squad import Example
+from reader.tokenization import PieceTokenizer, Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneConfig:
+    """One training run. Lengths in word pieces.
+
+    ``batch_pieces`` bounds the padded pieces of a batch; 5,120 is about 32 SQuAD paragraphs.
+    ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
+    """
+
+    epochs: int = 1
+    learning_rate: float = 2e-4
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    batch_pieces: int = 5120
+    max_length: int = 384
+    overlap: int = 128
+    dropout: float = 0.0
+    bf16: bool = True
+    seed: int = 13
+    save_every: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingWindow:
+    """A window with its answer: positions in ``window.ids`` of its first and last piece."""
+
+    window: Window
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run reports after each step."""
+
+    step: int
+    steps: int
+    loss: float
+    pieces_per_second: float
+
+
+@dataclass(slots=True)
+class History:
+    """What the curve is drawn from."""
+
+    config: dict[str, Any]
+    steps: int
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+
+
+def training_windows(
+    examples: Sequence[Example], tokenizer: PieceTokenizer, *, max_length: int, overlap: int
+) -> list[TrainingWindow]:
+    """The windows of each answerable example that hold its first reference answer whole."""
+    answerable = [example for example in examples if example.answers]
+    contexts = list({example.context for example in answerable})
+    pieces_of = dict(zip(contexts, tokenizer.pieces_batch(contexts), strict=True))
+    questions = tokenizer.pieces_batch([example.question for example in answerable])
+    found: list[TrainingWindow] = []
+    for example, question in zip(answerable, questions, strict=True):
+        answer = example.answers[0]
+        inside = _pieces_in(pieces_of[example.context], answer.start, len(answer.text))
+        if inside is None:
+            continue
+        for window in windows(
+            question,
+            [pieces_of[example.context]],
+            tokenizer,
+            max_length=max_length,
+            overlap=overlap,
+        ):
+            placed = _pieces_in(
+                Pieces(window.ids[window.first : -1], window.offsets),
+                answer.start,
+                len(answer.text),
+            )
+            if placed is not None and placed[1] - placed[0] == inside[1] - inside[0]:
+                found.append(
+                    TrainingWindow(window, window.first + placed[0], window.first + placed[1])
+                )
+    return found
+
+
+def _pieces_in(pieces: Pieces, start: int, length: int) -> tuple[int, int] | None:
+    """First and last piece that overlap the characters, or None when none does."""
+    touching = [
+        index
+        for index, (begin, end) in enumerate(pieces.offsets)
+        if begin < start + length and start < end
+    ]
+    return (touching[0], touching[-1]) if touching else None
+
+
+def batches(
+    items: Sequence[TrainingWindow], *, batch_pieces: int, generator: np.random.Generator
+) -> list[list[TrainingWindow]]:
+    """Shuffle, sort by length within large chunks, cut by the budget, shuffle the batches."""
+    order = generator.permutation(len(items))
+    chunk = 64 * max(1, batch_pieces // 160)
+    result: list[list[TrainingWindow]] = []
+    for begin in range(0, len(order), chunk):
+        part = sorted(order[begin : begin + chunk], key=lambda i: len(items[i].window))
+        current: list[TrainingWindow] = []
+        for index in part:
+            item = items[index]
+            if current and len(item.window) * (len(current) + 1) > batch_pieces:
+                result.append(current)
+                current = []
+            current.append(item)
+        if current:
+            result.append(current)
+    return [result[index] for index in generator.permutation(len(result))]
+
+
+def finetune(
+    start: str | Path,
+    examples: Sequence[Example],
+    run: Path,
+    config: FinetuneConfig,
+    *,
+    device: torch.device | None = None,
+    evaluate: Callable[[checkpoints.Checkpoint], float] | None = None,
+    evaluate_every: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train, and write the model to ``run/model``; an interrupted run goes on where it stopped.
+
+    Args:
+        start: folder or hub id of the weights to start from; a span head is made if missing.
+        evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
+
+    Raises:
+        TrainingError: nothing to train on, a run folder of another configuration, or a loss that
+            is not a number.
+    """
+    torch.manual_seed(config.seed)
+    chosen = checkpoints.load(start, device=device, head_required=False, dropout=config.dropout)
+    model, place = chosen.model, chosen.device
+    items = training_windows(
+        examples,
+        chosen.tokenizer,
+        max_length=min(config.max_length, chosen.max_length),
+        overlap=config.overlap,
+    )
+    if not items:
+        raise TrainingError(
+            f"none of the {len(examples)} questions has an answer to train on; check the data"
+        )
+    plan: list[list[TrainingWindow]] = []
+    for epoch in range(config.epochs):
+        generator = np.random.default_rng([config.seed, epoch])
+        plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
+    warmup = max(1, round(config.warmup * len(plan)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / warmup, (len(plan) - step) / max(1, len(plan) - warmup)),
+    )
+    run.mkdir(parents=True, exist_ok=True)
+    history = History(config=asdict(config), steps=len(plan))
+    done = _resume(run, model, optimizer, schedule, history)
+    model.train()
+    for step in range(done, len(plan)):
+        began = time.perf_counter()
+        loss, pieces = _train_step(model, plan[step], chosen.tokenizer.pad_id, place, config)
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {step + 1}; lower the learning rate "
+                f"({config.learning_rate}) and start a new run"
+            )
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        history.losses.append((step + 1, loss))
+        if progress is not None:
+            speed = pieces / (time.perf_counter() - began)
+            progress(Progress(step + 1, len(plan), loss, speed))
+        last = step + 1 == len(plan)
+        if evaluate is not None and evaluate_every and (
+            last or (step + 1) % evaluate_every == 0
+        ):
+            model.eval()
+            history.evaluations.append((step + 1, evaluate(chosen)))
+            model.train()
+        if last or (step + 1) % config.save_every == 0:
+            _save(run, model, optimizer, schedule, history, step + 1)
+    model.eval()
+    checkpoints.save(chosen, run / "model")
+    return run / "model"
+
+
+def _parameter_groups(model: torch.nn.Module, config: FinetuneConfig) -> list[dict[str, Any]]:
+    """Weight decay for matrices only, as usual for BERT."""
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    return [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+
+
+def _train_step(
+    model: Any,
+    batch: Sequence[TrainingWindow],
+    pad_id: int,
+    device: torch.device,
+    config: FinetuneConfig,
+) -> tuple[float, int]:
+    arrays = pad([item.window for item in batch], pad_id)
+    starts = torch.tensor([item.start for item in batch], device=device)
+    ends = torch.tensor([item.end for item in batch], device=device)
+    mask = torch.from_numpy(arrays.attention_mask).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        output = model(
+            input_ids=torch.from_numpy(arrays.input_ids).to(device),
+            token_type_ids=torch.from_numpy(arrays.token_type_ids).to(device),
+            attention_mask=mask,
+        )
+    hidden = mask == 0  # (windows, length)
+    start_logits = output.start_logits.float().masked_fill(hidden, -1e9)
+    end_logits = output.end_logits.float().masked_fill(hidden, -1e9)
+    loss = (cross_entropy(start_logits, starts) + cross_entropy(end_logits, ends)) / 2
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.item()), int(arrays.input_ids.size)
+
+
+def _save(
+    run: Path, model: Any, optimizer: Any, schedule: Any, history: History, step: int
+) -> None:
+    state = {
+        "step": step,
+        "config": history.config,
+        "steps": history.steps,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "losses": history.losses,
+        "evaluations": history.evaluations,
+        "random": torch.get_rng_state(),
+    }
+    temporary = run / "checkpoint.pt.part"
+    torch.save(state, temporary)
+    os.replace(temporary, run / "checkpoint.pt")
+    record = run / "history.json.part"
+    record.write_text(json.dumps(asdict(history)) + "\n", encoding="utf-8")
+    os.replace(record, run / "history.json")
+
+
+def _resume(run: Path, model: Any, optimizer: Any, schedule: Any, history: History) -> int:
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise TrainingError(
+            f"{path} cannot be read ({error}); remove it to start the run anew"
+        ) from error
+    if state["config"] != history.config or state["steps"] != history.steps:
+        raise TrainingError(
+            f"{run} holds a run of another configuration or other data; choose a new folder"
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    history.losses = [(int(s), float(v)) for s, v in state["losses"]]
+    history.evaluations = [(int(s), float(v)) for s, v in state["evaluations"]]
+    torch.set_rng_state(state["random"])
+    return int(state["step"])
