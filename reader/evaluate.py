@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,4 +58,4 @@ def save_predictions(predictions: dict[str, str], path: Path) -> None:
     temporary.write_text(
         json.dumps(predictions, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
-    os.replace(temporary, path)
+    temporary.replace(path)

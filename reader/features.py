@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.tokenization import PieceTokenizer, Pieces
+from reader.tokenization import Pieces, PieceTokenizer
 
 #: Questions are cut to this many pieces, so that at least most of a window is passage.
 MAX_QUESTION_PIECES = 64

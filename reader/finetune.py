@@ -6,13 +6,13 @@ a budget of pieces, which wastes little on padding; the learning rate warms up l
 linearly to zero.
 
 A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
-``history.json`` and ``curve.png``, and the finished model in ``model/``.
+``history.json`` (what :mod:`reader.curve` draws), and the finished model in ``model/``.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +27,9 @@ from reader import checkpoint as checkpoints
 from reader.errors import TrainingError
 from reader.features import Window, pad, windows
 from reader.squad import Example
-from reader.tokenization import PieceTokenizer, Pieces
+from reader.tokenization import Pieces, PieceTokenizer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def finetune(
     evaluate: Callable[[checkpoints.Checkpoint], float] | None = None,
     evaluate_every: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    notify: Callable[[str], None] = _log.warning,
 ) -> Path:
     """Train, and write the model to ``run/model``; an interrupted run goes on where it stopped.
 
@@ -167,7 +170,9 @@ def finetune(
             is not a number.
     """
     torch.manual_seed(config.seed)
-    chosen = checkpoints.load(start, device=device, head_required=False, dropout=config.dropout)
+    chosen = checkpoints.load(
+        start, device=device, head_required=False, dropout=config.dropout, notify=notify
+    )
     model, place = chosen.model, chosen.device
     items = training_windows(
         examples,
@@ -210,9 +215,7 @@ def finetune(
             speed = pieces / (time.perf_counter() - began)
             progress(Progress(step + 1, len(plan), loss, speed))
         last = step + 1 == len(plan)
-        if evaluate is not None and evaluate_every and (
-            last or (step + 1) % evaluate_every == 0
-        ):
+        if evaluate is not None and evaluate_every and (last or (step + 1) % evaluate_every == 0):
             model.eval()
             history.evaluations.append((step + 1, evaluate(chosen)))
             model.train()
@@ -274,10 +277,10 @@ def _save(
     }
     temporary = run / "checkpoint.pt.part"
     torch.save(state, temporary)
-    os.replace(temporary, run / "checkpoint.pt")
+    temporary.replace(run / "checkpoint.pt")
     record = run / "history.json.part"
     record.write_text(json.dumps(asdict(history)) + "\n", encoding="utf-8")
-    os.replace(record, run / "history.json")
+    record.replace(run / "history.json")
 
 
 def _resume(run: Path, model: Any, optimizer: Any, schedule: Any, history: History) -> int:

@@ -40,9 +40,7 @@ def f1(prediction: str, gold: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def best_over(
-    metric: Callable[[str, str], float], prediction: str, golds: Sequence[str]
-) -> float:
+def best_over(metric: Callable[[str, str], float], prediction: str, golds: Sequence[str]) -> float:
     """The highest value of a metric over the reference answers; unanswerable wants ``""``."""
     # SQuAD 2.0 leaves out references that vanish in normalisation; without any, the answer is "".
     wanted = [gold for gold in golds if normalise_answer(gold)] or [""]

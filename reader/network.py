@@ -19,9 +19,7 @@ class Network:
         self._checkpoint = checkpoint
         self._autocast = checkpoint.device.type == "cuda"
 
-    def __call__(
-        self, batch: Sequence[Window]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         try:
             return self._forward(batch)
         except torch.cuda.OutOfMemoryError:
@@ -41,14 +39,13 @@ class Network:
             row += len(start)
         return starts, ends
 
-    def _forward(
-        self, batch: Sequence[Window]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _forward(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         device = self._checkpoint.device
         arrays = pad(batch, self._checkpoint.tokenizer.pad_id)
         uniform = all(len(window) == len(batch[0]) for window in batch)
-        with torch.inference_mode(), torch.autocast(
-            device.type, torch.bfloat16, enabled=self._autocast
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=self._autocast),
         ):
             output = self._checkpoint.model(
                 input_ids=torch.from_numpy(arrays.input_ids).to(device),

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from reader import spans as span_math
 from reader.errors import ReaderError
-from reader.features import Window, pad, windows
-from reader.tokenization import PieceTokenizer, Pieces
+from reader.features import Window, windows
+from reader.tokenization import Pieces, PieceTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,7 @@ class Span:
 class Logits(Protocol):
     """What the reader needs of a network."""
 
-    def __call__(
-        self, batch: Sequence[Window]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Start and end logits, each float32 of shape (windows, longest window)."""
         ...
 

@@ -88,9 +88,7 @@ def log_sum_exp(values: Iterable[float]) -> float:
 
 def normalise(spans: Iterable[Scored], log_total: float) -> list[Scored]:
     """Give each span its probability under the softmax whose log denominator is ``log_total``."""
-    return [
-        replace(span, probability=min(1.0, math.exp(span.score - log_total))) for span in spans
-    ]
+    return [replace(span, probability=min(1.0, math.exp(span.score - log_total))) for span in spans]
 
 
 def merge_overlapping(spans: Sequence[Scored], top_k: int) -> list[Scored]:

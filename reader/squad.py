@@ -105,7 +105,5 @@ def _field(record: Any, key: str, kind: type, where: str) -> Any:
         raise DatasetError(f'{where}: the field "{key}" is missing (SQuAD JSON is expected)')
     value = record[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise DatasetError(
-            f'{where}: "{key}" is {type(value).__name__}, expected {kind.__name__}'
-        )
+        raise DatasetError(f'{where}: "{key}" is {type(value).__name__}, expected {kind.__name__}')
     return value

@@ -136,7 +136,7 @@ def _from_vocabulary(folder: Path, settings: dict[str, Any]) -> Tokenizer:
             "has" if has_upper else "has no",
             "lower-cased" if lower else "left in its case",
         )
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=lower
     )

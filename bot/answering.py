@@ -1,0 +1,311 @@
+"""Answering a question: retrieve, read, weigh, choose the sentence to show. Knows no Slack."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from retriever.store.log import AnswerRecord, QuestionRecord, log_question
+
+from bot.confidence import Calibration, Features, default_calibration
+from bot.errors import QuestionError
+from reader.reader import Passage, Reader, Span
+from retriever.links import place_of
+from retriever.records import Anchor, Hit
+from retriever.search import Retriever
+from retriever.sentences import sentence_spans
+from retriever.store import documents
+from retriever.store.database import Database
+
+#: Longer questions are refused: no question has so many words that matter.
+MAX_QUESTION_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSpan:
+    """An answer and the sentence it is shown in.
+
+    ``document.text[start:end] == text`` and
+    ``document.text[sentence_start:sentence_start + len(sentence)] == sentence``; the sentence
+    holds the span. ``confidence`` is between 0 and 1.
+    """
+
+    text: str
+    confidence: float
+    sentence: str
+    sentence_start: int
+    document: str
+    title: str
+    section: str | None
+    page: int | None
+    url: str | None
+    start: int
+    end: int
+    document_id: int = field(repr=False)
+    document_version: int = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the asker gets.
+
+    ``answers`` are shown, best first, and empty when ``answered`` is false. ``closest`` are then
+    the passages that came nearest, for a look at their documents. ``question_id`` is the row in
+    the question log, for feedback.
+    """
+
+    question: str
+    answered: bool
+    answers: tuple[AnswerSpan, ...]
+    closest: tuple[Hit, ...]
+    retrieve_ms: float
+    read_ms: float
+    total_ms: float
+    question_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """How answers are looked for.
+
+    Attributes:
+        passages: how many are read.
+        prior: what the best passage's retrieval score is worth in the reader's logits; the others'
+            are worth their share of it.
+        shown: how many answers at most.
+        min_confidence: below it there is no answer.
+        further_confidence: a further answer is shown when it has this share of the first one's.
+    """
+
+    passages: int = 20
+    prior: float = 6.0
+    shown: int = 3
+    min_confidence: float = 0.35
+    further_confidence: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer before it is decided whether to show it."""
+
+    span: Span
+    hit: Hit
+    features: Features
+    confidence: float
+
+
+class Answerer:
+    """Answers questions of the documents. The reader is made when the first question needs it."""
+
+    def __init__(
+        self,
+        database: Database,
+        retriever: Retriever,
+        reader: Callable[[], Reader],
+        *,
+        options: AnswerOptions | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self._database = database
+        self._retriever = retriever
+        self._reader = reader
+        self._options = options or AnswerOptions()
+        self._calibration = calibration or default_calibration()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        via: str,
+        user: str | None = None,
+        channel: str | None = None,
+        thread_ts: str | None = None,
+        collections: Sequence[str] | None = None,
+    ) -> Reply:
+        """Answer a question, and note it in the question log.
+
+        Args:
+            via: where it was asked: ``cli``, ``mention``, ``dm``, ``command``, ``evaluate``.
+            collections: names of those to search; None for all.
+
+        Raises:
+            QuestionError: the question is empty or too long.
+            RetrieverError, ReaderError: see the packages.
+        """
+        asked = check_question(question)
+        began = time.perf_counter()
+        hits = self._retriever.search(asked, k=self._options.passages, collections=collections)
+        retrieved = time.perf_counter()
+        reader = self._reader()
+        loaded = time.perf_counter()
+        found = self.candidates(asked, hits, reader)
+        answers = self._shown(found)
+        read = time.perf_counter()
+        retrieve_ms = 1000 * (retrieved - began)
+        read_ms = 1000 * (read - loaded)
+        with self._database.write() as session:
+            question_id = log_question(
+                session,
+                QuestionRecord(
+                    text=asked,
+                    via=via,
+                    user=user,
+                    channel=channel,
+                    thread_ts=thread_ts,
+                    reader=reader.name,
+                    answered=bool(answers),
+                    retrieve_ms=retrieve_ms,
+                    read_ms=read_ms,
+                    answers=tuple(
+                        AnswerRecord(
+                            document_id=answer.document_id,
+                            document_uri=answer.document,
+                            document_version=answer.document_version,
+                            text=answer.text,
+                            sentence=answer.sentence,
+                            start=answer.start,
+                            end=answer.end,
+                            confidence=answer.confidence,
+                        )
+                        for answer in answers
+                    ),
+                ),
+            )
+        return Reply(
+            question=asked,
+            answered=bool(answers),
+            answers=answers,
+            closest=() if answers else _one_a_document(hits)[: self._options.shown],
+            retrieve_ms=retrieve_ms,
+            read_ms=read_ms,
+            total_ms=1000 * (time.perf_counter() - began),
+            question_id=question_id,
+        )
+
+    def candidates(self, question: str, hits: Sequence[Hit], reader: Reader) -> list[Candidate]:
+        """Every answer that the reader marks in the passages, best first."""
+        if not hits:
+            return []
+        best = max(hit.score for hit in hits)
+        priors = [self._options.prior * _share(hit.score, best) for hit in hits]
+        spans = reader.read(
+            question,
+            [
+                Passage(document=str(hit.document_id), start=hit.start, text=hit.text, prior=prior)
+                for hit, prior in zip(hits, priors, strict=True)
+            ],
+            top_k=4 * self._options.shown,
+        )
+        terms = max(1, self._retriever.question_terms(question))
+        found = []
+        for span in spans:
+            hit = hits[span.passage]
+            above = "\n".join(part for part in (hit.title, hit.section) if part)
+            features = Features(
+                logit=span.score - priors[span.passage],
+                probability=span.probability,
+                coverage=self._retriever.coverage(question, f"{above}\n{hit.text}"),
+                retrieval=hit.score / terms,
+                relative=_share(hit.score, best),
+                terms=math.log1p(terms),
+            )
+            found.append(Candidate(span, hit, features, self._calibration.confidence(features)))
+        return found
+
+    def _shown(self, found: Sequence[Candidate]) -> tuple[AnswerSpan, ...]:
+        """The answers to show: sure enough, and no sentence twice."""
+        if not found or found[0].confidence < self._options.min_confidence:
+            return ()
+        least = self._options.further_confidence * found[0].confidence
+        ids = sorted({candidate.hit.document_id for candidate in found})
+        with self._database.read() as session:
+            anchors = documents.anchors_of(session, ids)
+            origins = documents.origins(session, ids)
+        answers: list[AnswerSpan] = []
+        for candidate in found:
+            number = candidate.hit.document_id
+            if number not in origins:  # removed while it was read
+                continue
+            if answers and candidate.confidence < least:
+                continue
+            answer = _answer(candidate, origins[number], anchors[number])
+            if any(_same_sentence(answer, other) for other in answers):
+                continue
+            answers.append(answer)
+            if len(answers) == self._options.shown:
+                break
+        return tuple(answers)
+
+
+def check_question(question: str) -> str:
+    """The question with its white space tidied.
+
+    Raises:
+        QuestionError: it is empty or longer than :data:`MAX_QUESTION_CHARACTERS`.
+    """
+    asked = " ".join(question.split())
+    if not any(character.isalnum() for character in asked):
+        raise QuestionError("The question is empty; ask it in a few words.")
+    if len(asked) > MAX_QUESTION_CHARACTERS:
+        raise QuestionError(
+            f"The question has {len(asked):,} characters, the limit is "
+            f"{MAX_QUESTION_CHARACTERS:,}; ask it in a sentence or two."
+        )
+    return asked
+
+
+def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """The sentence, or the neighbouring sentences, of ``text`` that hold ``text[start:end]``."""
+    touching = [
+        (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
+    ]
+    if not touching:
+        return start, end
+    return min(start, touching[0][0]), max(end, touching[-1][1])
+
+
+def _answer(
+    candidate: Candidate, origin: documents.Origin, anchors: Sequence[Anchor]
+) -> AnswerSpan:
+    hit, span = candidate.hit, candidate.span
+    begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+    place = place_of(span.start, title=hit.title, link=origin.link, anchors=anchors)
+    return AnswerSpan(
+        text=span.text,
+        confidence=candidate.confidence,
+        sentence=hit.text[begin:stop],
+        sentence_start=hit.start + begin,
+        document=hit.document,
+        title=hit.title,
+        section=place.section,
+        page=place.page,
+        url=place.url,
+        start=span.start,
+        end=span.end,
+        document_id=hit.document_id,
+        document_version=origin.version,
+    )
+
+
+def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
+    if one.sentence == other.sentence:
+        return True
+    return (
+        one.document_id == other.document_id
+        and one.sentence_start < other.sentence_start + len(other.sentence)
+        and other.sentence_start < one.sentence_start + len(one.sentence)
+    )
+
+
+def _share(score: float, best: float) -> float:
+    """A passage's share of the best score; in tiny collections BM25 scores can be negative."""
+    return score / best if best > 0 else 0.0
+
+
+def _one_a_document(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    best: dict[int, Hit] = {}
+    for hit in hits:
+        best.setdefault(hit.document_id, hit)
+    return tuple(best.values())

@@ -1,0 +1,46 @@
+"""Commands on the database: ``db upgrade|backup``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from bot.cli.output import console
+from bot.installation import make_home
+from bot.settings import from_environment
+from retriever.store.database import Database
+
+db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+
+
+@db.command()
+def upgrade() -> None:
+    """Make the database, or bring its schema up to this program's."""
+    settings = from_environment()
+    make_home(settings)
+    database = Database(settings.database_url)
+    try:
+        before, after = database.upgrade()
+    finally:
+        database.close()
+    if before == after:
+        console.print(Text(f"The database is up to date (schema {after})"))
+    else:
+        console.print(Text(f"The database went from schema {before or 'none'} to {after}"))
+
+
+@db.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+) -> None:
+    """Write a copy of the database while it is in use; an existing file is not replaced."""
+    database = Database(from_environment().database_url)
+    try:
+        database.check_schema()
+        database.backup(target)
+    finally:
+        database.close()
+    console.print(Text(f"Wrote {target} ({target.stat().st_size:,} bytes)"))

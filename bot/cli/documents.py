@@ -1,0 +1,163 @@
+"""Commands on documents: ``add``, ``reindex``, ``docs list|show|remove``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from bot.cli.opening import open_installation
+from bot.cli.output import (
+    console,
+    print_json,
+    report_record,
+    run_progress,
+    show_report,
+)
+from retriever.ingest import IngestReport
+from retriever.store import documents as store
+
+docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the top-level commands of this module."""
+    app.command()(add)
+    app.command()(reindex)
+
+
+def add(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    collection: Annotated[
+        str, typer.Option(help="The collection that they belong to.")
+    ] = "default",
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="Where they are published: links lead there instead of to the file."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add Markdown, text, HTML, PDF and DOCX files; what has not changed is skipped."""
+    with open_installation() as installation, run_progress() as progress:
+        report = installation.knowledge.add(
+            paths, collection=collection, base_url=base_url, progress=progress
+        )
+    _finish(report, as_json)
+
+
+def reindex(as_json: AsJson = False) -> None:
+    """Look at every added file and folder again: take in changes, forget what is gone."""
+    with open_installation() as installation, run_progress() as progress:
+        report = installation.knowledge.reindex(trigger="cli", progress=progress)
+    _finish(report, as_json)
+
+
+def _finish(report: IngestReport, as_json: bool) -> None:
+    if as_json:
+        print_json(report_record(report))
+    else:
+        show_report(report)
+    nothing_went_in = not (report.added or report.changed or report.unchanged or report.removed)
+    if report.failed and nothing_went_in:
+        raise typer.Exit(1)
+
+
+@docs.command("list")
+def list_(
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the documents with their state and number of passages."""
+    with open_installation() as installation, installation.database.read() as session:
+        found = store.list_documents(session, collection)
+    if as_json:
+        print_json(
+            [
+                {
+                    "document": document.uri,
+                    "title": document.title,
+                    "collection": document.collection,
+                    "state": document.state,
+                    "passages": document.passages,
+                    "error": document.error,
+                }
+                for document in found
+            ]
+        )
+        return
+    if not found:
+        console.print("No documents yet; add some: spanbot add FOLDER")
+        return
+    table = Table("Document", "Title", "Collection", "State", box=None)
+    table.add_column("Passages", justify="right")
+    for document in found:
+        state = Text(document.state, style="red" if document.state == "failed" else "")
+        table.add_row(
+            Text(document.uri),
+            Text(document.title),
+            Text(document.collection),
+            state,
+            str(document.passages),
+        )
+    console.print(table)
+    for document in found:
+        if document.error:
+            console.print(Text(f"{document.uri}: {document.error}", style="red"))
+
+
+@docs.command()
+def show(
+    document: Annotated[str, typer.Argument(help="Its path, the end of its path, or its id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a document's text as it is searched and quoted."""
+    with open_installation() as installation, installation.database.read() as session:
+        summary = store.find_document(session, document)
+        text = store.document_text(session, summary.id)
+        anchors = store.anchors_of(session, [summary.id])[summary.id]
+    if as_json:
+        print_json(
+            {
+                "document": summary.uri,
+                "id": summary.id,
+                "title": summary.title,
+                "collection": summary.collection,
+                "media_type": summary.media_type,
+                "state": summary.state,
+                "error": summary.error,
+                "version": summary.version,
+                "passages": summary.passages,
+                "updated_at": summary.updated_at.isoformat(),
+                "anchors": [
+                    {
+                        "kind": anchor.kind,
+                        "start": anchor.start,
+                        "end": anchor.end,
+                        "path": list(anchor.path),
+                        "slug": anchor.slug,
+                        "page": anchor.page,
+                    }
+                    for anchor in anchors
+                ],
+                "text": text,
+            }
+        )
+        return
+    console.print(Text(f"{summary.title}  ({summary.uri}, {summary.media_type})", style="bold"))
+    if summary.error:
+        console.print(Text(summary.error, style="red"))
+    console.print(Text(text))
+
+
+@docs.command()
+def remove(
+    document: Annotated[str, typer.Argument(help="Its path, the end of its path, or its id.")],
+) -> None:
+    """Forget a document; the file itself stays, except that of an upload."""
+    with open_installation() as installation:
+        summary = installation.knowledge.remove(document)
+    console.print(Text(f"Removed {summary.uri}"))

@@ -1,0 +1,71 @@
+"""The ``spanbot`` command: its groups of commands, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from bot.cli import ask, database, demo, documents, evaluate, reader, serve
+from bot.cli.output import errors
+from bot.errors import SpanbotError
+from reader.errors import ReaderError
+from retriever.errors import RetrieverError
+
+app = typer.Typer(
+    name="spanbot",
+    help="Answers a team's questions from the team's own documents, word for word.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+documents.register(app)
+ask.register(app)
+evaluate.register(app)
+serve.register(app)
+demo.register(app)
+app.add_typer(documents.docs, name="docs")
+app.add_typer(database.db, name="db")
+app.add_typer(reader.reader, name="reader")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"spanbot {version('spanbot')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what is going on.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run the command line; errors that are foreseen end in one line and exit status 1."""
+    try:
+        app()
+    except (SpanbotError, RetrieverError, ReaderError) as error:
+        errors.print(f"Error: {error}", style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `spanbot docs list | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

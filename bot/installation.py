@@ -1,0 +1,99 @@
+"""Putting the parts of an installation together, from its settings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from bot.answering import Answerer, AnswerOptions
+from bot.errors import ConfigurationError
+from bot.knowledge import KnowledgeBase
+from bot.settings import Settings
+from retriever.analysis import Analyzer
+from retriever.indexing import IndexKeeper
+from retriever.ingest import Ingestor
+from retriever.search import Retriever
+from retriever.store.database import Database
+
+if TYPE_CHECKING:
+    from reader.reader import Reader
+
+
+class Installation:
+    """The database, index, reader and services that one home folder stands for.
+
+    A database that does not exist is made; one of an older schema is left alone.
+
+    Args:
+        notify: gets what the user must know before a model is downloaded.
+
+    Raises:
+        ConfigurationError: the home folder cannot be made.
+        SchemaError: the database needs ``spanbot db upgrade``, or a newer program.
+        StoreError: the database cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, *, notify: Callable[[str], None] | None = None) -> None:
+        self.settings = settings
+        self._notify = notify
+        self._reader: Reader | None = None
+        self._reader_lock = threading.Lock()
+        make_home(settings)
+        self.database = Database(settings.database_url)
+        if self.database.path is not None and not self.database.path.exists():
+            self.database.upgrade()
+        self.database.check_schema()
+        self.keeper = IndexKeeper(
+            self.database, settings.index_folder, Analyzer(), backend=settings.retriever
+        )
+        self.retriever = Retriever(self.database, self.keeper)
+        self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
+        self.answerer = Answerer(
+            self.database,
+            self.retriever,
+            self.reader,
+            options=AnswerOptions(min_confidence=settings.min_confidence),
+        )
+        self.knowledge = KnowledgeBase(self.database, self.ingestor)
+
+    def reader(self) -> Reader:
+        """The reader, loaded at the first call."""
+        with self._reader_lock:
+            if self._reader is None:
+                from reader.reader import load_reader
+
+                self._reader = load_reader(
+                    self.settings.reader, device=self.settings.device, notify=self._notify
+                )
+            return self._reader
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def make_home(settings: Settings) -> None:
+    """Make the home folder.
+
+    Raises:
+        ConfigurationError: it cannot be made or is no folder.
+    """
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the home folder {settings.home} cannot be made: {error.strerror or error}; set "
+            "SPANBOT_HOME to a folder that can be written"
+        ) from error

@@ -1,0 +1,139 @@
+"""Every setting of an installation; the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+
+from bot.errors import ConfigurationError
+
+#: Environment variable and what it means, in the order of the README's table.
+VARIABLES: Mapping[str, str] = {
+    "SPANBOT_HOME": "folder that holds everything an installation stores",
+    "SPANBOT_DATABASE_URL": "database; by default spanbot.db in the home folder",
+    "SPANBOT_READER": "reader model: a folder or a hub id; by default the embedded one",
+    "SPANBOT_DEVICE": "auto, cpu or cuda",
+    "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
+    "SPANBOT_MIN_CONFIDENCE": "below it the bot says that it found no answer; 0 to 1",
+    "SPANBOT_ADMINS": "Slack user ids of the admins, separated by commas",
+    "SPANBOT_REINDEX_CRON": "when to look at every source again, as a cron expression",
+    "SPANBOT_HTTP_HOST": "address that the HTTP mode listens on",
+    "SPANBOT_HTTP_PORT": "port that the HTTP mode listens on",
+    "SLACK_BOT_TOKEN": "the bot's token, xoxb-…",
+    "SLACK_APP_TOKEN": "the app-level token for Socket Mode, xapp-…",
+    "SLACK_SIGNING_SECRET": "the app's signing secret, for the HTTP mode",
+    "SLACK_API_URL": "base URL of Slack's Web API",
+}
+
+#: The threshold that was measured on the tuning questions; see bench/README.md.
+DEFAULT_MIN_CONFIDENCE = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of an installation; secrets are kept out of its printed form."""
+
+    home: Path
+    database_url: str
+    reader: str | None
+    device: str
+    retriever: Literal["bm25", "rank_bm25"]
+    min_confidence: float
+    admins: frozenset[str]
+    reindex_cron: str | None
+    http_host: str
+    http_port: int
+    slack_bot_token: str | None
+    slack_app_token: str | None
+    slack_signing_secret: str | None
+    slack_api_url: str
+
+    @property
+    def index_folder(self) -> Path:
+        return self.home / "index"
+
+    @property
+    def uploads_folder(self) -> Path:
+        return self.home / "uploads"
+
+    def __repr__(self) -> str:
+        return f"Settings(home={str(self.home)!r})"
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; empty variables count as not set.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message names the variable and the value.
+    """
+    given = os.environ if environment is None else environment
+
+    def get(name: str) -> str | None:
+        return given.get(name, "").strip() or None
+
+    home = Path(get("SPANBOT_HOME") or user_data_path("spanbot")).expanduser().absolute()
+    retriever = get("SPANBOT_RETRIEVER") or "bm25"
+    if retriever not in ("bm25", "rank_bm25"):
+        raise ConfigurationError(f'SPANBOT_RETRIEVER is "{retriever}"; use bm25 or rank_bm25')
+    api_url = get("SLACK_API_URL") or "https://slack.com/api/"
+    parts = urlsplit(api_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigurationError(
+            f'SLACK_API_URL is "{api_url}"; use an address like https://slack.com/api/'
+        )
+    admins = (part.strip() for part in (get("SPANBOT_ADMINS") or "").split(","))
+    return Settings(
+        home=home,
+        database_url=get("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
+        reader=get("SPANBOT_READER"),
+        device=get("SPANBOT_DEVICE") or "auto",
+        retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
+        min_confidence=_confidence(get("SPANBOT_MIN_CONFIDENCE")),
+        admins=frozenset(admin for admin in admins if admin),
+        reindex_cron=get("SPANBOT_REINDEX_CRON"),
+        http_host=get("SPANBOT_HTTP_HOST") or "127.0.0.1",
+        http_port=_port(get("SPANBOT_HTTP_PORT")),
+        slack_bot_token=_token(get("SLACK_BOT_TOKEN"), "SLACK_BOT_TOKEN", "xoxb-"),
+        slack_app_token=_token(get("SLACK_APP_TOKEN"), "SLACK_APP_TOKEN", "xapp-"),
+        slack_signing_secret=get("SLACK_SIGNING_SECRET"),
+        slack_api_url=api_url.rstrip("/") + "/",
+    )
+
+
+def _confidence(value: str | None) -> float:
+    if value is None:
+        return DEFAULT_MIN_CONFIDENCE
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ConfigurationError(
+            f'SPANBOT_MIN_CONFIDENCE is "{value}"; use a number from 0 to 1, like '
+            f"{DEFAULT_MIN_CONFIDENCE}"
+        )
+    return number
+
+
+def _port(value: str | None) -> int:
+    if value is None:
+        return 3000
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise ConfigurationError(f'SPANBOT_HTTP_PORT is "{value}"; use a number from 1 to 65535')
+    return int(value)
+
+
+def _token(value: str | None, name: str, prefix: str) -> str | None:
+    if value is not None and not value.startswith(prefix):
+        # The value is a secret: name its beginning at most.
+        raise ConfigurationError(
+            f"{name} begins with {value[:4]!r}; a token for it begins with {prefix!r} "
+            "(README: Connect Slack)"
+        )
+    return value

@@ -1,0 +1,92 @@
+"""Searching: a question in, passages with their places out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from retriever.indexing import IndexKeeper
+from retriever.links import place_of
+from retriever.records import Hit
+from retriever.store import documents
+from retriever.store.database import Database
+
+
+class Retriever:
+    """Ranks passages for questions, within the collections that the asker may search."""
+
+    def __init__(self, database: Database, keeper: IndexKeeper) -> None:
+        self._database = database
+        self._keeper = keeper
+
+    def search(
+        self, question: str, *, k: int = 10, collections: Sequence[str] | None = None
+    ) -> list[Hit]:
+        """The ``k`` best passages, best first; fewer when fewer hold a word of the question.
+
+        Args:
+            collections: names of those to search; None for all.
+
+        Raises:
+            IngestError: a collection does not exist.
+            StoreError, SearchIndexError: the database or the index cannot be read.
+        """
+        index = self._keeper.current()
+        terms = self._keeper.analyzer.terms(question)
+        with self._database.read() as session:
+            allowed = (
+                None if collections is None else documents.collection_ids(session, collections)
+            )
+            ranked = index.search(terms, k, allowed)
+            found = documents.passages_by_id(session, [number for number, _ in ranked])
+            anchors = documents.anchors_of(
+                session, sorted({passage.document_id for passage in found.values()})
+            )
+        hits: list[Hit] = []
+        for number, score in ranked:
+            passage = found.get(number)
+            if passage is None:  # removed since the index was built
+                continue
+            place = place_of(
+                passage.start,
+                title=passage.title,
+                link=passage.link,
+                anchors=anchors[passage.document_id],
+            )
+            hits.append(
+                Hit(
+                    rank=len(hits) + 1,
+                    score=score,
+                    passage_id=passage.id,
+                    document_id=passage.document_id,
+                    document=passage.uri,
+                    title=passage.title,
+                    section=place.section,
+                    page=place.page,
+                    url=place.url,
+                    start=passage.start,
+                    end=passage.end,
+                    text=passage.text,
+                )
+            )
+        return hits
+
+    def question_terms(self, question: str) -> int:
+        """How many distinct terms of a question are searched for."""
+        return len(set(self._keeper.analyzer.terms(question)))
+
+    def coverage(self, question: str, text: str) -> float:
+        """How much of the question's weight (idf) a text holds, 0 to 1.
+
+        A word that no passage holds weighs as much as one that a single passage holds: that
+        nobody ever wrote it says more about the question than anything else.
+        """
+        index = self._keeper.current()
+        wanted = dict.fromkeys(self._keeper.analyzer.terms(question))
+        rarest = math.log(max(len(index), 1) + 0.5) - math.log(1.5)
+        weights = {term: index.idf(term) or rarest for term in wanted}
+        total = sum(weights.values())
+        if total == 0:
+            return 0.0
+        present = set(self._keeper.analyzer.terms(text))
+        return sum(weight for term, weight in weights.items() if term in present) / total

@@ -1,0 +1,502 @@
+"""What is kept of documents, and what is asked of them.
+
+Every function takes a session of :class:`retriever.store.database.Database`; those that change
+passages also raise the content version, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from retriever.errors import IngestError, StoreError
+from retriever.records import Anchor, ParsedDocument, PassageSpan
+from retriever.store.models import (
+    AnchorRow,
+    Collection,
+    Document,
+    PassageRow,
+    Source,
+    StoreState,
+)
+
+_ID_CHUNK = 500  # below SQLite's smallest limit of bound values
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a source says of a file, apart from its text."""
+
+    uri: str
+    location: str
+    link: str | None
+    content_sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the store knows of a location."""
+
+    document_id: int
+    uri: str
+    state: str
+    error: str | None
+    content_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSummary:
+    """A document as lists show it."""
+
+    id: int
+    uri: str
+    title: str
+    collection: str
+    media_type: str
+    state: str
+    error: str | None
+    passages: int
+    size: int
+    version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A source, apart from its session."""
+
+    id: int
+    collection_id: int
+    kind: str
+    location: str
+    label: str
+    base_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage with what is needed to show and to read it."""
+
+    id: int
+    document_id: int
+    version: int
+    uri: str
+    title: str
+    link: str | None
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document is published, and which version of its text is stored."""
+
+    link: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchText:
+    """What is indexed of a passage: its own text, and what stands above it."""
+
+    passage_id: int
+    collection_id: int
+    uri: str
+    title: str
+    heading: tuple[str, ...]
+    text: str
+
+
+def content_version(session: Session) -> int:
+    """How often the passages have changed."""
+    version = session.scalar(select(StoreState.content_version))
+    if version is None:
+        raise StoreError("the database lacks its state row; run: spanbot db upgrade")
+    return version
+
+
+def _touch(session: Session) -> None:
+    session.execute(update(StoreState).values(content_version=StoreState.content_version + 1))
+
+
+def ensure_collection(session: Session, name: str) -> int:
+    """The id of the collection, made if there is none of that name."""
+    found = session.scalar(select(Collection.id).where(Collection.name == name))
+    if found is not None:
+        return found
+    collection = Collection(name=name, created_at=datetime.now(UTC))
+    session.add(collection)
+    session.flush()
+    return collection.id
+
+
+def collection_ids(session: Session, names: Sequence[str]) -> frozenset[int]:
+    """The ids of collections by name.
+
+    Raises:
+        IngestError: one does not exist; the message lists those that do.
+    """
+    known = {
+        name: number for number, name in session.execute(select(Collection.id, Collection.name))
+    }
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise IngestError(
+            f'there is no collection "{missing[0]}"; there are: {", ".join(sorted(known))}'
+        )
+    return frozenset(known[name] for name in names)
+
+
+def ensure_source(
+    session: Session,
+    *,
+    collection_id: int,
+    kind: str,
+    location: str,
+    label: str,
+    base_url: str | None,
+) -> SourceRecord:
+    """The source of that location, made or brought up to date."""
+    source = session.scalar(
+        select(Source).where(Source.collection_id == collection_id, Source.location == location)
+    )
+    if source is None:
+        source = Source(
+            collection_id=collection_id,
+            kind=kind,
+            location=location,
+            label=label,
+            base_url=base_url,
+            added_at=datetime.now(UTC),
+        )
+        session.add(source)
+        session.flush()
+    elif base_url is not None:
+        source.base_url = base_url
+    return _source_record(source)
+
+
+def sources(session: Session) -> list[SourceRecord]:
+    """Every source, oldest first."""
+    return [_source_record(row) for row in session.scalars(select(Source).order_by(Source.id))]
+
+
+def _source_record(source: Source) -> SourceRecord:
+    return SourceRecord(
+        id=source.id,
+        collection_id=source.collection_id,
+        kind=source.kind,
+        location=source.location,
+        label=source.label,
+        base_url=source.base_url,
+    )
+
+
+def remove_source(session: Session, source_id: int) -> None:
+    """Forget a source; its documents stay."""
+    session.execute(delete(Source).where(Source.id == source_id))
+
+
+def known_files(session: Session, source_id: int) -> dict[str, KnownFile]:
+    """The documents of a source by location."""
+    return _known(session, source_id=source_id)
+
+
+def known_file(session: Session, collection_id: int, location: str) -> KnownFile | None:
+    """The document of a location, whatever source it came from."""
+    return _known(session, collection_id=collection_id, location=location).get(location)
+
+
+def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
+    rows = session.execute(
+        select(
+            Document.location,
+            Document.id,
+            Document.uri,
+            Document.state,
+            Document.error,
+            Document.content_sha256,
+        ).filter_by(**equals)
+    )
+    return {row[0]: KnownFile(*row[1:]) for row in rows}
+
+
+def save_document(
+    session: Session,
+    *,
+    collection_id: int,
+    source_id: int,
+    facts: FileFacts,
+    parsed: ParsedDocument,
+    passages: Sequence[PassageSpan],
+) -> int:
+    """Store a document or its new version, with its anchors and passages."""
+    now = datetime.now(UTC)
+    row = _row(session, collection_id, facts.location)
+    if row is None:
+        row = Document(collection_id=collection_id, created_at=now, version=0)
+        session.add(row)
+    row.source_id = source_id
+    row.uri = facts.uri
+    row.location = facts.location
+    row.link = facts.link
+    row.title = parsed.title
+    row.media_type = parsed.media_type
+    row.state = "ready"
+    row.error = None
+    row.version += 1
+    row.text = parsed.text
+    row.text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
+    row.content_sha256 = facts.content_sha256
+    row.size = facts.size
+    row.updated_at = now
+    session.flush()
+    session.execute(delete(AnchorRow).where(AnchorRow.document_id == row.id))
+    session.execute(delete(PassageRow).where(PassageRow.document_id == row.id))
+    session.add_all(
+        AnchorRow(
+            document_id=row.id,
+            kind=anchor.kind,
+            start=anchor.start,
+            end=anchor.end,
+            path=list(anchor.path),
+            slug=anchor.slug,
+            level=anchor.level,
+            page=anchor.page,
+        )
+        for anchor in parsed.anchors
+    )
+    session.add_all(
+        PassageRow(
+            document_id=row.id,
+            ordinal=passage.ordinal,
+            start=passage.start,
+            end=passage.end,
+            heading=list(passage.heading),
+        )
+        for passage in passages
+    )
+    _touch(session)
+    session.flush()
+    return row.id
+
+
+def save_failure(
+    session: Session,
+    *,
+    collection_id: int,
+    source_id: int,
+    facts: FileFacts,
+    title: str,
+    media_type: str,
+    message: str,
+) -> None:
+    """Note that a file could not be read. An earlier version of it goes on being served."""
+    now = datetime.now(UTC)
+    row = _row(session, collection_id, facts.location)
+    if row is None:
+        row = Document(
+            collection_id=collection_id,
+            location=facts.location,
+            uri=facts.uri,
+            link=facts.link,
+            title=title,
+            media_type=media_type,
+            state="failed",
+            version=0,
+            text="",
+            text_sha256=hashlib.sha256(b"").hexdigest(),
+            content_sha256=facts.content_sha256,
+            size=facts.size,
+            created_at=now,
+        )
+        session.add(row)
+    row.source_id = source_id
+    row.error = message
+    row.updated_at = now
+    session.flush()
+
+
+def adopt(session: Session, document_id: int, *, source_id: int, link: str | None) -> None:
+    """An unchanged document was found again: by another source, or under another link."""
+    session.execute(
+        update(Document)
+        .where(Document.id == document_id)
+        .values(source_id=source_id, link=link, error=None)
+    )
+
+
+def _row(session: Session, collection_id: int, location: str) -> Document | None:
+    return session.scalar(
+        select(Document).where(
+            Document.collection_id == collection_id, Document.location == location
+        )
+    )
+
+
+def remove_documents(session: Session, ids: Sequence[int]) -> int:
+    """Forget documents with their anchors and passages; how many there were."""
+    removed = 0
+    for begin in range(0, len(ids), _ID_CHUNK):
+        chunk = ids[begin : begin + _ID_CHUNK]
+        for table in (AnchorRow, PassageRow):
+            session.execute(delete(table).where(table.document_id.in_(chunk)))
+        removed += len(
+            session.scalars(
+                delete(Document).where(Document.id.in_(chunk)).returning(Document.id)
+            ).all()
+        )
+    if removed:
+        _touch(session)
+    return removed
+
+
+def list_documents(session: Session, collection: str | None = None) -> list[DocumentSummary]:
+    """Documents in order of their URI."""
+    passages = (
+        select(PassageRow.document_id, func.count().label("passages"))
+        .group_by(PassageRow.document_id)
+        .subquery()
+    )
+    query = (
+        select(
+            Document.id,
+            Document.uri,
+            Document.title,
+            Collection.name,
+            Document.media_type,
+            Document.state,
+            Document.error,
+            func.coalesce(passages.c.passages, 0),
+            Document.size,
+            Document.version,
+            Document.updated_at,
+        )
+        .join(Collection, Collection.id == Document.collection_id)
+        .join(passages, passages.c.document_id == Document.id, isouter=True)
+        .order_by(Document.uri, Document.id)
+    )
+    if collection is not None:
+        query = query.where(Document.collection_id.in_(collection_ids(session, [collection])))
+    return [DocumentSummary(*row) for row in session.execute(query)]
+
+
+def find_document(session: Session, name: str) -> DocumentSummary:
+    """The one document whose URI is ``name`` or ends in ``/name``.
+
+    Raises:
+        IngestError: there is none, or there are several; the message names them.
+    """
+    every = list_documents(session)
+    exact = [d for d in every if d.uri == name or str(d.id) == name]
+    found = exact or [d for d in every if d.uri.endswith("/" + name.lstrip("/"))]
+    if not found:
+        raise IngestError(f'there is no document "{name}"; spanbot docs list shows those there are')
+    if len(found) > 1:
+        names = ", ".join(f"{d.uri} (id {d.id}, collection {d.collection})" for d in found[:5])
+        raise IngestError(f'"{name}" fits {len(found)} documents: {names}; give the id')
+    return found[0]
+
+
+def location_of(session: Session, document_id: int) -> str:
+    """The absolute path that identifies a document."""
+    return session.scalars(select(Document.location).where(Document.id == document_id)).one()
+
+
+def origins(session: Session, document_ids: Sequence[int]) -> dict[int, Origin]:
+    """Link and version of documents; ids that are gone are left out."""
+    rows = session.execute(
+        select(Document.id, Document.link, Document.version).where(
+            Document.id.in_(list(document_ids))
+        )
+    )
+    return {number: Origin(link, version) for number, link, version in rows}
+
+
+def anchors_of(session: Session, document_ids: Sequence[int]) -> dict[int, list[Anchor]]:
+    """The anchors of documents, in order of their start."""
+    found: dict[int, list[Anchor]] = {number: [] for number in document_ids}
+    rows = session.scalars(
+        select(AnchorRow)
+        .where(AnchorRow.document_id.in_(list(found)))
+        .order_by(AnchorRow.document_id, AnchorRow.start, AnchorRow.id)
+    )
+    for row in rows:
+        found[row.document_id].append(
+            Anchor(
+                kind="page" if row.kind == "page" else "heading",
+                start=row.start,
+                end=row.end,
+                path=tuple(row.path),
+                slug=row.slug,
+                level=row.level,
+                page=row.page,
+            )
+        )
+    return found
+
+
+def document_text(
+    session: Session, document_id: int, start: int = 0, end: int | None = None
+) -> str:
+    """``document.text[start:end]``, cut in the database."""
+    length = 2**31 - 1 - start if end is None else end - start
+    text = session.scalar(
+        select(func.substr(Document.text, start + 1, length)).where(Document.id == document_id)
+    )
+    return text or ""
+
+
+def passages_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredPassage]:
+    """Passages with their texts; ids that are gone are left out."""
+    found: dict[int, StoredPassage] = {}
+    for begin in range(0, len(ids), _ID_CHUNK):
+        rows = session.execute(
+            select(
+                PassageRow.id,
+                Document.id,
+                Document.version,
+                Document.uri,
+                Document.title,
+                Document.link,
+                PassageRow.start,
+                PassageRow.end,
+                PassageRow.heading,
+                func.substr(Document.text, PassageRow.start + 1, PassageRow.end - PassageRow.start),
+            )
+            .join(Document, Document.id == PassageRow.document_id)
+            .where(PassageRow.id.in_(ids[begin : begin + _ID_CHUNK]))
+        )
+        for row in rows:
+            found[row[0]] = StoredPassage(*row[:8], tuple(row[8]), row[9])
+    return found
+
+
+def count_passages(session: Session) -> int:
+    """How many passages there are."""
+    return session.scalar(select(func.count()).select_from(PassageRow)) or 0
+
+
+def search_texts(session: Session) -> Iterator[SearchText]:
+    """Every passage as it is indexed, in order of its id, a document's text fetched once."""
+    documents = session.execute(
+        select(
+            Document.id, Document.collection_id, Document.uri, Document.title, Document.text
+        ).order_by(Document.id)
+    ).yield_per(50)
+    for number, collection_id, uri, title, text in documents:
+        rows = session.execute(
+            select(PassageRow.id, PassageRow.start, PassageRow.end, PassageRow.heading)
+            .where(PassageRow.document_id == number)
+            .order_by(PassageRow.ordinal)
+        )
+        for passage_id, start, end, heading in rows:
+            yield SearchText(passage_id, collection_id, uri, title, tuple(heading), text[start:end])

@@ -1,0 +1,77 @@
+"""The house rules that an import can break."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SLACK = {"slack_bolt", "slack_sdk"}
+SQL = {"sqlalchemy", "alembic", "sqlite3"}
+MODEL = {"torch", "transformers", "tokenizers", "safetensors"}
+FORBIDDEN = {
+    "retriever": {"bot", "reader"} | SLACK | MODEL,
+    "reader": {"bot", "retriever", "migrations"} | SLACK | SQL,
+    "migrations": {"bot", "reader"} | SLACK | MODEL,
+}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The top-level packages that a module imports anywhere, under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", sorted(FORBIDDEN))
+def test_dependencies_run_one_way(package: str) -> None:
+    found = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(package)
+        for name in imports(path)
+        if name in FORBIDDEN[package]
+    }
+    assert modules(package)
+    assert not found
+
+
+def test_only_the_slack_part_of_the_bot_knows_slack() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in modules("bot")
+        if SLACK & set(imports(path)) and "slack" not in path.relative_to(ROOT).parts
+    }
+    assert not found
+
+
+def test_only_settings_read_the_environment() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for package in ("bot", "retriever", "reader", "migrations")
+        for path in modules(package)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+    assert found == {"bot/settings.py"}
+
+
+@pytest.mark.parametrize(
+    "module", ["bot", "bot.cli.main", "bot.slack.app", "retriever.search", "reader", "reader.reader"]
+)
+def test_importing_loads_no_network(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
