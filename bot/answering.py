@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-from retriever.store.log import AnswerRecord, QuestionRecord, log_question
+from datetime import UTC, datetime
 
 from bot.confidence import Calibration, Features, default_calibration
 from bot.errors import QuestionError
@@ -18,6 +17,7 @@ from retriever.search import Retriever
 from retriever.sentences import sentence_spans
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.log import AnswerRecord, QuestionRecord, log_question
 
 #: Longer questions are refused: no question has so many words that matter.
 MAX_QUESTION_CHARACTERS = 1000
@@ -149,6 +149,7 @@ class Answerer:
             question_id = log_question(
                 session,
                 QuestionRecord(
+                    asked_at=datetime.now(UTC),
                     text=asked,
                     via=via,
                     user=user,

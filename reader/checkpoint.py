@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError
 from reader.tokenization import PieceTokenizer
@@ -136,7 +137,6 @@ def load(
     """
     import torch
     from transformers import BertConfig, BertForQuestionAnswering
-    from transformers.utils import logging as transformers_logging
 
     folder = resolve(source, notify=notify)
     settings = _read_config(folder)
@@ -153,25 +153,21 @@ def load(
             f"{folder}: the tokenizer has {tokenizer.vocabulary_size} pieces, the network only "
             f"{config.vocab_size}; the vocabulary belongs to another model"
         )
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     try:
-        model, info = BertForQuestionAnswering.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            local_files_only=True,
-        )
+        with _quiet():
+            loaded: Any = BertForQuestionAnswering.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+                local_files_only=True,
+            )
     except Exception as error:  # torch, safetensors and pickle each raise their own kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"the weights in {folder} cannot be loaded: {reason}") from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
-    missing = sorted(info["missing_keys"])
+    model: BertForQuestionAnswering = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
     body = [key for key in missing if not key.startswith("qa_outputs.")]
     if body:
         raise CheckpointError(
@@ -193,7 +189,23 @@ def load(
     )
 
 
-def _read_config(folder: Path) -> dict[str, object]:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own progress bars and reports; what they say is checked here."""
+    from transformers.utils import logging
+
+    transformers_logging: Any = logging  # untyped
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        transformers_logging.enable_progress_bar()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -201,7 +213,9 @@ def _read_config(folder: Path) -> dict[str, object]:
         raise CheckpointError(f"{folder} holds no config.json; it is not a checkpoint") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    kind = settings.get("model_type", "bert") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} is not a checkpoint's configuration")
+    kind = settings.get("model_type", "bert")
     if kind != "bert":
         raise CheckpointError(f'{path}: model_type is "{kind}"; only BERT checkpoints load')
     return settings
@@ -217,5 +231,6 @@ def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
         for key, value in checkpoint.model.state_dict().items()
         if value.is_floating_point()
     }
-    checkpoint.model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+    with _quiet():
+        checkpoint.model.save_pretrained(folder, state_dict=state)
     checkpoint.tokenizer.save(folder)

@@ -173,7 +173,8 @@ def finetune(
     chosen = checkpoints.load(
         start, device=device, head_required=False, dropout=config.dropout, notify=notify
     )
-    model, place = chosen.model, chosen.device
+    model: Any = chosen.model
+    place = chosen.device
     items = training_windows(
         examples,
         chosen.tokenizer,

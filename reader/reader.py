@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from reader import spans as span_math
 from reader.errors import ReaderError
 from reader.features import Window, windows
 from reader.tokenization import Pieces, PieceTokenizer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +243,11 @@ def load_reader(
     from reader.network import Network
 
     chosen = checkpoints.choose_device(device)
-    extra = {} if notify is None else {"notify": notify}
-    checkpoint = checkpoints.load(source or checkpoints.EMBEDDED, device=chosen, **extra)
+    checkpoint = checkpoints.load(
+        source or checkpoints.EMBEDDED, device=chosen, notify=notify or _log.warning
+    )
     options = options or ReaderOptions()
-    if checkpoint.max_length < options.max_length:
-        from dataclasses import replace
-
-        options = replace(options, max_length=checkpoint.max_length)
+    options = replace(options, max_length=min(options.max_length, checkpoint.max_length))
     return Reader(
         checkpoint.tokenizer,
         Network(checkpoint),

@@ -233,6 +233,24 @@ class Ingestor:
         self._keeper.rebuild()
         return summary
 
+    def remove_collection(self, name: str) -> int:
+        """Forget a collection with its sources and documents; how many documents it had.
+
+        Raises:
+            IngestError: there is no collection of that name.
+        """
+        with self._database.write() as session:
+            (number,) = documents.collection_ids(session, [name])
+            for source in documents.sources(session):
+                if source.collection_id == number:
+                    documents.remove_source(session, source.id)
+                    if source.kind == "upload":
+                        Path(source.location).unlink(missing_ok=True)
+            ids = [summary.id for summary in documents.list_documents(session, name)]
+            count = documents.remove_documents(session, ids)
+        self._keeper.rebuild()
+        return count
+
     def _refresh(
         self, sources: Sequence[documents.SourceRecord], progress: Progress
     ) -> IngestReport:
@@ -252,7 +270,7 @@ class Ingestor:
             tally.failed.extend(Failure(uri, message) for uri, message in listing.problems)
             work.extend((source, file) for file in listing.files)
             if listing.complete:
-                listed = {str(file.path.resolve()) for file in listing.files}
+                listed = {str(file.path) for file in listing.files}
                 gone = [k.document_id for location, k in known.items() if location not in listed]
                 if gone:
                     with self._database.write() as session:
@@ -265,7 +283,7 @@ class Ingestor:
         return tally.report()
 
     def _take(self, source: documents.SourceRecord, file: SourceFile, tally: _Tally) -> None:
-        location = str(file.path.resolve())
+        location = str(file.path)
         link = source.base_url if source.kind == "upload" else file.link
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)

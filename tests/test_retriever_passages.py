@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_a_long_text_becomes_overlapping_passages_that_end_at_sentence_ends() ->
         assert part.startswith("Sentence")
         assert part.endswith("here.")
         assert len(part.split()) <= 140
-    for one, other in zip(passages, passages[1:], strict=False):
+    for one, other in itertools.pairwise(passages):
         assert one.start < other.start < one.end < other.end
     assert [passage.ordinal for passage in passages] == list(range(len(passages)))
 

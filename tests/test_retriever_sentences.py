@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,6 @@ def test_sentences_lie_in_order_inside_and_hold_every_word(text: str, start: int
     end = min(end, len(text))
     spans = sentence_spans(text, start, end)
     assert all(start <= begin < stop <= end for begin, stop in spans)
-    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
     inside = "".join(text[begin:stop] for begin, stop in spans)
     assert "".join(inside.split()) == "".join(text[start:end].split())

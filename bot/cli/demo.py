@@ -13,7 +13,12 @@ from bot.cli.ask import talk
 from bot.cli.opening import open_installation
 from bot.cli.output import console, run_progress, show_reply, show_report
 from bot.cli.serve import run_bot
+from bot.installation import Installation
 from bot.settings import from_environment
+from retriever.store import documents
+
+#: The sample handbook's own collection: spanbot docs remove --collection sample
+COLLECTION = "sample"
 
 #: Answered out of a Markdown page, a PDF and an HTML page.
 QUESTIONS = (
@@ -28,21 +33,32 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
+def _has_own_documents(installation: Installation) -> bool:
+    with installation.database.read() as session:
+        found = documents.list_documents(session)
+    return any(document.collection != COLLECTION for document in found)
+
+
+def _show_sample(installation: Installation, folder: Path) -> None:
+    console.print(Text(f"Adding the sample handbook to {installation.settings.home}"))
+    with run_progress() as progress:
+        report = installation.knowledge.add([folder], collection=COLLECTION, progress=progress)
+    show_report(report)
+    for question in QUESTIONS:
+        console.print(Text(f"\n> {question}", style="bold"))
+        show_reply(installation.answerer.ask(question, via="demo"))
+    console.print()
+
+
 def demo() -> None:
     """Try spanbot on a sample handbook, then go on in Slack (if tokens are set) or here."""
     settings = from_environment()
     with as_file(files("bot") / "sample" / "handbook") as folder:
         with open_installation(settings) as installation:
-            console.print(Text(f"Adding the sample handbook to {settings.home}"))
-            with run_progress() as progress:
-                report = installation.knowledge.add(
-                    [Path(folder)], collection="sample", progress=progress
-                )
-            show_report(report)
-            for question in QUESTIONS:
-                console.print(Text(f"\n> {question}", style="bold"))
-                show_reply(installation.answerer.ask(question, via="demo"))
-            console.print()
+            if _has_own_documents(installation):
+                console.print(Text(f"{settings.home} holds documents already; no sample is added"))
+            else:
+                _show_sample(installation, folder)
             if settings.slack_bot_token is None and sys.stdin.isatty():
                 talk(installation)
                 return

@@ -17,6 +17,7 @@ from bot.cli.output import (
     run_progress,
     show_report,
 )
+from bot.errors import SpanbotError
 from retriever.ingest import IngestReport
 from retriever.store import documents as store
 
@@ -155,9 +156,21 @@ def show(
 
 @docs.command()
 def remove(
-    document: Annotated[str, typer.Argument(help="Its path, the end of its path, or its id.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="DOCUMENT...", help="Path, its end, or id.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Forget this whole collection and its sources.")
+    ] = None,
 ) -> None:
-    """Forget a document; the file itself stays, except that of an upload."""
+    """Forget documents; the files themselves stay, except those of uploads."""
+    if bool(names) == (collection is not None):
+        raise SpanbotError("name the documents to remove, or a --collection")
     with open_installation() as installation:
-        summary = installation.knowledge.remove(document)
-    console.print(Text(f"Removed {summary.uri}"))
+        if collection is not None:
+            count = installation.knowledge.remove_collection(collection)
+            console.print(Text(f"Removed {count} documents of the collection {collection}"))
+            return
+        for name in names or []:
+            summary = installation.knowledge.remove(name)
+            console.print(Text(f"Removed {summary.uri}"))

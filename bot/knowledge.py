@@ -1,0 +1,140 @@
+"""The documents, as an admin works with them: add, upload, reindex, remove, status.
+
+Every pass over files is noted as a run with its counts and the documents that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from retriever.ingest import Ingestor, IngestReport, Step
+from retriever.store import documents, runs
+from retriever.store.database import Database
+from retriever.store.models import Collection, Document, PassageRow, Question
+
+Progress = Callable[[Step], None]
+
+
+def _ignore(step: Step) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How much is known. ``failed`` documents are those with an error, served or not."""
+
+    documents: int
+    failed: int
+    passages: int
+    collections: int
+    questions: int
+    last_run: runs.Run | None
+
+
+class KnowledgeBase:
+    """Works on the documents and notes the runs."""
+
+    def __init__(self, database: Database, ingestor: Ingestor) -> None:
+        self._database = database
+        self._ingestor = ingestor
+
+    def add(
+        self,
+        paths: Sequence[Path],
+        *,
+        collection: str = "default",
+        base_url: str | None = None,
+        progress: Progress = _ignore,
+    ) -> IngestReport:
+        """Add files and folders; see :meth:`retriever.ingest.Ingestor.add`."""
+        return self._noted(
+            "add",
+            lambda: self._ingestor.add(
+                paths, collection=collection, base_url=base_url, progress=progress
+            ),
+        )
+
+    def add_upload(self, content: Path, *, name: str, link: str | None) -> IngestReport:
+        """Keep and add a file; see :meth:`retriever.ingest.Ingestor.add_upload`."""
+        return self._noted(
+            "upload", lambda: self._ingestor.add_upload(content, name=name, link=link)
+        )
+
+    def reindex(
+        self,
+        *,
+        trigger: str,
+        claimed: runs.ClaimedRun | None = None,
+        progress: Progress = _ignore,
+    ) -> IngestReport:
+        """Look at every source again.
+
+        Args:
+            trigger: who asked: ``cli``, ``slack``, ``schedule``.
+            claimed: the scheduled run that this is; it is noted there.
+        """
+        return self._noted(trigger, lambda: self._ingestor.reindex(progress=progress), claimed)
+
+    def remove(self, name: str) -> documents.DocumentSummary:
+        """Forget a document; see :meth:`retriever.ingest.Ingestor.remove`."""
+        return self._ingestor.remove(name)
+
+    def remove_collection(self, name: str) -> int:
+        """Forget a collection; see :meth:`retriever.ingest.Ingestor.remove_collection`."""
+        return self._ingestor.remove_collection(name)
+
+    def status(self) -> Status:
+        """How many documents, passages and questions there are, and the last run."""
+        with self._database.read() as session:
+
+            def count(table: type, *conditions: object) -> int:
+                query = select(func.count()).select_from(table)
+                for condition in conditions:
+                    query = query.where(condition)  # type: ignore[arg-type]
+                return session.scalar(query) or 0
+
+            return Status(
+                documents=count(Document),
+                failed=count(Document, Document.error.is_not(None)),
+                passages=count(PassageRow),
+                collections=count(Collection),
+                questions=count(Question),
+                last_run=runs.last_run(session),
+            )
+
+    def _noted(
+        self,
+        trigger: str,
+        work: Callable[[], IngestReport],
+        claimed: runs.ClaimedRun | None = None,
+    ) -> IngestReport:
+        if claimed is not None:
+            run_id, fence = claimed.run_id, claimed.fence
+        else:
+            with self._database.write() as session:
+                run_id = runs.start_run(session, trigger=trigger, now=datetime.now(UTC))
+            fence = 0
+        try:
+            report = work()
+        except BaseException as error:
+            message = str(error) or type(error).__name__
+            with self._database.write() as session:
+                runs.finish_run(session, run_id, now=datetime.now(UTC), error=message, fence=fence)
+            raise
+        with self._database.write() as session:
+            runs.finish_run(
+                session,
+                run_id,
+                now=datetime.now(UTC),
+                counts=runs.RunCounts(
+                    report.added, report.changed, report.unchanged, report.removed
+                ),
+                failures=[runs.RunFailure(f.uri, f.message) for f in report.failed],
+                fence=fence,
+            )
+        return report

@@ -1,0 +1,105 @@
+"""Tiny BERT checkpoints and readers with logits placed by hand, for the reader's tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from reader.features import Window
+from reader.tokenization import PieceTokenizer
+
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = [prefix + c for prefix in ("", "##") for c in "abcdefghijklmnopqrstuvwxyz0123456789?.,"]
+WORDS = "the code is valid for hours days token vpn reset ask who where how many".split()
+
+
+def vocabulary(*, cased: bool = False) -> list[str]:
+    upper = [prefix + c for prefix in ("", "##") for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+    return SPECIALS + LETTERS + (upper if cased else []) + WORDS
+
+
+def tokenizer() -> PieceTokenizer:
+    """An uncased tokenizer: the words above are whole, everything else is spelt in letters."""
+    numbers = {piece: number for number, piece in enumerate(vocabulary())}
+    inner = Tokenizer(WordPiece(numbers, unk_token="[UNK]"))
+    inner.normalizer = BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = BertPreTokenizer()
+    return PieceTokenizer(inner)
+
+
+def checkpoint(folder: Path, *, cased: bool = False, head: bool = True, layout: str = "full") -> Path:
+    """A random BERT of two tiny layers.
+
+    ``layout`` is ``full`` (tokenizer files and safetensors) or ``spanbert``: what the SpanBERT
+    repositories hold, ``vocab.txt`` and ``pytorch_model.bin`` and a config without a type.
+    """
+    import torch
+    from transformers import BertConfig, BertForQuestionAnswering, BertModel
+
+    torch.manual_seed(1)
+    words = vocabulary(cased=cased)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    model = BertForQuestionAnswering(config) if head else BertModel(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    if layout == "full":
+        model.save_pretrained(folder)
+        settings = {"do_lower_case": not cased, "model_max_length": 128}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    else:
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        record = config.to_dict()
+        for key in ("model_type", "architectures", "transformers_version"):
+            record.pop(key, None)
+        (folder / "config.json").write_text(json.dumps(record))
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return folder
+
+
+class HandPlaced:
+    """Logits that are zero except where a text of the passage is marked.
+
+    ``marks`` maps a piece of passage text to the logit of its first and of its last piece; it is
+    marked in every window whose characters hold it, which ``passages`` says by number.
+    """
+
+    def __init__(self, passages: Sequence[str], marks: dict[str, tuple[float, float]]) -> None:
+        self._passages = passages
+        self._marks = marks
+        self.batches: list[int] = []
+
+    def __call__(
+        self, batch: Sequence[Window]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.batches.append(len(batch))
+        width = max(len(window) for window in batch)
+        starts = np.zeros((len(batch), width), dtype=np.float32)
+        ends = np.zeros_like(starts)
+        for row, window in enumerate(batch):
+            text = self._passages[window.passage]
+            for mark, (start_logit, end_logit) in self._marks.items():
+                begin = text.find(mark)
+                if begin < 0:
+                    continue
+                for index, (first, last) in enumerate(window.offsets):
+                    if first == begin:
+                        starts[row, window.first + index] = start_logit
+                    if last == begin + len(mark):
+                        ends[row, window.first + index] = end_logit
+        return starts, ends
+
+

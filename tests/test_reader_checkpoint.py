@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from reader import checkpoint as checkpoints
+from reader.errors import CheckpointError, DeviceError
+from reader.features import windows
+from reader.network import Network
+from reader.reader import Passage, load_reader
+from tests.reader_models import checkpoint
+
+
+@pytest.mark.parametrize("layout", ["full", "spanbert"])
+def test_both_layouts_load_and_read(tmp_path: Path, layout: str) -> None:
+    folder = checkpoint(tmp_path / "model", cased=True, layout=layout)
+    reader = load_reader(folder, device="cpu")
+    text = "The Code is valid for 12 hours"
+    spans = reader.read("how many hours?", [Passage("a", 0, text)])
+    assert spans
+    assert all(text[span.start : span.end] == span.text for span in spans)
+    assert reader.options.max_length == 128
+
+
+def test_a_hub_id_is_found_in_the_cache_of_its_downloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's own cache layout: what a download leaves behind."""
+    cache = tmp_path / "hub"
+    model = cache / "models--mrm8488--spanbert-finetuned-squadv1"
+    checkpoint(model / "snapshots" / "abc123", cased=True, layout="spanbert")
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("abc123")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    said: list[str] = []
+    folder = checkpoints.resolve("mrm8488/spanbert-finetuned-squadv1", notify=said.append)
+    assert folder == model / "snapshots" / "abc123"
+    assert said == []
+
+
+def test_the_licence_is_told_before_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said: list[str] = []
+    with pytest.raises(CheckpointError, match="could not be downloaded"):
+        checkpoints.resolve("mrm8488/spanbert-finetuned-squadv1", notify=said.append)
+    assert "CC BY-NC 4.0" in said[0]
+
+
+def test_a_batch_gives_each_window_what_it_gets_alone(tmp_path: Path) -> None:
+    loaded = checkpoints.load(checkpoint(tmp_path / "m"), device=torch.device("cpu"))
+    tokens = loaded.tokenizer
+    found = list(
+        windows(
+            tokens.pieces("who?"),
+            [tokens.pieces("the code is valid"), tokens.pieces("ask")],
+            tokens,
+            max_length=64,
+            overlap=8,
+        )
+    )
+    network = Network(loaded)
+    starts, ends = network(found)
+    for row, window in enumerate(found):
+        start, end = network([window])
+        assert torch.allclose(
+            torch.tensor(starts[row, : len(window)]), torch.tensor(start[0]), atol=1e-5
+        )
+        assert torch.allclose(
+            torch.tensor(ends[row, : len(window)]), torch.tensor(end[0]), atol=1e-5
+        )
+
+
+def test_a_saved_half_loads_in_float32_with_the_same_answers(tmp_path: Path) -> None:
+    loaded = checkpoints.load(checkpoint(tmp_path / "m"), device=torch.device("cpu"))
+    checkpoints.save(loaded, tmp_path / "half", half=True)
+    again = checkpoints.load(tmp_path / "half", device=torch.device("cpu"))
+    assert again.model.dtype == torch.float32
+    for one, other in zip(loaded.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
+    good = checkpoint(tmp_path / "good")
+
+    def broken(name: str) -> Path:
+        return Path(shutil.copytree(good, tmp_path / name))
+
+    truncated = broken("truncated")
+    weights = truncated / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    other_words = broken("words")
+    with (other_words / "vocab.txt").open("a") as file:
+        file.write("\n".join(f"extra{i}" for i in range(50)))
+    no_config = broken("noconfig")
+    (no_config / "config.json").unlink()
+    bad_config = broken("badconfig")
+    (bad_config / "config.json").write_text("[1")
+    gpt = broken("gpt")
+    (gpt / "config.json").write_text('{"model_type": "gpt2"}')
+    file = tmp_path / "file"
+    file.write_text("x")
+    for folder, message in [
+        (truncated, "the weights in .* cannot be loaded"),
+        (other_words, "the vocabulary belongs to another model"),
+        (no_config, "holds no config.json"),
+        (bad_config, "config.json cannot be read"),
+        (gpt, 'model_type is "gpt2"'),
+        (checkpoint(tmp_path / "nohead", head=False), "no question-answering head"),
+        (tmp_path / "nowhere", "there is no model folder"),
+        (file, "is a file"),
+    ]:
+        with pytest.raises(CheckpointError, match=message):
+            checkpoints.load(folder, device=torch.device("cpu"))
+
+
+class Trap:
+    """Unpickling it would write a file."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self._target,)  # type: ignore[return-value]
+
+
+def test_a_pickle_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "m", layout="spanbert")
+    witness = tmp_path / "executed"
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Trap(witness)}))
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        checkpoints.load(folder, device=torch.device("cpu"))
+    assert not witness.exists()
+
+
+def test_devices() -> None:
+    assert checkpoints.choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(DeviceError, match='unknown device "gpu5"'):
+        checkpoints.choose_device("gpu5")
+    if not torch.cuda.is_available():
+        assert checkpoints.choose_device("auto") == torch.device("cpu")
+        with pytest.raises(DeviceError, match="torch sees no CUDA"):
+            checkpoints.choose_device("cuda")

@@ -1,0 +1,108 @@
+"""The reader around the network: passages in, spans with document offsets out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from reader.errors import ReaderError
+from reader.features import Window
+from reader.reader import Passage, Reader, ReaderOptions
+from tests.reader_models import HandPlaced, tokenizer
+
+TOKENS = tokenizer()
+HANDBOOK = "The code is valid for 12 hours. A token is valid for 90 days. Ask the desk."
+
+
+def reader(
+    passages: Sequence[Passage],
+    marks: dict[str, tuple[float, float]],
+    options: ReaderOptions | None = None,
+) -> Reader:
+    placed = HandPlaced([passage.text for passage in passages], marks)
+    return Reader(TOKENS, placed, options=options)
+
+
+def test_a_span_has_the_offsets_of_its_document() -> None:
+    passages = [Passage("handbook", 32, HANDBOOK[32:])]
+    (best, *_) = reader(passages, {"90 days": (6.0, 5.0)}).read("how many days?", passages)
+    assert best.text == "90 days" == HANDBOOK[best.start : best.end]
+    assert (best.document, best.passage, best.score) == ("handbook", 0, 11.0)
+    assert 0.9 < best.probability <= 1.0
+
+
+def test_spans_of_all_passages_compete_by_raw_logits() -> None:
+    passages = [Passage("a", 0, "valid for 12 hours"), Passage("b", 0, "valid for 90 days")]
+    spans = reader(passages, {"12 hours": (4.0, 4.0), "90 days": (5.0, 5.0)}).read("?", passages)
+    assert [span.text for span in spans[:2]] == ["90 days", "12 hours"]
+    assert spans[0].probability > spans[1].probability
+    assert sum(span.probability for span in spans) <= 1.0 + 1e-9
+
+
+def test_the_prior_of_a_passage_is_added_to_its_spans() -> None:
+    passages = [Passage("a", 0, "valid for 12 hours", 3.0), Passage("b", 0, "valid for 90 days")]
+    (best, *_) = reader(passages, {"12 hours": (4.0, 4.0), "90 days": (5.0, 5.0)}).read(
+        "?", passages
+    )
+    assert (best.text, best.score) == ("12 hours", 11.0)
+
+
+def test_an_answer_that_two_overlapping_passages_hold_comes_once() -> None:
+    passages = [Passage("h", 0, HANDBOOK[:61]), Passage("h", 32, HANDBOOK[32:])]
+    spans = reader(passages, {"90 days": (6.0, 6.0)}).read("?", passages, top_k=5)
+    assert [span.text for span in spans].count("90 days") == 1
+    taken: list[tuple[int, int]] = []
+    for span in spans:
+        assert all(span.end <= start or end <= span.start for start, end in taken)
+        taken.append((span.start, span.end))
+
+
+def test_a_long_passage_is_read_in_windows() -> None:
+    text = "ask who " * 60 + "12 hours " + "ask who " * 60
+    passages = [Passage("h", 100, text)]
+    options = ReaderOptions(max_length=64, overlap=16)
+    (best, *_) = reader(passages, {"12 hours": (6.0, 6.0)}, options).read("how?", passages)
+    assert text[best.start - 100 : best.end - 100] == "12 hours"
+
+
+def test_a_span_is_at_most_max_answer_pieces_long() -> None:
+    passages = [Passage("h", 0, "the code is valid for hours")]
+    chosen = reader(
+        passages,
+        {"the code is valid for hours": (9.0, 9.0), "code is": (4.0, 4.0)},
+        ReaderOptions(max_answer_pieces=2),
+    ).read("?", passages)
+    assert all(len(span.text.split()) <= 2 for span in chosen)
+
+
+def test_many_questions_at_once_get_what_each_gets_alone() -> None:
+    passages = [Passage("a", 0, HANDBOOK), Passage("b", 0, "the vpn token")]
+    one = reader(passages, {"90 days": (6.0, 5.0), "vpn": (3.0, 3.0)})
+    alone = [one.read(question, passages) for question in ("who?", "how many days?")]
+    together = one.read_batch([("who?", passages), ("how many days?", passages)])
+    assert alone == together
+
+
+def test_batches_are_bounded_by_their_padded_pieces() -> None:
+    passages = [Passage(str(i), 0, "the code is valid " * 4) for i in range(20)]
+    placed = HandPlaced([passage.text for passage in passages], {})
+    Reader(TOKENS, placed, options=ReaderOptions(batch_pieces=100)).read("who", passages)
+    assert sum(placed.batches) == 20
+    assert max(placed.batches) * 20 <= 100
+
+
+def test_nothing_to_read_gives_nothing() -> None:
+    assert reader([], {}).read("who?", []) == []
+    assert reader([Passage("a", 0, "")], {}).read("who?", [Passage("a", 0, "")]) == []
+
+
+def test_logits_that_are_not_numbers_are_refused() -> None:
+    def broken(batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        shape = (len(batch), max(len(window) for window in batch))
+        return np.full(shape, np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+
+    with pytest.raises(ReaderError, match="not numbers"):
+        Reader(TOKENS, broken, name="bad").read("who?", [Passage("a", 0, "the code")])
