@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.confidence import Calibration, Features, default_calibration
 from bot.errors import QuestionError
 from reader.reader import Passage, Reader, Span
-from retriever.links import place_of
+from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
 from retriever.sentences import sentence_spans
@@ -140,8 +140,9 @@ class Answerer:
         retrieved = time.perf_counter()
         reader = self._reader()
         loaded = time.perf_counter()
-        found = self.candidates(asked, hits, reader)
-        answers = self._shown(found)
+        anchors, origins = self._places(hits)
+        found = self._candidates(asked, hits, anchors, reader)
+        answers = self._shown(found, anchors, origins)
         read = time.perf_counter()
         retrieve_ms = 1000 * (retrieved - began)
         read_ms = 1000 * (read - loaded)
@@ -185,7 +186,26 @@ class Answerer:
             question_id=question_id,
         )
 
-    def candidates(self, question: str, hits: Sequence[Hit], reader: Reader) -> list[Candidate]:
+    def _places(
+        self, hits: Sequence[Hit]
+    ) -> tuple[dict[int, list[Anchor]], dict[int, documents.Origin]]:
+        ids = sorted({hit.document_id for hit in hits})
+        with self._database.read() as session:
+            return documents.anchors_of(session, ids), documents.origins(session, ids)
+
+    def consider(self, question: str) -> list[Candidate]:
+        """Every answer to a question, best first, sure enough or not; nothing is noted."""
+        hits = self._retriever.search(question, k=self._options.passages)
+        anchors, _ = self._places(hits)
+        return self._candidates(question, hits, anchors, self._reader())
+
+    def _candidates(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        anchors: Mapping[int, Sequence[Anchor]],
+        reader: Reader,
+    ) -> list[Candidate]:
         """Every answer that the reader marks in the passages, best first."""
         if not hits:
             return []
@@ -203,11 +223,10 @@ class Answerer:
         found = []
         for span in spans:
             hit = hits[span.passage]
-            above = "\n".join(part for part in (hit.title, hit.section) if part)
             features = Features(
                 logit=span.score - priors[span.passage],
                 probability=span.probability,
-                coverage=self._retriever.coverage(question, f"{above}\n{hit.text}"),
+                coverage=self._retriever.coverage(question, f"{_above(hit)}\n{hit.text}"),
                 retrieval=hit.score / terms,
                 relative=_share(hit.score, best),
                 terms=math.log1p(terms),
@@ -215,15 +234,16 @@ class Answerer:
             found.append(Candidate(span, hit, features, self._calibration.confidence(features)))
         return found
 
-    def _shown(self, found: Sequence[Candidate]) -> tuple[AnswerSpan, ...]:
+    def _shown(
+        self,
+        found: Sequence[Candidate],
+        anchors: Mapping[int, Sequence[Anchor]],
+        origins: Mapping[int, documents.Origin],
+    ) -> tuple[AnswerSpan, ...]:
         """The answers to show: sure enough, and no sentence twice."""
         if not found or found[0].confidence < self._options.min_confidence:
             return ()
         least = self._options.further_confidence * found[0].confidence
-        ids = sorted({candidate.hit.document_id for candidate in found})
-        with self._database.read() as session:
-            anchors = documents.anchors_of(session, ids)
-            origins = documents.origins(session, ids)
         answers: list[AnswerSpan] = []
         for candidate in found:
             number = candidate.hit.document_id
@@ -298,6 +318,23 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
         and one.sentence_start < other.sentence_start + len(other.sentence)
         and other.sentence_start < one.sentence_start + len(one.sentence)
     )
+
+
+def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:
+    """Where in a passage's text headings stand: they are no answers."""
+    lines = []
+    for anchor in anchors:
+        if anchor.kind == "heading" and anchor.path and hit.start <= anchor.start < hit.end:
+            begin = anchor.start - hit.start
+            stop = begin + len(anchor.path[-1])
+            if hit.text[begin:stop] == anchor.path[-1]:  # a PDF's outline may be worded apart
+                lines.append((begin, stop))
+    return tuple(lines)
+
+
+def _above(hit: Hit) -> str:
+    """The title and the headings that a passage stands under."""
+    return SEPARATOR.join(part for part in (hit.title, hit.section) if part)
 
 
 def _share(score: float, best: float) -> float:

@@ -50,13 +50,12 @@ class Installation:
         )
         self.retriever = Retriever(self.database, self.keeper)
         self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
-        self.answerer = Answerer(
-            self.database,
-            self.retriever,
-            self.reader,
-            options=AnswerOptions(min_confidence=settings.min_confidence),
-        )
+        self.answerer = self.answerer_with(AnswerOptions(min_confidence=settings.min_confidence))
         self.knowledge = KnowledgeBase(self.database, self.ingestor)
+
+    def answerer_with(self, options: AnswerOptions) -> Answerer:
+        """An answerer of this installation's documents and reader, with other options."""
+        return Answerer(self.database, self.retriever, self.reader, options=options)
 
     def reader(self) -> Reader:
         """The reader, loaded at the first call."""

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from reader.tokenization import Pieces, PieceTokenizer
 
+#: The context in front of a passage is cut to this many pieces.
+MAX_CONTEXT_PIECES = 32
+
 #: Questions are cut to this many pieces, so that at least most of a window is passage.
 MAX_QUESTION_PIECES = 64
 
@@ -23,12 +26,15 @@ MAX_QUESTION_PIECES = 64
 class Window:
     """One input of the network.
 
-    ``ids`` is the whole sequence. Passage pieces stand at ``ids[first:first + len(offsets)]``, and
-    ``offsets[i]`` are the characters of passage number ``passage`` that the i-th one stands for.
+    ``ids`` is the whole sequence; token type 1 begins at ``second``. Passage pieces stand at
+    ``ids[first:first + len(offsets)]``, and ``offsets[i]`` are the characters of passage number
+    ``passage`` that the i-th one stands for. Between ``second`` and ``first`` stands the passage's
+    context, which is read and holds no answers.
     """
 
     passage: int
     ids: tuple[int, ...]
+    second: int
     first: int
     offsets: tuple[tuple[int, int], ...]
 
@@ -52,25 +58,30 @@ def windows(
     *,
     max_length: int,
     overlap: int,
+    contexts: Sequence[Pieces] = (),
 ) -> Iterator[Window]:
     """Yield the windows of one question over its passages, in order.
 
     ``max_length`` and ``overlap`` are in pieces; neighbouring windows of a passage share
-    ``overlap`` pieces (less where the question leaves no room for it).
+    ``overlap`` pieces (less where the question leaves no room for it). ``contexts``, if there are
+    any, holds one for each passage and stands in front of it in every window.
     """
     question_ids = question.ids[:MAX_QUESTION_PIECES]
-    head = (tokenizer.cls_id, *question_ids, tokenizer.sep_id)
-    room = max_length - len(head) - 1
-    if room < 1:
-        raise ValueError(f"max_length {max_length} leaves no room for the passage")
-    step = max(1, room - min(overlap, room // 2))
+    asked = (tokenizer.cls_id, *question_ids, tokenizer.sep_id)
     for number, passage in enumerate(passages):
+        context = contexts[number].ids[:MAX_CONTEXT_PIECES] if contexts else ()
+        head = (*asked, *context)
+        room = max_length - len(head) - 1
+        if room < 1:
+            raise ValueError(f"max_length {max_length} leaves no room for the passage")
+        step = max(1, room - min(overlap, room // 2))
         start = 0
         while True:
             end = min(start + room, len(passage))
             yield Window(
                 passage=number,
                 ids=(*head, *passage.ids[start:end], tokenizer.sep_id),
+                second=len(asked),
                 first=len(head),
                 offsets=passage.offsets[start:end],
             )
@@ -88,6 +99,6 @@ def pad(batch: Sequence[Window], pad_id: int) -> Batch:
     for row, window in enumerate(batch):
         length = len(window)
         input_ids[row, :length] = window.ids
-        token_type_ids[row, window.first : length] = 1
+        token_type_ids[row, window.second : length] = 1
         attention_mask[row, :length] = 1
     return Batch(input_ids, token_type_ids, attention_mask)

@@ -24,13 +24,17 @@ class Passage:
     """A piece of a document: ``text`` stands at ``document.text[start:start + len(text)]``.
 
     ``document`` is any name that tells documents apart. ``prior`` is added to the score of every
-    span of the passage: a retriever's opinion in the reader's own unit (logits).
+    span of the passage: a retriever's opinion in the reader's own unit (logits). ``context`` is
+    read in front of the text, and ``skip`` names characters of the text (start, end) that are read
+    too; neither can be part of an answer. Both are for headings.
     """
 
     document: str
     start: int
     text: str
     prior: float = 0.0
+    context: str = ""
+    skip: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Reader:
         owners: list[int] = []
         inputs: list[Window] = []
         pieces_of: dict[str, Pieces] = {}
-        texts = list({p.text for _, passages in questions for p in passages})
+        texts = list({t for _, passages in questions for p in passages for t in (p.text, p.context)})
         pieces_of.update(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
         for number, (_, passages) in enumerate(questions):
             for window in windows(
@@ -127,6 +131,7 @@ class Reader:
                 self.tokenizer,
                 max_length=self.options.max_length,
                 overlap=self.options.overlap,
+                contexts=[pieces_of[passage.context] for passage in passages],
             ):
                 owners.append(number)
                 inputs.append(window)
@@ -175,9 +180,15 @@ class Reader:
     ) -> tuple[list[span_math.Scored], float]:
         passage = passages[window.passage]
         inside = slice(window.first, window.first + len(window.offsets))
+        starts, ends = start_logits[inside], end_logits[inside]
+        if passage.skip:
+            starts, ends = starts.copy(), ends.copy()
+            for piece, (begin, stop) in enumerate(window.offsets):
+                if any(begin < last and first < stop for first, last in passage.skip):
+                    starts[piece] = ends[piece] = -np.inf
         candidates, total = span_math.window_candidates(
-            start_logits[inside],
-            end_logits[inside],
+            starts,
+            ends,
             max_pieces=self.options.max_answer_pieces,
             n_best=self.options.n_best,
         )
@@ -186,6 +197,8 @@ class Reader:
         for candidate in candidates:
             start = window.offsets[candidate.first][0]
             end = window.offsets[candidate.last][1]
+            if any(start < last and first < end for first, last in passage.skip):
+                continue
             if self.options.align_words:
                 start, end = span_math.align_to_words(passage.text, start, end)
             spans.append(

@@ -74,6 +74,8 @@ def window_candidates(
         if np.isfinite(flat[index])
     ]
     peak = float(flat.max())
+    if peak == -math.inf:
+        return [], -math.inf
     return candidates, peak + math.log(float(np.exp(flat - peak).sum()))
 
 

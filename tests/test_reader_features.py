@@ -47,6 +47,18 @@ def test_a_question_of_any_length_leaves_room_for_the_passage() -> None:
         list(windows(pieces(500), [pieces(40)], TOKENS, max_length=60, overlap=32))
 
 
+def test_a_context_stands_in_front_of_every_window() -> None:
+    question, passage, context = pieces(3), pieces(50), Pieces((7, 8), ((0, 1), (1, 2)))
+    found = list(
+        windows(question, [passage], TOKENS, max_length=26, overlap=5, contexts=[context])
+    )
+    assert len(found) > 2
+    for window in found:
+        assert window.ids[window.second : window.first] == (7, 8)
+        assert len(window) <= 26
+    assert pad(found[:1], TOKENS.pad_id).token_type_ids[0].tolist() == [0] * 5 + [1] * 21
+
+
 def test_an_empty_passage_is_a_window_without_offsets() -> None:
     (window,) = windows(pieces(3), [Pieces((), ())], TOKENS, max_length=32, overlap=8)
     assert window.offsets == ()

@@ -59,7 +59,7 @@ def test_a_window_that_cuts_the_answer_is_not_trained_on() -> None:
 
 def test_batches_hold_every_window_once_within_the_budget() -> None:
     items = [
-        TrainingWindow(Window(0, (0,) * length, 1, ()), 0, 0)
+        TrainingWindow(Window(0, (0,) * length, 1, 1, ()), 0, 0)
         for length in range(5, 60)
         for _ in "ab"
     ]

@@ -94,6 +94,17 @@ def test_batches_are_bounded_by_their_padded_pieces() -> None:
     assert max(placed.batches) * 20 <= 100
 
 
+def test_headings_are_read_but_never_answer() -> None:
+    text = "valid for hours\n\nask for 90 days"
+    passages = [Passage("a", 0, text, context="the vpn token", skip=((0, 15),))]
+    marks = {"valid for": (9.0, 9.0), "hours": (8.0, 0.0), "90 days": (3.0, 3.0)}
+    spans = reader(passages, marks).read("who?", passages, top_k=5)
+    assert spans[0].text == "90 days"
+    assert all(span.start >= 15 for span in spans)
+    everything = Passage("a", 0, text, skip=((0, len(text)),))
+    assert reader([everything], marks).read("who?", [everything]) == []
+
+
 def test_nothing_to_read_gives_nothing() -> None:
     assert reader([], {}).read("who?", []) == []
     assert reader([Passage("a", 0, "")], {}).read("who?", [Passage("a", 0, "")]) == []

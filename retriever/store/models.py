@@ -226,9 +226,7 @@ class IndexRunError(Base):
     __tablename__ = "index_run_errors"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    run_id: Mapped[int] = mapped_column(
-        ForeignKey("index_runs.id", ondelete="CASCADE"), index=True
-    )
+    run_id: Mapped[int] = mapped_column(ForeignKey("index_runs.id", ondelete="CASCADE"), index=True)
     uri: Mapped[str]
     message: Mapped[str]
 

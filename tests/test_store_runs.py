@@ -1,0 +1,290 @@
+"""Index runs, and which process does a scheduled one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from retriever.errors import StoreError
+from retriever.store.database import Database
+from retriever.store.models import IndexRun, IndexRunError
+from retriever.store.runs import (
+    ClaimedRun,
+    Run,
+    RunCounts,
+    RunFailure,
+    claim_slot,
+    finish_run,
+    last_run,
+    renew,
+    start_run,
+)
+from tests.store_rows import NOW
+
+ROOT = Path(__file__).parent.parent
+LEASE = timedelta(minutes=5)
+SLOT = datetime(2026, 3, 2, 3, 0, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spanbot.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    with closing(Database(f"sqlite:///{path}")) as database:
+        database.upgrade()
+        yield database
+
+
+def claim(
+    database: Database, owner: str, *, now: datetime = NOW, slot: datetime = SLOT
+) -> ClaimedRun | None:
+    with database.write() as session:
+        return claim_slot(session, schedule="reindex", slot=slot, owner=owner, now=now, lease=LEASE)
+
+
+def claimed(
+    database: Database, owner: str, *, now: datetime = NOW, slot: datetime = SLOT
+) -> ClaimedRun:
+    run = claim(database, owner, now=now, slot=slot)
+    assert run is not None
+    return run
+
+
+def finish(database: Database, run: ClaimedRun, *, now: datetime = NOW, added: int = 0) -> None:
+    with database.write() as session:
+        finish_run(session, run.run_id, now=now, counts=RunCounts(added=added), fence=run.fence)
+
+
+def last(database: Database) -> Run:
+    with database.read() as session:
+        run = last_run(session)
+    assert run is not None
+    return run
+
+
+# -- what a run did ---------------------------------------------------------------------------
+
+
+def test_there_is_no_last_run_at_first(database: Database) -> None:
+    with database.read() as session:
+        assert last_run(session) is None
+
+
+def test_a_run_from_start_to_end(database: Database) -> None:
+    with database.write() as session:
+        run_id = start_run(session, trigger="cli", now=NOW)
+    begun = last(database)
+    assert begun == Run(
+        run_id=run_id,
+        trigger="cli",
+        schedule=None,
+        slot=None,
+        state="running",
+        started_at=NOW,
+        finished_at=None,
+        counts=RunCounts(),
+        failed=0,
+        error=None,
+    )
+
+    end = NOW + timedelta(seconds=90)
+    counts = RunCounts(added=4, changed=3, unchanged=20, removed=1)
+    failures = [RunFailure("a.pdf", "no text"), RunFailure("b.docx", "damaged")]
+    with database.write() as session:
+        finish_run(session, run_id, now=end, counts=counts, failures=failures)
+    done = last(database)
+    assert (done.state, done.finished_at, done.counts, done.failed) == ("done", end, counts, 2)
+    with database.read() as session:
+        noted = session.scalars(select(IndexRunError).order_by(IndexRunError.id)).all()
+        assert [(row.run_id, row.uri, row.message) for row in noted] == [
+            (run_id, "a.pdf", "no text"),
+            (run_id, "b.docx", "damaged"),
+        ]
+
+
+def test_a_run_that_failed_as_a_whole(database: Database) -> None:
+    with database.write() as session:
+        run_id = start_run(session, trigger="slack", now=NOW)
+        finish_run(session, run_id, now=NOW, error="the disk is full")
+    failed = last(database)
+    assert (failed.state, failed.error, failed.failed) == ("failed", "the disk is full", 0)
+
+
+def test_the_last_run_is_the_one_that_began_last(database: Database) -> None:
+    with database.write() as session:
+        start_run(session, trigger="cli", now=NOW)
+        newest = start_run(session, trigger="slack", now=NOW + timedelta(hours=1))
+        start_run(session, trigger="cli", now=NOW - timedelta(hours=1))
+    assert last(database).run_id == newest
+
+
+def test_a_run_is_finished_once(database: Database) -> None:
+    with database.write() as session:
+        run_id = start_run(session, trigger="cli", now=NOW)
+        finish_run(session, run_id, now=NOW, counts=RunCounts(added=1))
+    with (
+        pytest.raises(StoreError, match=f"run {run_id} is finished already: done"),
+        database.write() as session,
+    ):
+        finish_run(session, run_id, now=NOW, counts=RunCounts(added=2))
+    with (
+        pytest.raises(StoreError, match="there is no index run 77"),
+        database.write() as session,
+    ):
+        finish_run(session, 77, now=NOW)
+    assert last(database).counts.added == 1
+
+
+# -- who does a scheduled one -----------------------------------------------------------------
+
+
+def test_a_slot_is_claimed_once(database: Database) -> None:
+    run = claimed(database, "a")
+    assert run == ClaimedRun(run.run_id, "reindex", SLOT, "a", 1, NOW + LEASE)
+    assert claim(database, "b") is None
+    assert claim(database, "a") is None  # started again, it may not know what it did before
+    following = claimed(database, "b", slot=SLOT + timedelta(days=1))
+    assert following.run_id != run.run_id
+    with database.write() as session:
+        other = claim_slot(session, schedule="prune", slot=SLOT, owner="b", now=NOW, lease=LEASE)
+    assert other is not None
+    assert (last(database).trigger, last(database).schedule) == ("schedule", "prune")
+    assert last(database).slot == SLOT
+
+
+def test_a_slot_is_the_same_time_in_any_zone(database: Database) -> None:
+    claimed(database, "a")
+    assert claim(database, "b", slot=SLOT.astimezone(timezone(timedelta(hours=-8)))) is None
+
+
+def test_a_finished_slot_is_never_done_again(database: Database) -> None:
+    for minutes, error in enumerate((None, "the disk is full")):
+        slot = SLOT + timedelta(minutes=minutes)
+        run = claimed(database, "a", slot=slot)
+        with database.write() as session:
+            finish_run(session, run.run_id, now=NOW, error=error, fence=run.fence)
+        assert claim(database, "b", slot=slot, now=NOW + 9 * LEASE) is None
+
+
+def test_a_run_is_taken_over_when_its_lease_has_run_out(database: Database) -> None:
+    first = claimed(database, "a")
+    assert claim(database, "b", now=NOW + LEASE - timedelta(microseconds=1)) is None
+    second = claimed(database, "b", now=NOW + LEASE)
+    assert second == ClaimedRun(first.run_id, "reindex", SLOT, "b", 2, NOW + 2 * LEASE)
+    third = claimed(database, "c", now=NOW + 2 * LEASE)
+    assert (third.run_id, third.fence) == (first.run_id, 3)
+
+    # The first two were only asleep.
+    for stale in (first, second):
+        with (
+            pytest.raises(StoreError, match=f"held by c with fence 3, not {stale.fence}: it was"),
+            database.write() as session,
+        ):
+            finish_run(session, stale.run_id, now=NOW, fence=stale.fence)
+        with database.write() as session:
+            assert renew(session, stale, now=NOW, lease=LEASE) is None
+    with (
+        pytest.raises(StoreError, match="held by c with fence 3, not 0"),
+        database.write() as session,
+    ):
+        finish_run(session, first.run_id, now=NOW)  # without a fence
+    assert last(database).state == "running"
+
+    finish(database, third, added=5)
+    assert (last(database).state, last(database).counts.added) == ("done", 5)
+
+
+def test_a_renewed_run_is_not_taken_over(database: Database) -> None:
+    run = claimed(database, "a")
+    now = NOW + timedelta(minutes=4)
+    with database.write() as session:
+        renewed = renew(session, run, now=now, lease=LEASE)
+    assert renewed == ClaimedRun(run.run_id, "reindex", SLOT, "a", 1, now + LEASE)
+    assert claim(database, "b", now=NOW + LEASE) is None
+
+    # After its end too, as long as nobody came.
+    late = now + 3 * LEASE
+    with database.write() as session:
+        assert renew(session, run, now=late, lease=LEASE) is not None
+    assert claim(database, "b", now=late) is None
+    finish(database, run, now=late)
+    with database.write() as session:
+        assert renew(session, run, now=late, lease=LEASE) is None
+
+
+def test_changes_of_a_process_that_lost_its_run_can_be_kept_out(database: Database) -> None:
+    stale = claimed(database, "a")
+    claimed(database, "b", now=NOW + LEASE)
+
+    def change() -> None:
+        with database.write() as session:
+            session.add(IndexRun(trigger="change", state="done", started_at=NOW))
+            if renew(session, stale, now=NOW, lease=LEASE) is None:
+                raise LookupError("lost")
+
+    with pytest.raises(LookupError):
+        change()
+    with database.read() as session:
+        assert session.scalars(select(IndexRun.trigger)).all() == ["schedule"]
+
+
+def test_of_many_threads_one_gets_each_slot(database: Database, path: Path) -> None:
+    threads, slots = 8, 10
+    together = threading.Barrier(threads)
+
+    def work(owner: str) -> list[tuple[int, int]]:
+        with closing(Database(f"sqlite:///{path}")) as own:
+            together.wait()
+            return [
+                (number, run.fence)
+                for now in (NOW, NOW + LEASE)  # nobody finishes: each is taken over, once
+                for number in range(slots)
+                if (run := claim(own, owner, now=now, slot=SLOT + timedelta(hours=number)))
+            ]
+
+    with ThreadPoolExecutor(threads) as pool:
+        done = [pool.submit(work, f"owner-{number}") for number in range(threads)]
+        got = [each for result in done for each in result.result()]
+    # Who is first to ask at the later time takes over, or comes first where nobody was yet.
+    assert len(got) == len(set(got))
+    assert {number for number, fence in got if fence == 1} == set(range(slots))
+    assert {fence for _, fence in got} <= {1, 2}
+
+
+def test_of_many_processes_one_gets_each_slot(database: Database, path: Path) -> None:
+    script = f"""
+import sys
+from datetime import UTC, datetime, timedelta
+from retriever.store.database import Database
+from retriever.store.runs import claim_slot, finish_run
+database = Database("sqlite:///{path}")
+first = datetime(2026, 1, 1, tzinfo=UTC)
+for number in range(30):
+    with database.write() as session:
+        run = claim_slot(session, schedule="reindex", slot=first + timedelta(hours=number),
+                         owner=sys.argv[1], now=datetime.now(UTC), lease=timedelta(hours=1))
+    if run is not None:
+        with database.write() as session:
+            finish_run(session, run.run_id, now=datetime.now(UTC), fence=run.fence)
+        print(number)
+database.close()
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, owner], cwd=ROOT, stdout=subprocess.PIPE)
+        for owner in "abc"
+    ]
+    printed = [process.communicate()[0].decode().split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sorted(int(number) for each in printed for number in each) == list(range(30))
