@@ -23,7 +23,7 @@ from bot.answering import AnswerOptions, Candidate, sentence_around
 from bot.confidence import feature_names
 from bot.evaluation import holds_answer
 from bot.installation import Installation
-from bot.settings import from_environment
+from bot.settings import Settings, from_environment
 
 _FOLDS = 10
 _L2 = 1.0
@@ -45,7 +45,7 @@ def collect(
     found: list[Labelled] = []
     options = replace(AnswerOptions(), prior=prior, passages=passages)
     for name, home in homes.items():
-        with Installation(replace(from_environment(), **_places(home))) as installation:
+        with Installation(_settings(home)) as installation:
             answerer = installation.answerer_with(options)
             for record in records:
                 if record["kb"] != name:
@@ -67,9 +67,11 @@ def collect(
     return found
 
 
-def _places(home: str) -> dict[str, object]:
+def _settings(home: str) -> Settings:
     folder = Path(home).absolute()
-    return {"home": folder, "database_url": f"sqlite:///{folder / 'spanbot.db'}"}
+    return replace(
+        from_environment(), home=folder, database_url=f"sqlite:///{folder / 'spanbot.db'}"
+    )
 
 
 def _is_right(candidate: Candidate, answers: Sequence[str]) -> bool:
@@ -110,7 +112,7 @@ def cross_validated(found: Sequence[Labelled]) -> NDArray[np.float64]:
     for number in range(_FOLDS):
         rest = [item for item, f in zip(found, fold, strict=True) if f != number]
         weights, intercept = fit(*_stack(rest))
-        for index in np.flatnonzero(fold == number):
+        for index in np.flatnonzero(fold == number).tolist():
             if len(found[index].features):
                 total = found[index].features[0] @ weights + intercept
                 confidence[index] = 1 / (1 + np.exp(-total))

@@ -122,7 +122,8 @@ class Reader:
         owners: list[int] = []
         inputs: list[Window] = []
         pieces_of: dict[str, Pieces] = {}
-        texts = list({t for _, passages in questions for p in passages for t in (p.text, p.context)})
+        every = [passage for _, passages in questions for passage in passages]
+        texts = list({text for p in every for text in (p.text, p.context)})
         pieces_of.update(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
         for number, (_, passages) in enumerate(questions):
             for window in windows(

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def write_index(folder: Path, passages: Iterable[IndexedPassage], *, content_ver
     try:
         target.mkdir(parents=True)
         (target / "terms.txt").write_text("\n".join(postings.terms), encoding="utf-8")
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "offsets": postings.offsets,
             "documents": postings.documents,
             "frequencies": postings.frequencies,

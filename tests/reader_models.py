@@ -35,7 +35,9 @@ def tokenizer() -> PieceTokenizer:
     return PieceTokenizer(inner)
 
 
-def checkpoint(folder: Path, *, cased: bool = False, head: bool = True, layout: str = "full") -> Path:
+def checkpoint(
+    folder: Path, *, cased: bool = False, head: bool = True, layout: str = "full"
+) -> Path:
     """A random BERT of two tiny layers.
 
     ``layout`` is ``full`` (tokenizer files and safetensors) or ``spanbert``: what the SpanBERT
@@ -82,9 +84,7 @@ class HandPlaced:
         self._marks = marks
         self.batches: list[int] = []
 
-    def __call__(
-        self, batch: Sequence[Window]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.batches.append(len(batch))
         width = max(len(window) for window in batch)
         starts = np.zeros((len(batch), width), dtype=np.float32)
@@ -101,5 +101,3 @@ class HandPlaced:
                     if last == begin + len(mark):
                         ends[row, window.first + index] = end_logit
         return starts, ends
-
-

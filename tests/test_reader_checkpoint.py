@@ -104,9 +104,9 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     (bad_config / "config.json").write_text("[1")
     gpt = broken("gpt")
     (gpt / "config.json").write_text('{"model_type": "gpt2"}')
-    file = tmp_path / "file"
-    file.write_text("x")
-    for folder, message in [
+    plain_file = tmp_path / "file"
+    plain_file.write_text("x")
+    cases: list[tuple[Path, str]] = [
         (truncated, "the weights in .* cannot be loaded"),
         (other_words, "the vocabulary belongs to another model"),
         (no_config, "holds no config.json"),
@@ -114,8 +114,9 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
         (gpt, 'model_type is "gpt2"'),
         (checkpoint(tmp_path / "nohead", head=False), "no question-answering head"),
         (tmp_path / "nowhere", "there is no model folder"),
-        (file, "is a file"),
-    ]:
+        (plain_file, "is a file"),
+    ]
+    for folder, message in cases:
         with pytest.raises(CheckpointError, match=message):
             checkpoints.load(folder, device=torch.device("cpu"))
 

@@ -49,9 +49,7 @@ def test_a_question_of_any_length_leaves_room_for_the_passage() -> None:
 
 def test_a_context_stands_in_front_of_every_window() -> None:
     question, passage, context = pieces(3), pieces(50), Pieces((7, 8), ((0, 1), (1, 2)))
-    found = list(
-        windows(question, [passage], TOKENS, max_length=26, overlap=5, contexts=[context])
-    )
+    found = list(windows(question, [passage], TOKENS, max_length=26, overlap=5, contexts=[context]))
     assert len(found) > 2
     for window in found:
         assert window.ids[window.second : window.first] == (7, 8)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import ask, database, demo, documents, evaluate, reader, serve
+from bot.cli import ask, database, demo, doctor, documents, evaluate, reader, serve
 from bot.cli.output import errors
 from bot.errors import SpanbotError
 from reader.errors import ReaderError
@@ -26,6 +26,7 @@ documents.register(app)
 ask.register(app)
 evaluate.register(app)
 serve.register(app)
+doctor.register(app)
 demo.register(app)
 app.add_typer(documents.docs, name="docs")
 app.add_typer(database.db, name="db")

@@ -1,9 +1,104 @@
-"""``serve`` and ``doctor``."""
+"""``spanbot serve``: the Slack bot and the schedule, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
+from rich.text import Text
 
-from bot.settings import Settings
+from bot.cli.opening import open_installation
+from bot.cli.output import console
+from bot.installation import Installation
+from bot.settings import Settings, from_environment
+
+_STOP_SECONDS = 20.0
 
 
-def register(app: typer.Typer) -> None: ...
-def run_bot(settings: Settings) -> None: ...
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(serve)
+
+
+def serve() -> None:
+    """Run the Slack bot, and reindex by the schedule if one is set."""
+    run_bot(from_environment())
+
+
+def run_bot(settings: Settings) -> None:
+    """Run until SIGTERM or Ctrl-C, then finish what was begun.
+
+    Raises:
+        ConfigurationError: a token or the schedule is missing or wrong.
+    """
+    from bot.schedule import Scheduler, check_cron
+    from bot.slack.app import SlackDependencies
+    from bot.slack.serve import Connection
+    from bot.slack.serve import serve as serve_slack
+
+    # What the bot does is worth a line, unless the log was set up otherwise.
+    logging.getLogger("bot").setLevel(logging.INFO)
+    if settings.reindex_cron is not None:
+        check_cron(settings.reindex_cron)
+    with open_installation(settings) as installation, _until_signal() as stop:
+        scheduler = None
+        if settings.reindex_cron is not None:
+            scheduler = Scheduler(
+                settings.reindex_cron,
+                installation.database,
+                lambda claimed: installation.knowledge.reindex(trigger="schedule", claimed=claimed),
+                owner=f"{socket.gethostname()}:{os.getpid()}",
+            )
+
+        def ready(connection: Connection) -> None:
+            console.print(Text(f"The bot is connected by {connection.description}"))
+            if scheduler is not None:
+                scheduler.start()
+            threading.Thread(target=_warm_up, args=[installation], daemon=True).start()
+
+        try:
+            serve_slack(
+                SlackDependencies(
+                    settings=settings,
+                    answerer=installation.answerer,
+                    knowledge=installation.knowledge,
+                    database=installation.database,
+                ),
+                stop,
+                drain_s=_STOP_SECONDS,
+                on_ready=ready,
+            )
+        finally:
+            if scheduler is not None:
+                scheduler.stop(_STOP_SECONDS)
+
+
+def _warm_up(installation: Installation) -> None:
+    """Load the reader before the first question; an error is told to whoever asks first."""
+    try:
+        installation.reader()
+    except Exception:
+        logging.getLogger("bot").exception("the reader cannot be loaded")
+
+
+@contextmanager
+def _until_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+
+    def set_it(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, set_it) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -117,7 +117,7 @@ class SearchText:
 
 def content_version(session: Session) -> int:
     """How often the passages have changed."""
-    version = session.scalar(select(StoreState.content_version))
+    version: int | None = session.scalar(select(StoreState.content_version))
     if version is None:
         raise StoreError("the database lacks its state row; run: spanbot db upgrade")
     return version
@@ -476,7 +476,19 @@ def passages_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredPass
             .where(PassageRow.id.in_(ids[begin : begin + _ID_CHUNK]))
         )
         for row in rows:
-            found[row[0]] = StoredPassage(*row[:8], tuple(row[8]), row[9])
+            number, document_id, version, uri, title, link, start, end, heading, text = row
+            found[number] = StoredPassage(
+                id=number,
+                document_id=document_id,
+                version=version,
+                uri=uri,
+                title=title,
+                link=link,
+                start=start,
+                end=end,
+                heading=tuple(heading),
+                text=text,
+            )
     return found
 
 

@@ -1,0 +1,325 @@
+"""The knowledge base from within Slack: ``/kb`` and files sent to the bot. For admins."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slack_bolt import Ack, App
+from slack_sdk import WebClient
+
+from bot.slack.admins import Admins
+from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.errors import explain, reporter
+from bot.slack.files import FileFetcher, describe_file
+from bot.slack.message import (
+    Message,
+    context,
+    markup,
+    plain,
+    rich_list,
+    rich_section,
+    rich_text,
+    section,
+    words,
+)
+from bot.slack.ports import IngestReport, KnowledgeBase, Status
+from bot.slack.text import escape, shorten
+from bot.slack.work import WorkQueue
+
+UPLOAD_VIEW = "kb_upload"
+FILES_BLOCK = "kb_files"
+FILES_ACTION = "files"
+MAX_FILES = 10
+
+HELP = (
+    "/kb upload – add files to the documents that I answer from\n"
+    "/kb status – what I know, and when I last looked at the sources\n"
+    "/kb reindex – look at every source again now\n"
+    "/kb help – this text\n"
+    "You can also send me files in a direct message. Only admins can do any of this."
+)
+BUSY = "I'm still busy with earlier uploads. Please try again in a few minutes."
+
+_SHOWN_FAILURES = 20
+_FAILURE_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class UploadResult:
+    """What became of uploaded files: their names by outcome, and what went wrong with which."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def result(self) -> UploadResult:
+        return UploadResult(
+            tuple(self.added), tuple(self.changed), tuple(self.unchanged), tuple(self.failed)
+        )
+
+
+class Uploads:
+    """Takes files from Slack into the knowledge base."""
+
+    def __init__(
+        self,
+        client: WebClient,
+        knowledge: KnowledgeBase,
+        fetcher: FileFetcher,
+        suffixes: frozenset[str],
+    ) -> None:
+        self._client = client
+        self._knowledge = knowledge
+        self._fetcher = fetcher
+        self._suffixes = suffixes
+
+    @property
+    def suffixes(self) -> list[str]:
+        """Of the files that can be read, sorted, like ``.md``."""
+        return sorted(self._suffixes)
+
+    def add(self, payloads: Sequence[dict[str, Any]]) -> UploadResult:
+        """Fetch and add each file; one that fails keeps the others from nothing."""
+        tally = _Tally()
+        for payload in payloads:
+            name = str(payload.get("name") or payload.get("id") or "a file")
+            try:
+                self._add(payload, name, tally)
+            except Exception as error:  # noqa: BLE001 - every file gets its own answer
+                tally.failed.append((name, explain(error)))
+        return tally.result()
+
+    def _add(self, payload: dict[str, Any], name: str, tally: _Tally) -> None:
+        file = describe_file(payload, self._client)
+        if file.suffix not in self._suffixes:
+            kind = f"{file.suffix} files" if file.suffix else "files without an ending"
+            tally.failed.append(
+                (file.name, f"I do not read {kind}; I read {', '.join(self.suffixes)}.")
+            )
+            return
+        with tempfile.TemporaryDirectory(prefix="spanbot-") as folder:
+            # Our own name with their suffix: theirs may be too long for the file system.
+            content = Path(folder) / f"upload{file.suffix}"
+            self._fetcher.fetch(file, content)
+            report = self._knowledge.add_upload(content, name=file.name, link=file.link)
+        if report.failed:
+            tally.failed.extend((file.name, failure.message) for failure in report.failed)
+        elif report.added:
+            tally.added.append(file.name)
+        elif report.changed:
+            tally.changed.append(file.name)
+        else:
+            tally.unchanged.append(file.name)
+
+
+class KnowledgeDesk:
+    """Lets admins, and only them, see and change the knowledge base."""
+
+    def __init__(
+        self,
+        client: WebClient,
+        knowledge: KnowledgeBase,
+        admins: Admins,
+        uploads: Uploads,
+        work: WorkQueue,
+    ) -> None:
+        self._client = client
+        self._knowledge = knowledge
+        self._admins = admins
+        self._uploads = uploads
+        self._work = work
+
+    def on_command(self, command: dict[str, Any]) -> None:
+        """``/kb upload | status | reindex | help``."""
+        user = str(command["user_id"])
+        direct = Conversation(self._client, user)
+        reply = OnlyYou(str(command["response_url"]), fallback=direct)
+        typed = str(command.get("text") or "").split()
+        action = typed[0].lower() if typed else "help"
+        if action == "help":
+            reply.send(plain(HELP))
+        elif action not in ("upload", "status", "reindex"):
+            reply.send(plain(f"I do not know “{action}”.\n{HELP}"))
+        elif not self._admins.is_admin(user):
+            reply.send(self._refusal())
+        elif action == "upload":
+            self._client.views_open(
+                trigger_id=str(command["trigger_id"]), view=upload_view(self._uploads.suffixes)
+            )
+        elif action == "status":
+            self._queue(lambda: reply.send(render_status(self._knowledge.status())), reply)
+        else:
+            self._reindex(reply, direct)
+
+    def on_files_submitted(self, user: str, files: Sequence[dict[str, Any]]) -> None:
+        """The upload modal was sent off; the result goes to the user's direct messages."""
+        direct = Conversation(self._client, user)
+        if not self._admins.is_admin(user):
+            direct.send(self._refusal())
+        else:
+            self._upload(files, direct)
+
+    def receive_files(self, event: dict[str, Any], user: str, destination: Destination) -> None:
+        """A direct message with files: an admin's are added."""
+        if self._admins.is_admin(user):
+            self._upload(event["files"], destination)
+        else:
+            destination.send(self._refusal())
+
+    def _upload(self, files: Sequence[dict[str, Any]], destination: Destination) -> None:
+        taken = list(files)[:MAX_FILES]
+
+        def job() -> None:
+            result = self._uploads.add(taken)
+            destination.send(render_upload(result, left_out=len(files) - len(taken)))
+
+        self._queue(job, destination)
+
+    def _reindex(self, reply: Destination, direct: Destination) -> None:
+        # A long run outlives the response URL: the result goes to the direct messages.
+        reply.send(
+            plain("I am looking at every source again and will write to you when it is done.")
+        )
+
+        def job() -> None:
+            direct.send(render_report(self._knowledge.reindex(trigger="slack")))
+
+        self._queue(job, direct)
+
+    def _queue(self, job: Callable[[], None], destination: Destination) -> None:
+        if not self._work.submit(job, on_error=reporter(destination)):
+            destination.send(plain(BUSY))
+
+    def _refusal(self) -> Message:
+        text = f"Only admins can change what I know. Please ask {self._admins.describe()}."
+        return Message(text, (markup(text),))
+
+
+def upload_view(suffixes: Sequence[str]) -> dict[str, Any]:
+    """The modal in which an admin picks files."""
+    return {
+        "type": "modal",
+        "callback_id": UPLOAD_VIEW,
+        "title": {"type": "plain_text", "text": "Add documents"},
+        "submit": {"type": "plain_text", "text": "Add"},
+        "close": {"type": "plain_text", "text": "Cancel"},
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": FILES_BLOCK,
+                "label": {"type": "plain_text", "text": f"Up to {MAX_FILES} files"},
+                "element": {
+                    "type": "file_input",
+                    "action_id": FILES_ACTION,
+                    "filetypes": [suffix.removeprefix(".") for suffix in suffixes],
+                    "max_files": MAX_FILES,
+                },
+            },
+            # Slack's limit for this element: docs.slack.dev, "File input element".
+            context("Slack takes 10 MB a file here. Send me larger ones in a direct message."),
+        ],
+    }
+
+
+def render_upload(result: UploadResult, *, left_out: int = 0) -> Message:
+    """What became of the files that somebody uploaded."""
+    lines = []
+    for names, outcome in (
+        (result.added, "Added"),
+        (result.changed, "Changed"),
+        (result.unchanged, "Already known, unchanged"),
+    ):
+        if names:
+            lines.append(f"{outcome}: {', '.join(names)}")
+    if left_out > 0:
+        lines.append(f"Left out: {left_out}, because I take {MAX_FILES} files at a time.")
+    return _outcome("\n".join(lines), result.failed)
+
+
+def render_report(report: IngestReport) -> Message:
+    """What a run over all sources did."""
+    line = (
+        f"I looked at every source again: {report.added:,} added, {report.changed:,} changed, "
+        f"{report.unchanged:,} unchanged, {report.removed:,} removed, "
+        f"{len(report.failed):,} failed."
+    )
+    return _outcome(line, [(failure.uri, failure.message) for failure in report.failed])
+
+
+def render_status(status: Status) -> Message:
+    """What is known, and when the sources were last looked at."""
+    lines = [
+        f"{status.documents:,} documents in {status.passages:,} passages"
+        + (f", and {status.failed:,} that I could not read" if status.failed else "")
+        + ".",
+        f"{status.questions:,} questions asked so far.",
+    ]
+    run = status.last_run
+    if run is None:
+        lines.append("I have not looked at any source yet.")
+    else:
+        at = run.finished_at or run.started_at
+        # Slack shows each reader the time in their own time zone.
+        date = (
+            f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
+        )
+        lines.append(
+            f"Last look at the sources: {date}, {escape(run.trigger)}: {escape(run.state)}."
+        )
+    text = "\n".join(lines)
+    return Message(text, (markup(text),))
+
+
+def _outcome(said: str, failed: Sequence[tuple[str, str]]) -> Message:
+    """``said``, then the failures one by one."""
+    blocks = [section(said)] if said else []
+    if failed:
+        shown = failed[:_SHOWN_FAILURES]
+        parts = [
+            rich_section(words(f"Not taken in: {len(failed):,}", bold=True)),
+            rich_list(
+                [
+                    [
+                        *words(shorten(name, _FAILURE_TEXT // 2) or "?", bold=True),
+                        *words(f" – {shorten(message, _FAILURE_TEXT)}"),
+                    ]
+                    for name, message in shown
+                ]
+            ),
+        ]
+        if len(failed) > len(shown):
+            parts.append(rich_section(words(f"… and {len(failed) - len(shown):,} more.")))
+        blocks.append(rich_text(*parts))
+    summary = [said] if said else []
+    summary += [f"{name}: {message}" for name, message in failed[:_SHOWN_FAILURES]]
+    return Message(
+        escape(shorten("\n".join(summary) or "There was nothing to add.", 2500)), tuple(blocks)
+    )
+
+
+def register(app: App, desk: KnowledgeDesk) -> None:
+    """Listen for ``/kb`` and its modal."""
+
+    @app.command("/kb")
+    def on_kb(ack: Ack, command: dict[str, Any]) -> None:
+        ack()
+        desk.on_command(command)
+
+    @app.view(UPLOAD_VIEW)
+    def on_upload(ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
+        ack()
+        picked = view["state"]["values"].get(FILES_BLOCK, {}).get(FILES_ACTION, {})
+        desk.on_files_submitted(str(body["user"]["id"]), picked.get("files") or [])

@@ -1,0 +1,191 @@
+"""Questions: mentions in channels, direct messages and ``/ask``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt import Ack, App
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackClientError
+
+from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.errors import reporter
+from bot.slack.message import plain
+from bot.slack.ports import Answerer
+from bot.slack.records import Records
+from bot.slack.render import render_help, render_reply
+from bot.slack.text import typed_text
+from bot.slack.work import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+BUSY = "I'm busy with other questions just now. Please ask me again in a minute."
+USAGE = "Type your question after the command, like: /ask How long is parental leave?"
+STATUS = "is looking through the documents…"
+
+# In a direct message a user's own words come without a subtype, or also sent to the channel.
+_SPOKEN = (None, "thread_broadcast", "file_share")
+_STATUS_TIMEOUT_S = 3
+
+FileReceiver = Callable[[dict[str, Any], str, Destination], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question on its way to the answerer."""
+
+    text: str
+    via: str
+    user: str
+    channel: str | None
+    thread_ts: str | None
+
+
+class QuestionDesk:
+    """Takes questions in, has them answered, and sends the answers where they were asked.
+
+    Args:
+        on_files: gets a direct message that carries files, its author and where to reply.
+    """
+
+    def __init__(
+        self,
+        client: WebClient,
+        answerer: Answerer,
+        records: Records,
+        work: WorkQueue,
+        *,
+        bot_user_id: str,
+        bot_name: str,
+        on_files: FileReceiver,
+    ) -> None:
+        self._client = client
+        self._answerer = answerer
+        self._records = records
+        self._work = work
+        self._bot_user_id = bot_user_id
+        self._bot_name = bot_name
+        self._on_files = on_files
+        # Best effort: no retries and little patience, the answer must not wait for it.
+        self._status_client = WebClient(
+            token=client.token,
+            base_url=client.base_url,
+            timeout=_STATUS_TIMEOUT_S,
+            retry_handlers=[],
+        )
+
+    def on_mention(self, event: dict[str, Any], event_id: str | None) -> None:
+        """A mention in a channel or a thread."""
+        if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
+            return
+        self._take("mention", event)
+
+    def on_message(self, event: dict[str, Any], event_id: str | None) -> None:
+        """A message; of those in channels nothing is read, a mention arrives on its own."""
+        if event.get("channel_type") != "im" or event.get("subtype") not in _SPOKEN:
+            return
+        if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
+            return
+        if event.get("files"):
+            self._on_files(event, str(event["user"]), self._thread_of(event))
+            return
+        self._take("dm", event)
+
+    def on_command(self, command: dict[str, Any]) -> None:
+        """``/ask``: only the asker sees the answer."""
+        user, channel = str(command["user_id"]), command.get("channel_id")
+        destination = OnlyYou(
+            str(command["response_url"]), fallback=Conversation(self._client, user)
+        )
+        text = typed_text(str(command.get("text") or ""), bot_user_id=self._bot_user_id)
+        if not text:
+            destination.send(plain(USAGE))
+            return
+        self._answer(
+            Asked(text, "command", user, str(channel) if channel else None, None), destination
+        )
+
+    def _take(self, via: str, event: dict[str, Any]) -> None:
+        destination = self._thread_of(event)
+        text = typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
+        if not text:
+            destination.send(render_help(self._bot_name))
+            return
+        self._show_status(destination)
+        self._answer(
+            Asked(text, via, str(event["user"]), destination.channel, destination.thread_ts),
+            destination,
+        )
+
+    def _answer(self, asked: Asked, destination: Destination) -> None:
+        if asked.text.strip(" .!?").lower() == "help":
+            destination.send(render_help(self._bot_name, admin_commands=True))
+            return
+
+        def job() -> None:
+            reply = self._answerer.ask(
+                asked.text,
+                via=asked.via,
+                user=asked.user,
+                channel=asked.channel,
+                thread_ts=asked.thread_ts,
+            )
+            destination.send(render_reply(reply))
+
+        if not self._work.submit(job, on_error=reporter(destination)):
+            destination.send(plain(BUSY))
+
+    def _claim(self, event: dict[str, Any], event_id: str | None) -> bool:
+        """Whether nobody took this message on before: Slack delivers again, and in two shapes."""
+        keys = [f"message:{event.get('channel')}:{event.get('ts')}"]
+        if event_id:
+            keys.append(f"event:{event_id}")
+        return self._records.claim(keys)
+
+    def _thread_of(self, event: dict[str, Any]) -> Conversation:
+        thread_ts = event.get("thread_ts") or event["ts"]
+        return Conversation(self._client, str(event["channel"]), str(thread_ts))
+
+    def _show_status(self, conversation: Conversation) -> None:
+        # Before the question is queued: a status set after the answer would stay for minutes.
+        try:
+            self._status_client.assistant_threads_setStatus(
+                channel_id=conversation.channel,
+                thread_ts=str(conversation.thread_ts),
+                status=STATUS,
+            )
+        except (SlackClientError, OSError) as error:
+            logger.debug("no status shown: %s", error)
+
+
+def register(app: App, desk: QuestionDesk) -> None:
+    """Listen for mentions, direct messages and ``/ask``."""
+
+    @app.event("app_mention")
+    def on_mention(event: dict[str, Any], body: dict[str, Any]) -> None:
+        desk.on_mention(event, body.get("event_id"))
+
+    @app.event("message")
+    def on_message(event: dict[str, Any], body: dict[str, Any]) -> None:
+        desk.on_message(event, body.get("event_id"))
+
+    @app.command("/ask")
+    def on_ask(ack: Ack, command: dict[str, Any]) -> None:
+        ack()
+        desk.on_command(command)
+
+
+def _is_from_a_person(event: dict[str, Any], bot_user_id: str) -> bool:
+    """Bots are ignored, or two of them would talk forever; so are edits of a message."""
+    user = event.get("user")
+    return (
+        isinstance(user, str)
+        and user not in (bot_user_id, "USLACKBOT")
+        and not event.get("bot_id")
+        and not event.get("bot_profile")
+        and not event.get("edited")
+        and not event.get("hidden")
+    )

@@ -1,0 +1,264 @@
+"""Running the app: Socket Mode where there is an app-level token, else signed HTTP requests."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from slack_bolt import App
+from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
+from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_sdk.errors import SlackApiError, SlackClientError
+from waitress.server import BaseWSGIServer, create_server
+from waitress.trigger import trigger
+from waitress.wasyncore import dispatcher
+from websocket import WebSocketException
+
+from bot.errors import ConfigurationError
+from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
+from bot.slack.ports import SlackSettings
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+logger = logging.getLogger(__name__)
+
+EVENTS_PATH = "/slack/events"
+HEALTH_PATH = "/health"
+
+# A dead connection is noticed and replaced within about two of these.
+_PING_INTERVAL_S = 5
+_GOODBYE_S = 2.0
+_MAX_BODY_BYTES = 4 * 1024 * 1024
+_HTTP_THREADS = 16
+
+
+class Connection(Protocol):
+    """A way for Slack's deliveries to reach the app."""
+
+    @property
+    def description(self) -> str: ...
+
+    def open(self) -> None:
+        """Begin to receive; returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Receive nothing more."""
+        ...
+
+
+def serve(
+    deps: SlackDependencies,
+    stop: threading.Event,
+    *,
+    drain_s: float = 20.0,
+    on_ready: Callable[[Connection], None] | None = None,
+) -> None:
+    """Run the app until ``stop`` is set, then finish what was begun within ``drain_s`` seconds.
+
+    Args:
+        on_ready: is called once deliveries can arrive.
+
+    Raises:
+        ConfigurationError: a token is missing, wrong or refused, or the port cannot be used.
+    """
+    check_settings(deps.settings)
+    identity = identify(make_client(deps.settings))
+    app = build_app(deps, identity=identity)
+    connection = connect(app, deps.settings)
+    try:
+        with _opened(connection):
+            _log_start(deps.settings, identity, connection)
+            if on_ready is not None:
+                on_ready(connection)
+            stop.wait()
+            logger.info("stopping: no more questions are taken, those begun are finished")
+    finally:
+        app.listener_runner.listener_executor.shutdown(wait=True)
+        if not deps.close(drain_s):
+            logger.warning("stopped after %.0f s with work unfinished", drain_s)
+    logger.info("stopped")
+
+
+def check_settings(settings: SlackSettings) -> None:
+    """Make sure that there is a way to be connected.
+
+    Raises:
+        ConfigurationError: there is neither an app-level token nor a signing secret, or the token
+            is of the wrong kind.
+    """
+    if settings.slack_app_token:
+        if not settings.slack_app_token.startswith("xapp-"):
+            raise ConfigurationError(
+                "SLACK_APP_TOKEN is not an app-level token; make one (xapp-…) with the scope "
+                "connections:write under Basic Information of your app at "
+                "https://api.slack.com/apps"
+            )
+    elif not settings.slack_signing_secret:
+        raise ConfigurationError(
+            "neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set; set SLACK_APP_TOKEN (xapp-…) "
+            "for Socket Mode, or SLACK_SIGNING_SECRET to receive HTTP requests. Both are found "
+            "under Basic Information of your app at https://api.slack.com/apps"
+        )
+
+
+def connect(app: App, settings: SlackSettings) -> Connection:
+    """The connection that the settings call for; see :func:`check_settings`."""
+    if settings.slack_app_token:
+        return SocketConnection(app, settings.slack_app_token)
+    return HttpConnection(app, host=settings.http_host, port=settings.http_port)
+
+
+class SocketConnection:
+    """Socket Mode: the app dials out, nothing needs to reach it."""
+
+    def __init__(self, app: App, app_token: str) -> None:
+        # This client reconnects within seconds; Bolt's built-in one took a minute.
+        self._handler = SocketModeHandler(
+            app, app_token, ping_interval=_PING_INTERVAL_S, concurrency=16
+        )
+
+    @property
+    def description(self) -> str:
+        return "Socket Mode"
+
+    def open(self) -> None:
+        try:
+            self._handler.client.connect()
+        except SlackApiError as error:
+            raise ConfigurationError(
+                f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
+                "token with the scope connections:write under Basic Information of your app at "
+                "https://api.slack.com/apps, and turn Socket Mode on"
+            ) from error
+        except (OSError, SlackClientError) as error:
+            raise ConfigurationError(
+                f"Slack cannot be reached for Socket Mode ({error}); check the network"
+            ) from error
+
+    def close(self) -> None:
+        client = self._handler.client
+        client.auto_reconnect_enabled = False
+        # Its thread would otherwise dial the old address again, half a second later.
+        client.current_session_runner.event.set()
+        reader = client.current_session_runner.thread
+        session = client.current_session
+        if session is not None and session.sock is not None:
+            # Say goodbye and let Slack's own goodbye end the thread: it sits in a select() that
+            # closing the socket here would not wake for ten seconds.
+            with suppress(OSError, WebSocketException):
+                session.sock.send_close()
+            reader.join(timeout=_GOODBYE_S)
+        if reader.is_alive() and session is not None and session.sock is not None:
+            with suppress(OSError):
+                session.sock.sock.shutdown(socket.SHUT_RDWR)
+        client.close()
+
+
+class HttpConnection:
+    """HTTP: Slack sends signed requests to ``/slack/events``; ``/health`` says that we live."""
+
+    def __init__(self, app: App, *, host: str, port: int) -> None:
+        self._app = WebApp(app)
+        self._host = host
+        self._port = port
+        self._sockets: dict[int, dispatcher] = {}
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def description(self) -> str:
+        return f"HTTP on http://{self._host}:{self.port}{EVENTS_PATH}"
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on: once open, the real one where 0 was asked for."""
+        listening = (s for s in self._sockets.values() if isinstance(s, BaseWSGIServer))
+        return next((int(server.effective_port) for server in listening), self._port)
+
+    def open(self) -> None:
+        try:
+            self._server = create_server(
+                self._app,
+                host=self._host,
+                port=self._port,
+                threads=_HTTP_THREADS,
+                max_request_body_size=_MAX_BODY_BYTES,
+                ident=None,
+                map=self._sockets,
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"cannot listen on {self._host}:{self._port} ({error}); set SPANBOT_HTTP_HOST and "
+                "SPANBOT_HTTP_PORT to an address and port that are free"
+            ) from error
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._thread is None:
+            return
+        # The sockets belong to the server's thread: it closes them when it is told to.
+        self._in_server_thread(self._stop_listening)
+        self._server.task_dispatcher.shutdown(cancel_pending=False)
+        self._in_server_thread(self._close_sockets)
+        self._thread.join(timeout=10)
+        self._thread = None
+
+    def _in_server_thread(self, action: Callable[[], None]) -> None:
+        # list(): the other thread opens and closes sockets meanwhile.
+        triggers = [s for s in list(self._sockets.values()) if isinstance(s, trigger)]
+        if triggers:
+            triggers[0].pull_trigger(action)
+
+    def _stop_listening(self) -> None:
+        for server in list(self._sockets.values()):
+            if isinstance(server, BaseWSGIServer):
+                dispatcher.close(server)
+
+    def _close_sockets(self) -> None:
+        for opened in list(self._sockets.values()):
+            opened.close()
+
+
+class WebApp:
+    """The WSGI application: Bolt's adapter and a health check."""
+
+    def __init__(self, app: App) -> None:
+        self._slack = SlackRequestHandler(app, path=EVENTS_PATH)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+        if method == "POST" and path == EVENTS_PATH:
+            return self._slack(environ, start_response)
+        found = method in ("GET", "HEAD") and path == HEALTH_PATH
+        body = b'{"status": "ok"}' if found else b'{"error": "not found"}'
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK" if found else "404 Not Found", headers)
+        return [b"" if method == "HEAD" else body]
+
+
+@contextmanager
+def _opened(connection: Connection) -> Iterator[None]:
+    try:
+        connection.open()
+        yield
+    finally:
+        connection.close()
+
+
+def _log_start(settings: SlackSettings, identity: Identity, connection: Connection) -> None:
+    logger.info(
+        "connected by %s to the workspace %s as @%s",
+        connection.description,
+        identity.team,
+        identity.name,
+    )
+    admins = ", ".join(sorted(settings.admins)) or "the workspace's admins and owners"
+    logger.info("admins: %s", admins)
+    logger.info("reindexing: %s", settings.reindex_cron or "only when asked to")

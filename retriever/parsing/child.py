@@ -1,0 +1,65 @@
+"""The child process of ``isolate``: one order on stdin, one answer on stdout, both JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from retriever.errors import ParseError
+
+MAX_CHARACTERS = 30_000_000
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    # Libraries that print must not spoil the answer.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    _limit(resource.RLIMIT_AS, order["memory_bytes"])
+    _limit(resource.RLIMIT_CPU, order["cpu_seconds"])
+    _limit(resource.RLIMIT_CORE, 0)
+    with answers:
+        json.dump(_answer(order), answers)
+    return 0
+
+
+def _answer(order: dict[str, Any]) -> dict[str, Any]:
+    from retriever.parsing import parse_here
+
+    path = Path(order["path"])
+    try:
+        document = parse_here(path, order["media_type"], order["encoding"])
+    except ParseError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        memory = order["memory_bytes"] // 1024**2
+        return {"error": f"{path.name} needs more than {memory} MiB of memory; split it"}
+    except RecursionError:
+        return {"error": f"{path.name} is nested too deeply; simplify it"}
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
+        reason = f"{type(error).__name__}: {error}"[:200]
+        return {"error": f"{path.name} could not be read ({reason}); export it anew"}
+    if len(document.text) > MAX_CHARACTERS:
+        return {"error": f"{path.name} has more than {MAX_CHARACTERS:,} characters; split it"}
+    return asdict(document)
+
+
+def _limit(kind: int, wanted: int) -> None:
+    """Lower a limit of this process, as far as the system has it."""
+    _, hard = resource.getrlimit(kind)
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    # Between the two limits of processor time the signal is the one that names the reason.
+    top = soft + 5 if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(kind, (soft, top))
+    except (ValueError, OSError):
+        return  # a system without this limit
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

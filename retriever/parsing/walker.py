@@ -1,0 +1,487 @@
+"""HTML elements to blocks of text.
+
+HTML, Markdown and DOCX all come through here. The walk keeps its own stack instead of recursing,
+so that the depth of a document is a number to check and not a crash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from selectolax.lexbor import LexborNode
+
+from retriever.errors import ParseError
+from retriever.parsing.builder import TextBuilder, one_line
+from retriever.parsing.tables import is_header, label, row_lines
+
+MAX_DEPTH = 500
+
+Slugger = Callable[[LexborNode, str], str | None]
+
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+# What has no text of the document in it. Controls are not here but in CONTROLS.
+_SKIPPED = frozenset(
+    "script style nav aside form svg math template noscript head iframe object embed canvas audio "
+    "video map datalist dialog frameset noframes noembed".split()
+)
+_CONTROLS = frozenset("button input select textarea option optgroup meter progress".split())
+_SKIPPED_ROLES = frozenset("navigation banner contentinfo search menu menubar toolbar".split())
+# Struck-out text no longer holds, so it must not be found or quoted.
+_STRUCK = frozenset(["del", "s", "strike"])
+_BLOCKS = frozenset(
+    "address article aside blockquote body center dd details dialog dir div dl dt fieldset "
+    "figcaption figure footer form header hgroup hr legend li main menu ol p section summary "
+    "table tbody td tfoot th thead tr ul caption search".split()
+)
+_LISTS = frozenset(["ul", "ol", "menu", "dir"])
+_NOTES = re.compile(
+    r"(?i)\b(note|tip|hint|info|warning|caution|danger|important|admonition|callout|footnote)"
+)
+_LINE_NUMBERS = re.compile(r"(?i)\b(linenos?|line-?numbers?|blob-num|gutter)\b")
+_TRAILS = frozenset(
+    "breadcrumb breadcrumbs skip-link skiplink skip-to-content nav navbar navigation navheader "
+    "navfooter pagination headerlink".split()
+)
+_HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
+# The signs that generators put beside headings and footnotes as links to themselves.
+_LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
+_NOTE_MARK = re.compile(r"\[?(\d{1,3}|[*†‡])\]?")
+_EMPTY_ALT = re.compile(
+    r"(?i)[\W\d_]*((image|img|picture|photo|icon|logo|screenshot|figure|diagram|alt text|untitled)"
+    r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
+)
+_BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+
+
+@dataclass(slots=True)
+class _List:
+    ordered: bool
+    number: int
+    step: int
+
+
+@dataclass(slots=True)
+class _Row:
+    cells: list[str] = field(default_factory=list)
+    heads: list[bool] = field(default_factory=list)
+    bold: list[bool] = field(default_factory=list)
+    in_head: bool = False
+
+
+class Walker:
+    """Walks one tree and puts its blocks into ``builder``.
+
+    Args:
+        slugger: the fragment of a link to a heading, from its element and text.
+        guess_headers: whether a table's first row may be its header without being marked as one.
+    """
+
+    def __init__(
+        self, builder: TextBuilder, *, slugger: Slugger, guess_headers: bool = False
+    ) -> None:
+        self._builder = builder
+        self._slugger = slugger
+        self._guess_headers = guess_headers
+        self._inline: list[str] = []
+        self._lists: list[_List] = []
+        self._terms: list[str] = []
+        self._marker: str | None = None
+        self._groups = 0
+        self._group: int | None = None
+        self._controlled: frozenset[str] = frozenset()
+
+    def walk(self, root: LexborNode) -> None:
+        """Add everything below ``root``. Raises: ParseError if it is nested too deeply."""
+        self._controlled = frozenset(
+            name
+            for node in root.css("[aria-controls]")
+            for name in (node.attributes.get("aria-controls") or "").split()
+        )
+        # (node, depth): to enter; (node, -1): to leave.
+        stack = [(root, 0)]
+        while stack:
+            node, depth = stack.pop()
+            if depth < 0:
+                self._leave(node)
+            elif node.is_text_node:
+                self._inline.append(_SPACE.sub(" ", node.text_content or ""))
+            elif node.is_element_node and self._enter(node):
+                if depth >= MAX_DEPTH:
+                    raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
+                stack.append((node, -1))
+                child = node.last_child
+                while child is not None:
+                    stack.append((child, depth + 1))
+                    child = child.prev
+        self._flush()
+
+    def _enter(self, node: LexborNode) -> bool:
+        """Begin an element; False if its children are not to be walked."""
+        tag = node.tag or ""
+        if self._is_skipped(node, tag):
+            return False
+        if tag == "br":
+            self._inline.append("\n")
+            return False
+        if tag == "img":
+            self._inline.append(_alternative(node))
+            return False
+        if tag in HEADINGS:
+            self._heading(node, HEADINGS[tag])
+            return False
+        if tag in ("pre", "listing", "xmp", "plaintext"):
+            self._flush()
+            self._lone_terms()
+            self._builder.add_verbatim(self._gather(node, verbatim=True).removeprefix("\n"))
+            return False
+        if tag == "table" and not _is_layout(node):
+            self._flush()
+            self._lone_terms()
+            self._table(node)
+            return False
+        if tag == "dt":
+            self._flush()
+            self._terms.append(one_line(self._gather(node)))
+            return False
+        if tag == "q":
+            self._inline.append("“")
+        if tag in _BLOCKS:
+            self._flush()
+            self._open_block(node, tag)
+        return True
+
+    def _open_block(self, node: LexborNode, tag: str) -> None:
+        if tag in _LISTS or tag == "dl":
+            if self._group is None:
+                self._groups += 1
+                self._group = self._groups
+            if tag != "dl":
+                self._lone_terms()
+                start = _number(node, "start")
+                reverse = "reversed" in node.attributes
+                self._lists.append(
+                    _List(tag == "ol", 1 if start is None else start, -1 if reverse else 1)
+                )
+        elif tag == "li":
+            if not self._lists:  # stray items belong to a list all the same
+                self._marker = "- "
+                return
+            current = self._lists[-1]
+            given = _number(node, "value")
+            if given is not None:
+                current.number = given
+            self._marker = f"{current.number}. " if current.ordered else "- "
+            current.number += current.step
+
+    def _leave(self, node: LexborNode) -> None:
+        tag = node.tag or ""
+        if tag == "q":
+            self._inline.append("”")
+        if tag not in _BLOCKS:
+            return
+        self._flush()
+        if tag in ("li", "dd"):
+            self._marker = None
+        elif tag == "dl":
+            self._lone_terms()
+            self._close_group()
+        elif tag in _LISTS and self._lists:
+            self._lists.pop()
+            self._close_group()
+
+    def _close_group(self) -> None:
+        if not self._lists:
+            self._group = None
+
+    def _flush(self) -> None:
+        """Put the inline text collected so far into the text as a paragraph."""
+        text = "".join(self._inline)
+        self._inline.clear()
+        if not text.strip(" \n"):
+            return
+        for paragraph in re.split(r"\n\s*\n", text):
+            self._paragraph(paragraph)
+
+    def _paragraph(self, text: str) -> None:
+        if not one_line(text):
+            return
+        depth = len(self._lists)
+        if self._terms:
+            text = label(", ".join(self._terms), text.strip(" \n"))
+            self._terms.clear()
+        if self._marker is not None:
+            first, *more = text.strip(" \n").split("\n")
+            indent = "  " * max(0, depth - 1)
+            self._builder.add(_unchecked(self._marker + first), indent=indent, group=self._group)
+            self._marker = None
+            text = "\n".join(more)
+        self._builder.add(text, indent="  " * depth, group=self._group)
+
+    def _lone_terms(self) -> None:
+        """Terms without a description are lines of their own."""
+        terms, self._terms = self._terms, []
+        for term in terms:
+            self._builder.add(term, indent="  " * len(self._lists), group=self._group)
+
+    def _heading(self, node: LexborNode, level: int) -> None:
+        self._flush()
+        self._lone_terms()
+        # Some headings consist of the button that unfolds their section.
+        text = one_line(self._gather(node, links=True)) or one_line(
+            self._gather(node, links=True, controls=True)
+        )
+        if text:
+            self._marker = None
+            self._builder.add_heading(text, level, self._slugger(node, text))
+
+    # --- what is left out ------------------------------------------------------------------
+
+    def _is_skipped(
+        self, node: LexborNode, tag: str, *, links: bool = False, controls: bool = False
+    ) -> bool:
+        """Whether an element has no text of the document in it.
+
+        Args:
+            links: a link that is only a sign is one to the heading that it is in.
+            controls: a button's text counts.
+        """
+        if tag in _STRUCK:
+            return True
+        if tag in _CONTROLS:
+            return not (controls and tag == "button")
+        attributes = node.attributes
+        if tag in _SKIPPED:
+            if tag == "aside":  # a side remark, unless it says that it is a note
+                kind = f"{attributes.get('class')} {attributes.get('role')}"
+                return not _NOTES.search(kind)
+            # Some servers put the whole page into a form.
+            return tag != "form" or node.css_first("h1, h2, h3, main, article") is None
+        if tag in ("header", "footer") and not _is_within(node, ("main", "article")):
+            return True
+        if tag == "a" and _is_sign(node, attributes, anywhere=links):
+            return True
+        if tag == "sup" and _is_note_mark(node):
+            return True
+        if not attributes:
+            return False
+        return self._is_hidden(attributes) or not _TRAILS.isdisjoint(
+            (attributes.get("class") or "").split()
+        )
+
+    def _is_hidden(self, attributes: dict[str, str | None]) -> bool:
+        if (attributes.get("role") or "") in _SKIPPED_ROLES:
+            return True
+        # What a button unfolds is hidden only until somebody reads it.
+        if (attributes.get("id") or "") in self._controlled:
+            return False
+        hidden = attributes.get("hidden", "no") != "until-found" and "hidden" in attributes
+        return (
+            hidden
+            or attributes.get("aria-hidden") == "true"
+            or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
+        )
+
+    # --- text of an element ----------------------------------------------------------------
+
+    def _gather(
+        self,
+        root: LexborNode,
+        *,
+        verbatim: bool = False,
+        links: bool = False,
+        controls: bool = False,
+    ) -> str:
+        """The text below an element; line breaks and blocks in it end lines."""
+        pieces: list[str] = []
+        stack: list[tuple[LexborNode | str, int]] = [(root, 0)]
+        while stack:
+            node, depth = stack.pop()
+            if isinstance(node, str):
+                pieces.append(node)
+            elif node.is_text_node:
+                text = node.text_content or ""
+                pieces.append(text if verbatim else _SPACE.sub(" ", text))
+            elif node.is_element_node:
+                tag = node.tag or ""
+                if tag == "br":
+                    pieces.append("\n")
+                elif tag == "img":
+                    pieces.append(_alternative(node))
+                elif depth >= MAX_DEPTH:
+                    raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
+                elif depth and (
+                    self._is_skipped(node, tag, links=links, controls=controls)
+                    or _LINE_NUMBERS.search(node.attributes.get("class") or "")
+                ):
+                    continue
+                else:
+                    if depth and tag in _BLOCKS:
+                        pieces.append("\n")
+                        stack.append(("\n", 0))
+                    child = node.last_child
+                    while child is not None:
+                        stack.append((child, depth + 1))
+                        child = child.prev
+        return "".join(pieces)
+
+    # --- tables ----------------------------------------------------------------------------
+
+    def _table(self, table: LexborNode) -> None:
+        caption = table.css_first("caption")
+        if caption is not None:
+            self._builder.add(one_line(self._gather(caption)))
+        rows = self._rows(table)
+        width = max((len(row.cells) for row in rows), default=0)
+        for row in rows:
+            missing = width - len(row.cells)
+            row.cells += [""] * missing
+            row.heads += [False] * missing
+            row.bold += [False] * missing
+        heads = 0
+        while heads < len(rows) and (rows[heads].in_head or _all_heads(rows[heads])):
+            heads += 1
+        if heads == len(rows):  # nothing but headers: the first row names, the others are read
+            heads = min(heads, 1) if len(rows) > 1 else 0
+        if heads == 0 and self._guess_headers and rows:
+            first, *rest = rows
+            if is_header(first.cells, [row.cells for row in rest], [[*row.bold] for row in rows]):
+                heads = 1
+        header = [
+            " ".join(dict.fromkeys(row.cells[column] for row in rows[:heads] if row.cells[column]))
+            for column in range(width)
+        ]
+        body = rows[heads:]
+        lines = row_lines([row.cells for row in body], header if heads else None)
+        if not heads and width > 1 and all(_is_pair(row) for row in body):
+            lines = [
+                label(row.cells[0], "; ".join(cell for cell in row.cells[1:] if cell))
+                for row in body
+                if any(row.cells[1:])
+            ]
+        if self._marker is not None:  # a list item that is a table
+            self._marker = None
+        self._groups += 1
+        for line in lines:
+            self._builder.add(line, indent="  " * len(self._lists), group=self._groups)
+
+    def _rows(self, table: LexborNode) -> list[_Row]:
+        """The rows with cells that span several put into each of them."""
+        rows: list[_Row] = []
+        spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
+        for element in table.css("tr"):
+            row = _Row(in_head=element.parent is not None and element.parent.tag == "thead")
+            cell = element.first_child
+            while cell is not None or len(row.cells) in spanning:
+                column = len(row.cells)
+                if column in spanning:
+                    left, text, head, bold = spanning.pop(column)
+                    if left > 1:
+                        spanning[column] = (left - 1, text, head, bold)
+                    _append(row, text, head, bold)
+                    continue
+                if cell is None:
+                    break
+                if cell.tag in ("td", "th"):
+                    text = _cell_line(self._gather(cell))
+                    head, bold = cell.tag == "th", _is_bold(cell, text)
+                    down = min(_number(cell, "rowspan") or 1, 1000)
+                    across = max(1, min(_number(cell, "colspan") or 1, 50))
+                    for offset in range(across):
+                        # A header names all its columns; a value stands in the first.
+                        shown = text if head or offset == 0 else ""
+                        if down > 1:
+                            spanning[column + offset] = (down - 1, shown, head, bold)
+                        _append(row, shown, head, bold)
+                cell = cell.next
+            if any(row.cells):
+                rows.append(row)
+        return rows
+
+
+def _append(row: _Row, text: str, head: bool, bold: bool) -> None:
+    row.cells.append(text)
+    row.heads.append(head)
+    row.bold.append(bold)
+
+
+def _all_heads(row: _Row) -> bool:
+    return all(head for cell, head in zip(row.cells, row.heads, strict=True) if cell)
+
+
+def _is_pair(row: _Row) -> bool:
+    """Whether the row is a name in bold or as a header cell, and what belongs to it."""
+    named = bool(row.cells[0]) and (row.heads[0] or row.bold[0])
+    return named and not any(row.heads[1:]) and not all(row.bold[1:])
+
+
+def _is_bold(cell: LexborNode, text: str) -> bool:
+    """Whether all of a cell's text is bold."""
+    bold = one_line("".join(node.text() for node in cell.css("strong, b")))
+    return bool(text) and re.sub(r"[ ,]", "", bold) == re.sub(r"[ ,]", "", text)
+
+
+def _cell_line(text: str) -> str:
+    """The lines of a cell on one line, with a comma where no mark ends one."""
+    line = ""
+    for part in filter(None, map(one_line, text.split("\n"))):
+        if line:
+            line += " " if line[-1] in ".,:;!?" else ", "
+        line += part
+    return line
+
+
+def _is_layout(table: LexborNode) -> bool:
+    """Whether a table only puts things beside each other: it holds headings or more tables."""
+    if (table.attributes.get("role") or "") in ("presentation", "none"):
+        return True
+    if table.css_first(".linenos, .gutter, .blob-num") is not None:
+        return True
+    inner = table.css("table, h1, h2, h3, h4, h5, h6")
+    return any(node.mem_id != table.mem_id for node in inner)
+
+
+def _alternative(image: LexborNode) -> str:
+    """The text that stands for an image, if it says something."""
+    attributes = image.attributes
+    text = one_line(attributes.get("alt") or "")
+    if _EMPTY_ALT.fullmatch(text) or _BADGE.search(attributes.get("src") or ""):
+        return ""
+    return f" {text} "
+
+
+def _is_within(node: LexborNode, tags: tuple[str, ...]) -> bool:
+    above = node.parent
+    while above is not None:
+        if above.tag in tags or above.attributes.get("role") == "main":
+            return True
+        above = above.parent
+    return False
+
+
+def _is_sign(node: LexborNode, attributes: dict[str, str | None], *, anywhere: bool) -> bool:
+    """Whether a link is only a sign, such as the pilcrow beside a heading."""
+    target = attributes.get("href") or ""
+    if not target.startswith("#") and not anywhere:
+        return False
+    text = one_line(node.text()).casefold()
+    return text in _LINK_SIGNS and node.css_first("img") is None
+
+
+def _is_note_mark(node: LexborNode) -> bool:
+    """Whether a superscript is the number of a footnote."""
+    link = node.css_first("a")
+    target = (link.attributes.get("href") or "") if link is not None else ""
+    return target.startswith("#") and _NOTE_MARK.fullmatch(one_line(node.text())) is not None
+
+
+def _number(node: LexborNode, name: str) -> int | None:
+    value = (node.attributes.get(name) or "").strip()
+    return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None
+
+
+def _unchecked(item: str) -> str:
+    """A list item without the box of a task list."""
+    return re.sub(r"^(- |\d+\. )\[[ xX]\] +", r"\1", item)
