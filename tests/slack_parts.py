@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from bot.answering import AnswerSpan, Reply
 from bot.settings import Settings, from_environment
 from bot.slack.app import SlackDependencies
 from bot.slack.ports import IngestReport, KnowledgeBase, Status
-from bot.slack.serve import Connection, serve
+from bot.slack.serve import EVENTS_PATH, Connection, HttpConnection, serve
 from retriever.records import Hit
 from retriever.store.database import Database
 from retriever.store.log import QuestionRecord, log_question
@@ -151,16 +151,18 @@ class NoKnowledge:
         raise AssertionError("nobody was to ask for the status")
 
 
-def settings_for(slack: SlackServer, **others: str) -> Settings:
-    """Settings for Socket Mode with the server; ``others`` are environment variables."""
-    return from_environment(
-        {
-            "SLACK_BOT_TOKEN": slack.bot_token,
-            "SLACK_APP_TOKEN": slack.app_token,
-            "SLACK_API_URL": slack.api_url,
-            **others,
-        }
+def settings_for(
+    slack: SlackServer, *, http: bool = False, variables: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings for Socket Mode with the server, or for HTTP on a free port."""
+    mode = (
+        {"SLACK_SIGNING_SECRET": slack.signing_secret}
+        if http
+        else {"SLACK_APP_TOKEN": slack.app_token}
     )
+    common = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_API_URL": slack.api_url}
+    settings = from_environment({**common, **mode, **(variables or {})})
+    return replace(settings, http_port=0)
 
 
 @dataclass(frozen=True)
@@ -218,22 +220,27 @@ def running_bot(
     slack: SlackServer,
     folder: Path,
     *,
+    http: bool = True,
     knowledge: Callable[[Database], KnowledgeBase] | None = None,
     change: Callable[[SlackDependencies], SlackDependencies] = lambda deps: deps,
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Bot]:
-    """A bot in Socket Mode, its database in ``folder``."""
+    """A bot that serves over HTTP, or in Socket Mode; its database is in ``folder``."""
     database = make_database(folder)
     answerer = ScriptedAnswerer(database)
     deps = SlackDependencies(
-        settings=settings_for(slack, **variables),
+        settings=settings_for(slack, http=http, variables=variables),
         answerer=answerer,
         knowledge=NoKnowledge() if knowledge is None else knowledge(database),
         database=database,
     )
     try:
         with running(change(deps)) as connection:
-            slack.wait_connected()
+            if isinstance(connection, HttpConnection):
+                url = f"http://127.0.0.1:{connection.port}{EVENTS_PATH}"
+                slack.http_endpoint = (url, slack.signing_secret)
+            else:
+                slack.wait_connected()
             yield Bot(slack, answerer, database, connection)
     finally:
         database.close()

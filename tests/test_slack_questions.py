@@ -58,10 +58,10 @@ def test_a_restarted_bot_does_not_answer_again(tmp_path: Path) -> None:
     with SlackServer() as slack:
         mira = slack.add_user("mira")
         general = slack.add_channel("general", mira)
-        with running_bot(slack, tmp_path) as bot:
+        with running_bot(slack, tmp_path, http=False) as bot:
             sent = slack.mention(mira, general, "How long is parental leave?")
             slack.wait_for(lambda: slack.thread(general, sent.ts)[1:])
-        with running_bot(slack, tmp_path) as bot:
+        with running_bot(slack, tmp_path, http=False) as bot:
             assert slack.redeliver(sent.event("app_mention").event_id).acknowledged
             other = slack.mention(mira, general, "And sick leave?")
             slack.wait_for(lambda: slack.thread(general, other.ts)[1:])
@@ -296,7 +296,8 @@ def test_feedback_for_a_question_that_is_gone_is_explained(bot: Bot) -> None:
         question = session.scalars(select(Question)).one()
         value = feedback_value(question.id, 1)
         session.delete(question)
-    bot.slack.click(mira, answer, FEEDBACK_ACTION, value=value)
+    click = bot.slack.click(mira, answer, FEEDBACK_ACTION, value=value)
+    assert click.delivery.acknowledged
     [response] = bot.slack.wait_for(lambda: bot.slack.responses)
     assert "there is no question" in response.plain
 

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, TypeAlias
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from slack_bolt import App
@@ -24,7 +25,6 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.blocks.block_elements import FileInputElement, PlainTextInputElement
 from slack_sdk.models.views import View as SdkView
 from slack_sdk.webhook import WebhookClient
-from waitress.server import create_server
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -85,24 +85,28 @@ def over_socket(slack: SlackServer, setup: Setup) -> Iterator[App]:
         yield app
 
 
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
 @contextmanager
 def over_http(slack: SlackServer, setup: Setup) -> Iterator[App]:
     app = bolt_app(slack, setup)
-    server = create_server(SlackRequestHandler(app), host="127.0.0.1", port=0, threads=4)
-    thread = threading.Thread(target=server.run)
+    server = make_server("127.0.0.1", 0, SlackRequestHandler(app), handler_class=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     slack.http_endpoint = (
-        f"http://127.0.0.1:{server.effective_port}/slack/events",
+        f"http://127.0.0.1:{server.server_port}/slack/events",
         slack.signing_secret,
     )
     try:
         yield app
     finally:
         slack.http_endpoint = None
-        # Waitress's loop looks up once a second unless it is woken.
-        server.trigger.pull_trigger(server.close)
+        server.shutdown()
         thread.join()
-        server.task_dispatcher.shutdown()
+        server.server_close()
         app.listener_runner.listener_executor.shutdown()
 
 
@@ -1066,17 +1070,17 @@ def test_the_app_connects_anew_when_told(slack: SlackServer, mira: User) -> None
     heard = Heard()
     with over_socket(slack, heard):
         slack.announce_disconnect()
-        slack.wait_for(lambda: slack.socket_mode.total == 2)
+        slack.wait_for(lambda: slack.socket_mode.total >= 2)
         slack.wait_connected()
         [delivery] = slack.direct_message(mira, "still there?").deliveries
         assert delivery.acknowledged
-    assert len(heard.events) == 1
+    assert {body["event_id"] for body in heard.events} == {delivery.event_id}
 
 
 def test_the_app_connects_anew_after_a_broken_connection(slack: SlackServer, mira: User) -> None:
     with over_socket(slack, Heard()):
         slack.drop_connections()
-        slack.wait_for(lambda: slack.socket_mode.total == 2)
+        slack.wait_for(lambda: slack.socket_mode.total >= 2)
         slack.wait_connected()
         assert slack.direct_message(mira, "still there?").deliveries[0].acknowledged
 

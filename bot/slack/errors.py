@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from slack_sdk import WebClient
@@ -60,6 +61,19 @@ def reporter(destination: Destination | None) -> Callable[[Exception], None]:
         report(error, destination)
 
     return on_error
+
+
+@contextmanager
+def reporting(destination: Destination | None) -> Iterator[None]:
+    """Report whatever goes wrong within, instead of raising it.
+
+    For listeners that acknowledge by themselves: Bolt forgets an acknowledgement when its listener
+    raises, and Slack then shows a failure of its own beside ours.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the asker is told of every kind
+        report(error, destination)
 
 
 def destination_of(body: Mapping[str, Any], client: WebClient) -> Destination | None:

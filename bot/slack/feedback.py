@@ -8,7 +8,7 @@ from typing import Any
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
-from bot.slack.errors import destination_of
+from bot.slack.errors import destination_of, reporting
 from bot.slack.message import plain
 from bot.slack.records import Records
 from bot.slack.render import FEEDBACK_ACTION, parse_feedback
@@ -29,10 +29,8 @@ def register(app: App, records: Records) -> None:
         except ValueError:
             logger.warning("ignored a feedback button with value %r", action.get("value"))
             return
-        records.give_feedback(question_id, user=str(body["user"]["id"]), value=value)
         destination = destination_of(body, client)
-        if destination is not None:
-            thanks = (
-                "Thank you, noted." if value > 0 else "Thank you, noted. Better luck next time."
-            )
-            destination.send(plain(thanks))
+        with reporting(destination):
+            records.give_feedback(question_id, user=str(body["user"]["id"]), value=value)
+            if destination is not None:
+                destination.send(plain("Thank you, noted."))

@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from slack_sdk import WebClient
 
@@ -18,6 +18,9 @@ MAX_BYTES = 50 * 1024 * 1024
 
 _CHUNK = 64 * 1024
 _TIMEOUT_S = 30.0
+_MAX_STEM_BYTES = 180
+_MAX_SUFFIX = 15
+_URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=~"
 _HTML_SUFFIXES = (".html", ".htm")
 
 
@@ -45,8 +48,7 @@ def describe_file(payload: dict[str, Any], client: WebClient) -> SlackFile:
         # Files shared from another organisation arrive as "check_file_info".
         found = client.files_info(file=str(payload["id"])).get("file")
         payload = found if isinstance(found, dict) else payload
-    # Only the last part of the name: it must not say where the file ends up here.
-    name = PurePosixPath(str(payload.get("name") or "").replace("\\", "/")).name or "unnamed"
+    name = _file_name(str(payload.get("name") or ""))
     if payload.get("mode") == "tombstone":
         raise SlackFileError(f"{name} was deleted on Slack; share it again.")
     if payload.get("is_external") or payload.get("mode") == "external":
@@ -59,7 +61,8 @@ def describe_file(payload: dict[str, Any], client: WebClient) -> SlackFile:
     size, link = payload.get("size"), payload.get("permalink")
     return SlackFile(
         name=name,
-        url=address,
+        # Names may stand in addresses as they are, with spaces and all.
+        url=quote(address, safe=_URL_CHARACTERS),
         size=size if isinstance(size, int) else None,
         link=link if isinstance(link, str) else None,
     )
@@ -173,6 +176,16 @@ class _SameHosts(urllib.request.HTTPRedirectHandler):
                 "Slack's; the file was not fetched."
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _file_name(name: str) -> str:
+    """``name`` as the name of a file here: no folders, and not too long for a file system."""
+    last = PurePosixPath(name.replace("\\", "/").replace("\x00", "")).name
+    if last in ("", ".", ".."):
+        return "unnamed"
+    suffix = PurePosixPath(last).suffix
+    stem = last.removesuffix(suffix).encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
+    return stem + suffix[:_MAX_SUFFIX]
 
 
 def _address(payload: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from slack_sdk import WebClient
 
 from bot.slack.admins import Admins
 from bot.slack.destination import Conversation, Destination, OnlyYou
-from bot.slack.errors import explain, reporter
+from bot.slack.errors import destination_of, explain, reporter, reporting
 from bot.slack.files import FileFetcher, describe_file
 from bot.slack.message import (
     Message,
@@ -111,8 +111,8 @@ class Uploads:
             )
             return
         with tempfile.TemporaryDirectory(prefix="spanbot-") as folder:
-            # Our own name with their suffix: theirs may be too long for the file system.
-            content = Path(folder) / f"upload{file.suffix}"
+            # By its own name: a text without headings gets its title from it.
+            content = Path(folder) / file.name
             self._fetcher.fetch(file, content)
             report = self._knowledge.add_upload(content, name=file.name, link=file.link)
         if report.failed:
@@ -314,12 +314,14 @@ def register(app: App, desk: KnowledgeDesk) -> None:
     """Listen for ``/kb`` and its modal."""
 
     @app.command("/kb")
-    def on_kb(ack: Ack, command: dict[str, Any]) -> None:
+    def on_kb(ack: Ack, command: dict[str, Any], client: WebClient) -> None:
         ack()
-        desk.on_command(command)
+        with reporting(destination_of(command, client)):
+            desk.on_command(command)
 
     @app.view(UPLOAD_VIEW)
-    def on_upload(ack: Ack, body: dict[str, Any], view: dict[str, Any]) -> None:
+    def on_upload(ack: Ack, body: dict[str, Any], view: dict[str, Any], client: WebClient) -> None:
         ack()
-        picked = view["state"]["values"].get(FILES_BLOCK, {}).get(FILES_ACTION, {})
-        desk.on_files_submitted(str(body["user"]["id"]), picked.get("files") or [])
+        with reporting(destination_of(body, client)):
+            picked = view["state"]["values"].get(FILES_BLOCK, {}).get(FILES_ACTION, {})
+            desk.on_files_submitted(str(body["user"]["id"]), picked.get("files") or [])

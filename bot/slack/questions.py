@@ -12,7 +12,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
 from bot.slack.destination import Conversation, Destination, OnlyYou
-from bot.slack.errors import reporter
+from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
 from bot.slack.records import Records
@@ -173,9 +173,10 @@ def register(app: App, desk: QuestionDesk) -> None:
         desk.on_message(event, body.get("event_id"))
 
     @app.command("/ask")
-    def on_ask(ack: Ack, command: dict[str, Any]) -> None:
+    def on_ask(ack: Ack, command: dict[str, Any], client: WebClient) -> None:
         ack()
-        desk.on_command(command)
+        with reporting(destination_of(command, client)):
+            desk.on_command(command)
 
 
 def _is_from_a_person(event: dict[str, Any], bot_user_id: str) -> bool:

@@ -16,7 +16,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from waitress.server import BaseWSGIServer, create_server
 from waitress.trigger import trigger
 from waitress.wasyncore import dispatcher
-from websocket import WebSocketException
+from websocket import WebSocket, WebSocketException
 
 from bot.errors import ConfigurationError
 from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 EVENTS_PATH = "/slack/events"
 HEALTH_PATH = "/health"
 
-# A dead connection is noticed and replaced within about two of these.
-_PING_INTERVAL_S = 5
+# A connection whose pong does not come is replaced; also how often a lost one is dialled again.
+_PING_INTERVAL_S = 8
+_PONG_TIMEOUT_S = 4
+_CONNECT_S = 10.0
 _GOODBYE_S = 2.0
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _HTTP_THREADS = 16
@@ -122,14 +124,21 @@ class SocketConnection:
         self._handler = SocketModeHandler(
             app, app_token, ping_interval=_PING_INTERVAL_S, concurrency=16
         )
+        self._handler.client.current_session_runner.target = self._receive
 
     @property
     def description(self) -> str:
         return "Socket Mode"
 
     def open(self) -> None:
+        client = self._handler.client
+        opened = threading.Event()
+        client.on_open_listeners.append(lambda session: opened.set())
+        # connect() would start the monitor at once, which would take the connection that is just
+        # being made for a lost one and make a second.
+        client.current_app_monitor_started = True
         try:
-            self._handler.client.connect()
+            client.connect()
         except SlackApiError as error:
             raise ConfigurationError(
                 f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
@@ -140,24 +149,54 @@ class SocketConnection:
             raise ConfigurationError(
                 f"Slack cannot be reached for Socket Mode ({error}); check the network"
             ) from error
+        if not opened.wait(_CONNECT_S):
+            logger.warning("Socket Mode is not connected after %.0f s; still trying", _CONNECT_S)
+        client.current_app_monitor.start()
+
+    def _receive(self) -> None:
+        """Receive from the present connection until it ends.
+
+        As the client does it, but with a limit for pongs: without one a connection that died
+        silently is never noticed, and one that was replaced is left ten seconds late.
+        """
+        session = self._handler.client.current_session
+        if session is None:
+            return
+        try:
+            session.run_forever(ping_interval=_PING_INTERVAL_S, ping_timeout=_PONG_TIMEOUT_S)
+        except Exception:
+            logger.exception("the Socket Mode connection failed; it is made anew")
+            session.close()
 
     def close(self) -> None:
         client = self._handler.client
         client.auto_reconnect_enabled = False
         # Its thread would otherwise dial the old address again, half a second later.
         client.current_session_runner.event.set()
-        reader = client.current_session_runner.thread
         session = client.current_session
-        if session is not None and session.sock is not None:
-            # Say goodbye and let Slack's own goodbye end the thread: it sits in a select() that
-            # closing the socket here would not wake for ten seconds.
-            with suppress(OSError, WebSocketException):
-                session.sock.send_close()
-            reader.join(timeout=_GOODBYE_S)
-        if reader.is_alive() and session is not None and session.sock is not None:
-            with suppress(OSError):
-                session.sock.sock.shutdown(socket.SHUT_RDWR)
+        web_socket = session.sock if session is not None else None
+        if session is not None and web_socket is not None:
+            session.on_error = None  # a goodbye is no error, but the client logs it as one
+            _say_goodbye(web_socket, client.current_session_runner.thread)
+        client.closed = True
+        client.message_queue.put(None)  # wakes the thread that waits for messages
         client.close()
+
+
+def _say_goodbye(web_socket: WebSocket, reader: threading.Thread) -> None:
+    """Close a connection and let the other side's goodbye end the thread that reads from it.
+
+    That thread sits in a ``select()`` which closing the socket here would not wake for ten
+    seconds, and the library leaves it to the garbage collector to hang up.
+    """
+    raw = web_socket.sock
+    with suppress(OSError, WebSocketException):
+        web_socket.send_close()
+    reader.join(timeout=_GOODBYE_S)
+    if raw is not None:
+        with suppress(OSError):
+            raw.shutdown(socket.SHUT_RDWR)
+        raw.close()
 
 
 class HttpConnection:
@@ -193,6 +232,7 @@ class HttpConnection:
                 map=self._sockets,
             )
         except (OSError, ValueError) as error:
+            self._close_sockets()  # those that were made before it failed
             raise ConfigurationError(
                 f"cannot listen on {self._host}:{self._port} ({error}); set SPANBOT_HTTP_HOST and "
                 "SPANBOT_HTTP_PORT to an address and port that are free"

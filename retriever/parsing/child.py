@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -23,8 +24,15 @@ def main() -> int:
     _limit(resource.RLIMIT_AS, order["memory_bytes"])
     _limit(resource.RLIMIT_CPU, order["cpu_seconds"])
     _limit(resource.RLIMIT_CORE, 0)
+    answer = ""
+    with contextlib.suppress(MemoryError):
+        answer = json.dumps(_answer(order))
+    if not answer:  # written here, where the error and all that it kept in memory are gone
+        memory = order["memory_bytes"] // 1024**2
+        name = Path(order["path"]).name
+        answer = json.dumps({"error": f"{name} needs more than {memory} MiB of memory; split it"})
     with answers:
-        json.dump(_answer(order), answers)
+        answers.write(answer)
     return 0
 
 
@@ -37,8 +45,7 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
     except ParseError as error:
         return {"error": str(error)}
     except MemoryError:
-        memory = order["memory_bytes"] // 1024**2
-        return {"error": f"{path.name} needs more than {memory} MiB of memory; split it"}
+        raise
     except RecursionError:
         return {"error": f"{path.name} is nested too deeply; simplify it"}
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault

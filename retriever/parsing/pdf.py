@@ -233,31 +233,52 @@ def _build(pages: Sequence[Sequence[Segment]], bookmarks: Sequence[_Bookmark]) -
     builder = TextBuilder()
     starts: dict[int, int] = {}  # bookmark: where its heading begins
     page_starts: list[int] = []
-    last: Block | None = None
-    for number, segments in enumerate(pages):
-        own = [at for at, bookmark in enumerate(bookmarks) if bookmark.page == number]
-        blocks = page_blocks(segments, [bookmarks[at].title for at in own], hyphens.join)
-        if blocks:
+    glue: str | None = None
+    own = [
+        [at for at, bookmark in enumerate(bookmarks) if bookmark.page == number]
+        for number in range(len(pages))
+    ]
+    blocks = [
+        page_blocks(segments, [bookmarks[at].title for at in own[number]], hyphens.join)
+        for number, segments in enumerate(pages)
+    ]
+    for number, page in enumerate(blocks):
+        if page:
             builder.begin_page(number + 1)
         page_starts.append(builder.length)
-        for at, block in enumerate(blocks):
-            text = block.text.rstrip(HYPHEN) + ("-" if block.text.endswith(HYPHEN) else "")
-            glue = None
-            if at == 0 and last is not None and _goes_on(last, block):
-                glue = "" if last.text.endswith(HYPHEN) else " "
+        for at, block in enumerate(page):
+            text = block.text
+            follows: str | None = None
+            if at == len(page) - 1:
+                text, follows = _page_end(block, blocks[number + 1 :], hyphens)
             group = None if block.group is None else number * 10_000 + block.group
-            start = builder.add(text, indent="  " * block.indent, group=group, glue=glue)
+            start = builder.add(
+                text.replace(HYPHEN, "-"), indent="  " * block.indent, group=group, glue=glue
+            )
+            glue = follows
             if start is not None:
                 if at == 0:
                     page_starts[-1] = start
                 if block.heading is not None:
-                    starts[own[block.heading]] = start
-            last = block
+                    starts[own[number][block.heading]] = start
     for at, bookmark in enumerate(bookmarks):
         start = starts.get(at, page_starts[bookmark.page])
         if start < builder.length:
             builder.mark_heading(start, bookmark.title, bookmark.level)
     return builder
+
+
+def _page_end(
+    last: Block, following: Sequence[Sequence[Block]], hyphens: _Hyphens
+) -> tuple[str, str | None]:
+    """The text of a page's last block, and what joins it to the next page's if it goes on there."""
+    block = next((page[0] for page in following if page), None)
+    if block is None or not _goes_on(last, block):
+        return last.text, None
+    if not re.search(rf"\w[-{HYPHEN}]$", last.text):
+        return last.text, " "
+    whole = hyphens.join(last.text[:-1] + HYPHEN, block.text)
+    return whole[: len(whole) - len(block.text)], ""
 
 
 def _goes_on(last: Block, block: Block) -> bool:

@@ -386,6 +386,8 @@ def _heading_at(
 
 @dataclass(slots=True)
 class _Row:
+    """Segments beside each other, and their places in the order of the page's text."""
+
     segments: list[Segment]
     order: list[int]
 
@@ -421,10 +423,12 @@ def _table(segments: Sequence[Segment], join: Callable[[str, str], str]) -> tupl
         return [], 0
     columns.sort(key=lambda column: column.left)
     rows = _table_rows(lines[:count], columns)
+    if len(rows) < 2 or any(max(above.order) > min(below.order) for above, below in pairwise(rows)):
+        return [], 0  # one column of the page after the other, not one row
     texts = [["" for _ in columns] for _ in rows]
     bold = [[True for _ in columns] for _ in rows]
     for at, row in enumerate(rows):
-        for segment in row:
+        for segment in row.segments:
             column = _column_of(segment, columns)
             texts[at][column] = join(texts[at][column], _LEADERS.sub(" ", segment.text))
             bold[at][column] = bold[at][column] and segment.bold
@@ -512,13 +516,13 @@ def _column_of(segment: Segment, columns: Sequence[_Column]) -> int:
     )
 
 
-def _table_rows(lines: Sequence[_Row], columns: Sequence[_Column]) -> list[list[Segment]]:
+def _table_rows(lines: Sequence[_Row], columns: Sequence[_Column]) -> list[_Row]:
     """Lines put together to rows: the space between rows is wider than that within a cell."""
     gaps = [above.bottom - below.top for above, below in pairwise(lines)]
     height = statistics.median(segment.height for line in lines for segment in line.segments)
     padded = max(gaps) - min(gaps) > 0.25 * height
     limit = (max(gaps) + min(gaps)) / 2
-    rows = [list(lines[0].segments)]
+    rows = [_Row(list(lines[0].segments), list(lines[0].order))]
     for line, gap in zip(lines[1:], gaps, strict=True):
         first = line.segments[0]
         if padded:
@@ -528,7 +532,8 @@ def _table_rows(lines: Sequence[_Row], columns: Sequence[_Column]) -> list[list[
         else:
             same = len(line.segments) == 1 and first.text[0].islower()
         if same:
-            rows[-1] += line.segments
+            rows[-1].segments += line.segments
+            rows[-1].order += line.order
         else:
-            rows.append(list(line.segments))
+            rows.append(_Row(list(line.segments), list(line.order)))
     return rows

@@ -49,15 +49,16 @@ def parse_text(data: bytes, name: str, encoding: str | None = None) -> ParsedDoc
     below_title = 1
     for at, block in enumerate(blocks):
         heading = _marked_heading(block.lines, first=at == 0)
-        if heading is None and at in layout.headings:
-            heading = _Heading(block.lines[0], layout.headings[at], 1)
-        lines = block.lines
-        if heading is not None:
-            level = heading.level if at == 0 else max(heading.level, below_title)
-            builder.add_heading(heading.text, min(level, 6), None)
-            if at == 0 and level == 1:
-                below_title = 2
-            lines = lines[heading.lines :]
+        if at == 0 and heading is not None and heading.level == 1:
+            builder.add_heading(heading.text, 1, None)
+            below_title = 2
+        else:
+            if heading is None and at in layout.headings:
+                heading = _Heading(block.lines[0], layout.headings[at] + below_title - 1, 1)
+            if heading is not None:
+                level = min(max(heading.level, below_title), 6)
+                builder.add_heading(heading.text, level, None)
+        lines = block.lines[heading.lines :] if heading is not None else block.lines
         if lines:
             _add_block(builder, _Block(lines, block.indent, 0), layout)
     title = first_title([heading_title(builder.headings), name_title(name)])
@@ -220,11 +221,14 @@ def _indent(line: str) -> int:
 def _is_verbatim(block: _Block) -> bool:
     """Whether the block is a table or a drawing, or is indented like code."""
     lines = block.lines
-    drawn = sum(bool(_DRAWN.search(line)) for line in lines)
     gaps = sum(bool(_GAP.search(_ITEM.sub("", line.strip(), count=1))) for line in lines)
-    if drawn > len(lines) / 2 or (gaps >= 2 and gaps > len(lines) / 2):
+    if _is_drawn(lines) or (gaps >= 2 and gaps > len(lines) / 2):
         return True
     return block.indent >= 4 and not _ITEM.match(lines[0]) and not _is_prose(" ".join(lines))
+
+
+def _is_drawn(lines: Sequence[str]) -> bool:
+    return sum(bool(_DRAWN.search(line)) for line in lines) > len(lines) / 2
 
 
 def _is_prose(text: str) -> bool:
@@ -239,7 +243,8 @@ def _add_block(builder: TextBuilder, block: _Block, layout: _Layout) -> None:
     if term := _term(lines, layout):
         builder.add(term)
     elif _is_verbatim(block):
-        rows = _table_lines(lines) if block.indent < 4 else []
+        aligned = block.indent < 4 and not _is_drawn(lines)
+        rows = _table_lines(lines) if aligned else []
         builder.add_verbatim("\n".join(rows or lines))
     else:
         builder.add_verbatim("\n".join(_joined(lines, block.indent, layout.width)))

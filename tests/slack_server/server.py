@@ -18,7 +18,6 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
@@ -26,9 +25,11 @@ from . import blocks as block_kit
 from . import render
 from .blocks import Json
 from .delivery import Attempt, Delivery, Dispatcher, Endpoint, HttpEndpoint
-from .methods import ApiError, WebApi, parse_blocks
+from .events import EVENTS, Events
+from .methods import WebApi
+from .routes import Routes
 from .socket_mode import SocketMode
-from .web import Reply, Request, WebServer
+from .web import WebServer
 from .workspace import (
     APP_SCOPES,
     BOT_SCOPES,
@@ -49,25 +50,7 @@ T = TypeVar("T")
 Place: TypeAlias = Channel | str
 Clickable: TypeAlias = Message | Ephemeral | Response | View
 
-# The events an app may subscribe to here, with the scope that each needs.
-EVENTS: Final[Mapping[str, str | None]] = {
-    "app_mention": "app_mentions:read",
-    "message.channels": "channels:history",
-    "message.groups": "groups:history",
-    "message.im": "im:history",
-    "app_home_opened": None,
-}
-_MESSAGE_EVENTS: Final = {
-    "channel": "message.channels",
-    "group": "message.groups",
-    "im": "message.im",
-}
-_RESPONSE_USES: Final = 5
 _UPLOAD_BYTES: Final = 10_000_000
-_LOGIN_PAGE: Final = (
-    "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head>"
-    "<body><form action='/signin'>Sign in to your workspace</form></body></html>"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +95,8 @@ class SlackServer:
     AssertionError if the server itself failed or the app sent what no Slack client sends.
     """
 
-    bot_token: Final = "xoxb-1-2-bot"
-    app_token: Final = "xapp-1-A0APP0001-2-app"
+    bot_token: Final = Workspace.bot_token
+    app_token: Final = Workspace.app_token
     signing_secret: Final = "8f742231b10e8888abcd99yyyzzz85a5"
 
     def __init__(
@@ -127,13 +110,11 @@ class SlackServer:
         self.workspace = space = Workspace()
         space.tokens[self.bot_token] = frozenset(scopes)
         space.tokens[self.app_token] = APP_SCOPES
-        self._events = frozenset(events)
         self._ack_timeout = ack_timeout
         self._http: tuple[tuple[str, str], HttpEndpoint] | None = None
-        self._by_id: dict[str, Delivery] = {}
         self._dispatcher = Dispatcher(self._endpoint, space.changed, retries=retries)
         self.socket_mode = SocketMode(space.changed, space.app_id, ack_timeout=ack_timeout)
-        self._web = WebServer(self._answer)
+        self._web = WebServer(lambda request: self._routes.answer(request))
         self.base_url = self._web.base_url
         self.api_url = f"{self.base_url}/api/"
         self._api = WebApi(
@@ -143,6 +124,8 @@ class SlackServer:
             posted=self._begin_message_events,
             altered=self._begin_altered_event,
         )
+        self._events = Events(space, self.base_url, events)
+        self._routes = Routes(space, self._api)
 
     def __enter__(self) -> Self:
         return self
@@ -307,7 +290,7 @@ class SlackServer:
             )
             self.workspace.messages.append(message)
             self.workspace.changed.notify_all()
-            deliveries = self._message_events(message)
+            deliveries = self._events.of_message(message)
         self._dispatcher.deliver(*deliveries)
         return Sent(message, deliveries)
 
@@ -344,7 +327,7 @@ class SlackServer:
             message.text = render.escape_typed(text)
             message.blocks = render.typed_blocks(message.text, self.workspace.next_id("b"))
             message.edited = True
-        delivery = self._altered_event(message, "message_changed")
+        delivery = self._events.of_change(message, "message_changed")
         if delivery is not None:
             self._dispatcher.deliver(delivery)
         return delivery
@@ -358,7 +341,7 @@ class SlackServer:
             "tab": tab,
             "event_ts": self.workspace.next_ts(),
         }
-        delivery = self._event(event)
+        delivery = self._events.make(event)
         self._dispatcher.deliver(delivery)
         return delivery
 
@@ -371,7 +354,7 @@ class SlackServer:
         """
         author = self.workspace.users[_id(user)]
         place = self.dm(author) if channel is None else self._place(channel)
-        if "commands" not in self.workspace.tokens.get(self.bot_token, ()):
+        if "commands" not in self.workspace.bot_scopes:
             raise ValueError(f"{command} is not a valid command: the app lacks the scope commands")
         trigger = self.workspace.new_trigger(author.id)
         url = self.workspace.new_response_url(author.id, place.id)
@@ -394,7 +377,9 @@ class SlackServer:
         self._dispatcher.deliver(delivery)
         if delivery.acknowledged and delivery.answer:
             given = delivery.answer
-            self._accept(url, given if isinstance(given, dict) else {"text": str(given)}, "ack")
+            self._routes.accept(
+                url, given if isinstance(given, dict) else {"text": str(given)}, "ack"
+            )
         return Interaction(delivery, trigger, url)
 
     def click(
@@ -465,7 +450,7 @@ class SlackServer:
 
     def redeliver(self, event_id: str) -> Attempt:
         """Delivers an event again under the same id, as Slack does after a lost answer."""
-        return self._dispatcher.again(self._by_id[event_id])
+        return self._dispatcher.again(self._events.by_id[event_id])
 
     def expire_triggers(self) -> None:
         """Three seconds pass: no trigger_id opens a modal any more."""
@@ -557,92 +542,12 @@ class SlackServer:
     def _place(self, channel: Place) -> Channel:
         return channel if isinstance(channel, Channel) else self.workspace.channels[channel]
 
-    def _may_read(self, event: str) -> bool:
-        scope = EVENTS[event]
-        scopes = self.workspace.tokens.get(self.bot_token, frozenset())
-        return event in self._events and (scope is None or scope in scopes)
-
-    def _event(self, event: Json) -> Delivery:
-        space = self.workspace
-        event_id = space.next_id("Ev")
-        payload: Json = {
-            "token": "verification",
-            "team_id": space.team_id,
-            "context_team_id": space.team_id,
-            "context_enterprise_id": None,
-            "api_app_id": space.app_id,
-            "event": event,
-            "type": "event_callback",
-            "event_id": event_id,
-            "event_time": int(float(event["event_ts"])),
-            "authorizations": [
-                {
-                    "enterprise_id": None,
-                    "team_id": space.team_id,
-                    "user_id": space.bot.id,
-                    "is_bot": True,
-                    "is_enterprise_install": False,
-                }
-            ],
-            "is_ext_shared_channel": False,
-            "event_context": f"4-{event_id}",
-        }
-        delivery = Delivery("events_api", payload)
-        self._by_id[event_id] = delivery
-        return delivery
-
-    def _message_events(self, message: Message) -> tuple[Delivery, ...]:
-        """The events of a new message; none from a channel that the bot is not in."""
-        space = self.workspace
-        place = space.channels[message.channel]
-        if space.bot.id not in place.members:
-            return ()
-        common = {
-            **space.message_json(message, self.base_url),
-            "channel": place.id,
-            "event_ts": message.ts,
-        }
-        found: list[Delivery] = []
-        # In direct messages a mention is no app_mention.
-        mentioned = space.bot.id in message.pings and message.user != space.bot.id
-        if mentioned and place.kind != "im" and self._may_read("app_mention"):
-            found.append(self._event({**common, "type": "app_mention"}))
-        if self._may_read(_MESSAGE_EVENTS[place.kind]):
-            event = {**common, "channel_type": place.kind}
-            if message.files:
-                event["subtype"] = "file_share"
-            found.append(self._event(event))
-        return tuple(found)
-
-    def _altered_event(self, message: Message, subtype: str) -> Delivery | None:
-        space = self.workspace
-        place = space.channels[message.channel]
-        if space.bot.id not in place.members or not self._may_read(_MESSAGE_EVENTS[place.kind]):
-            return None
-        ts = space.next_ts()
-        shown = space.message_json(message, self.base_url)
-        event: Json = {
-            "type": "message",
-            "subtype": subtype,
-            "channel": place.id,
-            "channel_type": place.kind,
-            "hidden": True,
-            "ts": ts,
-            "event_ts": ts,
-            "previous_message": shown,
-        }
-        if subtype == "message_deleted":
-            event["deleted_ts"] = message.ts
-        else:
-            event["message"] = shown
-        return self._event(event)
-
     def _begin_message_events(self, message: Message) -> None:
-        for delivery in self._message_events(message):
+        for delivery in self._events.of_message(message):
             self._dispatcher.begin(delivery)
 
     def _begin_altered_event(self, message: Message, subtype: str) -> None:
-        delivery = self._altered_event(message, subtype)
+        delivery = self._events.of_change(message, subtype)
         if delivery is not None:
             self._dispatcher.begin(delivery)
 
@@ -735,127 +640,9 @@ class SlackServer:
                 raise AssertionError(f"Slack knows no response_action {action!r}")
             self.workspace.changed.notify_all()
 
-    def _accept(self, url: ResponseUrl, payload: Json, via: Any) -> str | None:
-        """Takes what came by a response_url; returns the error it is refused with."""
-        with self.workspace.changed:
-            error = _refusal(url, payload, via)
-            given = payload
-            if error is None and payload.get("blocks"):
-                given = {
-                    **payload,
-                    "blocks": self.workspace.with_ids(parse_blocks(payload["blocks"])),
-                }
-            ts = self.workspace.next_ts()
-            response = Response(via, ts, url.user, url.channel, given, error)
-            self.workspace.responses.append(response)
-            if error is None:
-                url.uses += via == "response_url"
-                self._show(url, response)
-            self.workspace.changed.notify_all()
-            return error
-
-    def _show(self, url: ResponseUrl, response: Response) -> None:
-        original = self.workspace.message(url.channel, url.message_ts) if url.message_ts else None
-        payload = response.payload
-        if payload.get("delete_original") and original is not None:
-            self._api.delete(original)
-        elif payload.get("replace_original") and original is not None:
-            self._api.change(original, response.text, response.blocks)
-        elif response.in_channel:
-            self._api.store(self.workspace.channels[url.channel], payload, payload.get("thread_ts"))
-
-    # -- HTTP --------------------------------------------------------------------------------
-
-    def _answer(self, request: Request) -> Reply:
-        if request.path.startswith("/api/"):
-            return self._answer_api(request, request.path.removeprefix("/api/"))
-        if request.path.startswith("/actions/"):
-            return self._answer_response(request, request.path.removeprefix("/actions/"))
-        if request.path.startswith("/files-pri/"):
-            return self._answer_file(request)
-        return Reply(404, b"not found", "text/plain")
-
-    def _answer_api(self, request: Request, method: str) -> Reply:
-        arguments: Json = dict(request.query)
-        # slack_sdk calls it JSON when there is nothing at all in the body.
-        is_json = bool(request.body) and request.content_type == "application/json"
-        token = request.bearer
-        if is_json:
-            try:
-                arguments |= json.loads(request.body)
-            except (ValueError, TypeError):
-                return _json(200, {"ok": False, "error": "invalid_json"})
-        elif request.body and request.content_type == "application/x-www-form-urlencoded":
-            arguments |= request.form
-        elif request.body:
-            return _json(200, {"ok": False, "error": "invalid_post_type"})
-        # A token among JSON arguments is not looked at.
-        given = arguments.pop("token", None)
-        if token is None and not is_json:
-            token = given
-        call = self._api.call(method, arguments, token, is_json=is_json)
-        headers = {"x-oauth-scopes": ",".join(sorted(self.workspace.tokens.get(token or "", ())))}
-        if call.status == 429:
-            headers["Retry-After"] = str(call.retry_after)
-        return _json(call.status, call.answer, headers)
-
-    def _answer_response(self, request: Request, key: str) -> Reply:
-        limited = self._api.limited("response_url")
-        if limited is not None:
-            answer = {"ok": False, "error": "ratelimited"}
-            return _json(429, answer, {"Retry-After": str(limited)})
-        url = self.workspace.response_urls.get(key)
-        if url is None:
-            return _json(404, {"ok": False, "error": "invalid_url"})
-        try:
-            payload = json.loads(request.body)
-        except ValueError:
-            payload = None
-        if not isinstance(payload, dict):
-            return _json(400, {"ok": False, "error": "invalid_payload"})
-        error = self._accept(url, payload, "response_url")
-        if error is None:
-            return Reply(200, b"ok", "text/html")
-        return _json(404 if error.endswith("_url") else 400, {"ok": False, "error": error})
-
-    def _answer_file(self, request: Request) -> Reply:
-        """The file for a token with files:read; for others the page to sign in, status 200."""
-        space = self.workspace
-        name = request.path.removeprefix("/files-pri/").partition("/")[0]
-        file = space.files.get(name.removeprefix(f"{space.team_id}-"))
-        with space.changed:
-            allowed = "files:read" in space.tokens.get(request.bearer or "", ())
-        if not allowed:
-            return Reply(200, _LOGIN_PAGE.encode(), "text/html; charset=utf-8")
-        if file is None or file.deleted or not space.bot_sees(file):
-            page = f"<!DOCTYPE html><html><body>{escape(request.path)} not found</body></html>"
-            return Reply(404, page.encode(), "text/html; charset=utf-8")
-        return Reply(200, file.content, file.mimetype)
-
 
 def _id(user: User | str) -> str:
     return user if isinstance(user, str) else user.id
-
-
-def _json(status: int, answer: Json, headers: Mapping[str, str] | None = None) -> Reply:
-    body = json.dumps(answer).encode()
-    return Reply(status, body, "application/json; charset=utf-8", dict(headers or {}))
-
-
-def _refusal(url: ResponseUrl, payload: Json, via: str) -> str | None:
-    """Why Slack would not take this payload. There is no limit on the sum of its texts."""
-    if via == "response_url" and url.expired:
-        return "expired_url"
-    if via == "response_url" and url.uses >= _RESPONSE_USES:
-        return "used_url"
-    if payload.get("response_type") not in (None, "ephemeral", "in_channel"):
-        return "invalid_response_type"
-    try:
-        blocks = parse_blocks(payload.get("blocks"))
-    except ApiError as error:
-        return str(error)
-    shown = payload.get("text") or blocks or payload.get("attachments")
-    return None if shown or payload.get("delete_original") else "no_text"
 
 
 def _action(blocks: Sequence[Json], action_id: str, value: str | None) -> Json:

@@ -12,6 +12,7 @@ from . import render
 from .blocks import Json
 
 Kind: TypeAlias = Literal["channel", "group", "im"]
+Via: TypeAlias = Literal["response_url", "ack"]
 Scopes: TypeAlias = frozenset[str]
 
 BOT_SCOPES: Final[Scopes] = frozenset(
@@ -120,7 +121,7 @@ class Response:
     ``error`` is what Slack refused it with; nobody saw a refused one.
     """
 
-    via: Literal["response_url", "ack"]
+    via: Via
     ts: str
     user: str
     channel: str
@@ -213,6 +214,8 @@ class Workspace:
     team_id: Final = "T0TEAM001"
     domain: Final = "workspace"
     app_id: Final = "A0APP0001"
+    bot_token: Final = "xoxb-1-2-bot"
+    app_token: Final = "xapp-1-A0APP0001-2-app"
 
     def __init__(self) -> None:
         self.changed = Condition(RLock())
@@ -243,6 +246,11 @@ class Workspace:
     def next_ts(self) -> str:
         number = self.next_number()
         return f"{_EPOCH + number}.{number:06d}"
+
+    @property
+    def bot_scopes(self) -> Scopes:
+        """What the bot's token allows; nothing once it is revoked."""
+        return self.tokens.get(self.bot_token, frozenset())
 
     # -- people and places -------------------------------------------------------------------
 

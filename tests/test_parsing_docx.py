@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docx import Document
+from docx.document import Document as DocxDocument
+from docx.oxml import OxmlElement
+from docx.oxml.ns import qn
+
+from retriever.errors import ParseError
+from retriever.records import ParsedDocument
+from tests.parsing_files import headings, parse_file, section
+
+SAMPLE = Path(__file__).parents[1] / "bot" / "sample" / "handbook" / "people" / "benefits.docx"
+
+
+def build(fill: Callable[[DocxDocument], None], title: str = "") -> bytes:
+    document = Document()
+    document.core_properties.title = title
+    fill(document)
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
+def docx(folder: Path, fill: Callable[[DocxDocument], None], title: str = "") -> ParsedDocument:
+    return parse_file(folder, "a.docx", build(fill, title))
+
+
+def table(document: DocxDocument, rows: list[list[str]], *, bold: bool = False) -> None:
+    made = document.add_table(len(rows), len(rows[0]))
+    for at, row in enumerate(rows):
+        for cell, words in zip(made.rows[at].cells, row, strict=True):
+            cell.paragraphs[0].add_run(words).bold = (bold and at == 0) or None
+
+
+def test_headings_paragraphs_and_lists(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        document.add_paragraph("Onboarding", style="Title")
+        document.add_heading("Before", 1)
+        paragraph = document.add_paragraph("Send the ")
+        paragraph.add_run("form").bold = True
+        paragraph.add_run("\u00a0back.\nNew line.")
+        document.add_paragraph("laptop", style="List Bullet")
+        document.add_paragraph("model", style="List Bullet 2")
+        document.add_paragraph("headset", style="List Bullet")
+        document.add_heading("Details", 9)
+        document.add_paragraph("first", style="List Number")
+        document.add_paragraph("second", style="List Number")
+
+    document = docx(tmp_path, fill, title="Other")
+    assert document.text == (
+        "Onboarding\n\nBefore\n\nSend the form back.\nNew line.\n\n"
+        "- laptop\n- model\n- headset\n\nDetails\n\n1. first\n2. second"
+    )
+    assert headings(document) == [
+        ("Onboarding", 1, None),
+        ("Before", 1, None),
+        ("Details", 6, None),
+    ]
+    assert document.title == "Onboarding"
+
+
+def test_tables_get_their_headers_into_each_row(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        table(document, [["Benefit", "From", "Payer"], ["Pension", "month 4", "both"]])
+        document.add_paragraph("Pairs:")
+        table(document, [["Phone", "Rashid"], ["Door", "Solveig"]])
+        document.add_paragraph("Bold:")
+        table(document, [["Day", "2026"], ["Monday", "closed"]], bold=True)
+        document.add_paragraph("Figures:")
+        table(document, [["1", "2", "3"], ["4", "", "6"]])
+
+    assert docx(tmp_path, fill).text == (
+        "Benefit: Pension; From: month 4; Payer: both\n\nPairs:\n\nPhone; Rashid\nDoor; Solveig"
+        "\n\nBold:\n\nDay: Monday; 2026: closed\n\nFigures:\n\n1; 2; 3\n4; 6"
+    )
+
+
+def test_a_marked_header_row_is_believed(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        table(document, [["Year", "2026"], ["Days", "30"]])
+        row: Any = document.tables[0].rows[0]._tr.get_or_add_trPr()
+        row.append(OxmlElement("w:tblHeader"))
+
+    assert docx(tmp_path, fill).text == "Year: Days; 2026: 30"
+
+
+def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        paragraph: Any = document.add_paragraph("Claims within ")._p
+        for tag, inner, words in (("w:del", "w:delText", "30"), ("w:ins", "w:t", "45")):
+            change, run, part = OxmlElement(tag), OxmlElement("w:r"), OxmlElement(inner)
+            change.set(qn("w:id"), "1")
+            change.set(qn("w:author"), "A")
+            part.text = words
+            run.append(part)
+            change.append(run)
+            paragraph.append(change)
+        document.paragraphs[0].add_run(" days.")
+
+    assert docx(tmp_path, fill).text == "Claims within 45 days."
+
+
+def test_pictures_are_their_descriptions(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        # The smallest GIF: one pixel.
+        pixel = bytes.fromhex(
+            "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
+        )
+        document.add_picture(io.BytesIO(pixel))
+        shape: Any = document.inline_shapes[0]._inline
+        shape.docPr.set("descr", "The door of the cellar")
+        document.add_paragraph("Text.")
+
+    assert docx(tmp_path, fill).text == "The door of the cellar\n\nText."
+
+
+@pytest.mark.parametrize(
+    ("metadata", "title"),
+    [("Travel &amp; more", "Travel &amp; more"), ("Word Document", "a"), ("Document1", "a")],
+)
+def test_the_title_may_come_from_the_properties(tmp_path: Path, metadata: str, title: str) -> None:
+    def fill(document: DocxDocument) -> None:
+        document.add_paragraph("Text without a heading.")
+
+    assert docx(tmp_path, fill, title=metadata).title == title
+
+
+def test_a_real_document_keeps_its_sections() -> None:
+    from retriever.parsing import parse
+
+    document = parse(SAMPLE)
+    assert section(document, "Bicycle loan").startswith("The company lends up to 2,000 pounds")
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return target.getvalue()
+
+
+TYPES = {"[Content_Types].xml": b"<Types/>"}
+OLE = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Dear all", r"is not a Word document \(no zip archive\)"),
+        (archive({"a.txt": b"a"}), r"is not a Word document \(no word/document\.xml"),
+        (archive({**TYPES, "word/document.xml": b"<w:doc"}), r"could not be read|is damaged"),
+        (SAMPLE.read_bytes()[:20_000], r"is truncated or damaged"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), r"is encrypted; remove the password and"),
+        (OLE, r"is in the format of Word 97-2003; save it as \.docx"),
+    ],
+)
+def test_what_is_no_word_document_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(ParseError, match=r"^a\.docx " + message):
+        parse_file(tmp_path, "a.docx", content)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "message"),
+    [
+        (201, r"^a\.docx expands to 201 MB; up to 200 MB are read"),
+        (40, r"^a\.docx expands to \d+ times its size"),
+    ],
+)
+def test_a_document_that_expands_too_far_is_refused(
+    tmp_path: Path, megabytes: int, message: str
+) -> None:
+    content = archive({**TYPES, "word/document.xml": bytes(megabytes * 1024**2)})
+    assert len(content) < 1024**2
+    with pytest.raises(ParseError, match=message):
+        parse_file(tmp_path, "a.docx", content)

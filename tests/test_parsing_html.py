@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retriever.errors import ParseError
+from tests.parsing_files import headings, parse_file, section
+
+
+def text(folder: Path, body: str) -> str:
+    return parse_file(folder, "a.html", f"<!DOCTYPE html><title>T</title><body>{body}").text
+
+
+def test_only_the_text_of_the_document_is_read(tmp_path: Path) -> None:
+    body = """
+<header><p>Intranet</p></header>
+<nav><ul><li>Home</ul></nav>
+<div class="breadcrumb">Home &rsaquo; IT</div>
+<aside>See also</aside>
+<aside class="note">Mind this.</aside>
+<form><label>Search</label><input value="x"><button>Go</button></form>
+<h1>Laptops <a class="headerlink" href="#laptops">¶</a></h1>
+<p hidden>no</p><p aria-hidden="true">no</p><p style="visibility:hidden">no</p>
+<p>One <b>two</b>
+   three<br>four<!-- no --></p>
+<svg><text>no</text></svg><noscript>no</noscript><template><p>no</template>
+<p>Five<script>no()</script> six <del>old</del><ins>new</ins>.</p>
+<img src="a.png" alt="A photo of the dock"><img alt="logo">
+<footer>Imprint</footer>
+"""
+    assert text(tmp_path, body) == (
+        "Mind this.\n\nLaptops\n\nOne two three\nfour\n\nFive six new.\n\nA photo of the dock"
+    )
+
+
+def test_main_is_read_where_there_is_one_and_keeps_its_header(tmp_path: Path) -> None:
+    body = (
+        "<p>Outside</p><main><header><h1>Title</h1></header><p>Inside</p>"
+        "<footer>Last change: May</footer></main>"
+    )
+    assert text(tmp_path, body) == "Title\n\nInside\n\nLast change: May"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<p>a</p><article>b</article>", "b"),
+        ("<p>a</p><article>b</article><article>c</article>", "a\n\nb\n\nc"),
+        ('<p>a</p><div role="main">b</div>', "b"),
+        ("<p>a</p><main></main>", "a"),
+        ("<form><h1>a</h1><p>b</p><input></form>", "a\n\nb"),
+        ("a<div>b<span>c</span></div>d", "a\n\nbc\n\nd"),
+    ],
+)
+def test_where_the_text_is(tmp_path: Path, body: str, expected: str) -> None:
+    assert text(tmp_path, body) == expected
+
+
+def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
+    body = """
+<ul><li>one<ol start="3"><li>three<li><p>four</p><p>more</p><li value="9">nine</ol><li>two</ul>
+<ol reversed start="2"><li>b<li>a</ol>
+<dl><dt>Egg<dd>The pack.<dt>Nest:<dt>Cage<dd><p>The room.</p><p>Cold.</p><dt>Alone</dl>
+"""
+    assert text(tmp_path, body) == (
+        "- one\n  3. three\n  4. four\n    more\n  9. nine\n- two\n\n2. b\n1. a\n\n"
+        "Egg: The pack.\nNest:, Cage: The room.\nCold.\nAlone"
+    )
+
+
+def test_code_stays_as_it_is(tmp_path: Path) -> None:
+    body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><span class=linenos>1</span>z</pre>"
+    assert text(tmp_path, body) == "if x:\n    y()\n\nz"
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (
+            "<caption>Wifi</caption><thead><tr><th>Network<th>For</thead>"
+            "<tr><td>work<td>laptops<tr><td><td>-",
+            "Wifi\n\nNetwork: work; For: laptops",
+        ),
+        (
+            "<tr><th></th><th>North</th><th>South</th></tr>"
+            "<tr><th>Desk</th><td>8 to 16</td><td>9 to 15</td></tr>",
+            "Desk; North: 8 to 16; South: 9 to 15",
+        ),
+        (
+            "<tr><th>Phone:</th><td>300</td></tr><tr><th>Room</th><td>12<br>first floor</td></tr>",
+            "Phone: 300\nRoom: 12, first floor",
+        ),
+        ("<tr><td>a<td>b<tr><td>c<td>", "a; b\nc"),
+        (
+            "<thead><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>new<th>used</thead>"
+            "<tr><td rowspan=2>Dock<td>90<td>40<tr><td>80<td>30",
+            "Item: Dock; Price new: 90; Price used: 40\nItem: Dock; Price new: 80; Price used: 30",
+        ),
+        (
+            "<tr><th>Plan<th>Has<tr><td>Basic<td><ul><li>mail<li>chat</ul>",
+            "Plan: Basic; Has: mail, chat",
+        ),
+        ("<tr><td><h2>In a frame</h2><p>Text<td>Beside", "In a frame\n\nText\n\nBeside"),
+        ("<tr><th>Only<th>Headers", "Only; Headers"),
+    ],
+)
+def test_tables_are_read_row_by_row(tmp_path: Path, table: str, expected: str) -> None:
+    assert text(tmp_path, f"<table>{table}</table>") == expected
+
+
+def test_slugs_are_the_ids_that_lead_to_a_heading(tmp_path: Path) -> None:
+    body = """
+<h1 id="own">Own</h1>
+<h2><a name="inner"></a>Inner</h2>
+<h2><span id="span">Span</span></h2>
+<a id="before"></a><h2>Before</h2>
+<p><a name="para"></a></p><h2>Paragraph</h2>
+<section id="first"><div><h2>First of a section</h2></div><p>x</p><h2>Not the first</h2></section>
+<a id="far"></a>text<h2>None</h2>
+"""
+    assert headings(parse_file(tmp_path, "a.html", body)) == [
+        ("Own", 1, "own"),
+        ("Inner", 2, "inner"),
+        ("Span", 2, "span"),
+        ("Before", 2, "before"),
+        ("Paragraph", 2, "para"),
+        ("First of a section", 2, "first"),
+        ("Not the first", 2, None),
+        ("None", 2, None),
+    ]
+
+
+def test_a_heading_has_the_text_up_to_the_next_one(tmp_path: Path) -> None:
+    document = parse_file(tmp_path, "a.html", "<h1>A</h1>x<div><h3>B</h3><p>y</div><h2>C</h2>z")
+    assert section(document, "B") == "y"
+    assert [anchor.path for anchor in document.anchors] == [("A",), ("A", "B"), ("A", "C")]
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("<title>Site - Page</title><h2>Sub</h2><h1>Page</h1>", "Page"),
+        ("<title>Site - Page</title><h2>Sub</h2>", "Site - Page"),
+        ("<title>Untitled document</title><header><h1>Name</h1></header><p>x", "Name"),
+        ("<title></title><h2>Sub</h2>", "Sub"),
+        ("<p>x", "a"),
+    ],
+)
+def test_the_title_is_found(tmp_path: Path, source: str, title: str) -> None:
+    assert parse_file(tmp_path, "a.html", source).title == title
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<meta charset="windows-1251"><p>Отпуск</p>'.encode("cp1251"),
+        b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r"><p>'
+        + "Отпуск".encode("koi8-r"),
+        '<meta charset="iso-8859-1"><p>Отпуск</p>'.encode("utf-8-sig"),
+        '<meta charset="utf-16"><p>Отпуск</p>'.encode(),
+        '<meta charset="nonsense"><p>Отпуск</p>'.encode(),
+        '<meta charset="ascii"><p>&#1054;тпуск</p>'.encode("utf-16"),
+    ],
+)
+def test_the_declared_encoding_is_believed_below_a_byte_order_mark(
+    tmp_path: Path, content: bytes
+) -> None:
+    assert parse_file(tmp_path, "a.html", content).text == "Отпуск"
+
+
+@pytest.mark.parametrize("tags", ["<div>", "<b>", "<ul><li>", "<span>", "<table><tr><td>"])
+def test_deep_nesting_is_refused_at_once(tmp_path: Path, tags: str) -> None:
+    for times in (1_000, 200_000):
+        with pytest.raises(ParseError, match=r"^a\.html: elements are nested more than 500 deep"):
+            parse_file(tmp_path, "a.html", tags * times + "text")
+
+
+def test_a_page_with_many_unclosed_paragraphs_is_read(tmp_path: Path) -> None:
+    document = parse_file(tmp_path, "a.html", "<ul>" + "<li>item<p>text<br><img>" * 6000)
+    assert document.text.count("- item") == 6000

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retriever.errors import ParseError
+from tests.parsing_files import headings, parse_file, section
+
+
+def text(folder: Path, content: str) -> str:
+    return parse_file(folder, "a.md", content).text
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('**Bold** and _slanted_ `code` [link](https://x.org "t").', "Bold and slanted code link."),
+        (
+            "One line\nand the next\\\nhard break  \nagain",
+            "One line and the next\nhard break\nagain",
+        ),
+        ("a &amp; b &lt;c&gt; &#8364;&nbsp;5", "a & b <c> € 5"),
+        ("See <https://x.org> and <b>this</b><br>there.", "See https://x.org and this\nthere."),
+        ("~~Old: 50 pounds.~~ Now 75.", "Now 75."),
+        ("soft\u00adware\u200b and\u00a0more", "software and more"),
+        ("Before ![a map of the office](map.png) after", "Before a map of the office after"),
+        ("Before ![](map.png) ![map.png](map.png) ![image](x) after", "Before after"),
+        ("[![Build status](https://ci.org/badge.svg)](https://ci.org) Text", "Text"),
+        ("x<sup>2</sup> <!-- not this --> y", "x2 y"),
+        ("> Quoted\n> text.\n\nNot quoted.", "Quoted text.\n\nNot quoted."),
+        ("> [!IMPORTANT]\n> Read this.", "Important: Read this."),
+        ("Line\n\n---\n\nOther", "Line\n\nOther"),
+        ("Run `a  |  b` now", "Run a | b now"),
+        ("Text.[^1]\n\n[^1]: A note.", "Text.\n\n1. A note."),
+    ],
+)
+def test_markup_goes_and_text_stays(tmp_path: Path, source: str, expected: str) -> None:
+    assert text(tmp_path, source) == expected
+
+
+def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
+    source = """\
+Intro:
+
+* one
+  goes on
+    * nested
+
+      with a paragraph
+    * [x] done
+* two
+
+5. five
+6. six
+
+   ```sh
+   make  install
+   ```
+
+7. seven
+"""
+    assert text(tmp_path, source) == (
+        "Intro:\n\n- one goes on\n  - nested\n    with a paragraph\n  - done\n- two\n\n"
+        "5. five\n6. six\n\nmake  install\n\n7. seven"
+    )
+
+
+def test_code_stays_as_it_is(tmp_path: Path) -> None:
+    source = "```python\nif x:\n\n\n\n    print('<b>&amp;')  \n```\n\n    $ ls  -l\n"
+    assert text(tmp_path, source) == "if x:\n\n    print('<b>&amp;')\n\n$ ls  -l"
+
+
+def test_tables_get_their_headers_into_each_row(tmp_path: Path) -> None:
+    source = """\
+| Plan | Price (£) | Note |
+|------|----------:|------|
+| Basic | 1.90 | |
+| **Premium** | 4.60 | with `API`<br>and support |
+| Other | - | by [mail](mailto:x@y.org) |
+"""
+    assert text(tmp_path, source) == (
+        "Plan: Basic; Price (£): 1.90\n"
+        "Plan: Premium; Price (£): 4.60; Note: with API, and support\n"
+        "Plan: Other; Note: by mail"
+    )
+
+
+def test_headings_have_the_slugs_that_github_gives(tmp_path: Path) -> None:
+    source = """\
+# Über *uns* & `code`?
+
+## Set up: a VPN_client (2.0)
+
+## Räume {#rooms}
+
+## Räume ##
+
+### Räume
+
+## 日本語 見出し
+
+Underlined
+----------
+
+## !!!
+
+#
+"""
+    assert headings(parse_file(tmp_path, "a.md", source)) == [
+        ("Über uns & code?", 1, "über-uns--code"),
+        ("Set up: a VPN_client (2.0)", 2, "set-up-a-vpn_client-20"),
+        ("Räume", 2, "rooms"),
+        ("Räume", 2, "räume"),
+        ("Räume", 3, "räume-1"),
+        ("日本語 見出し", 2, "日本語-見出し"),
+        ("Underlined", 2, "underlined"),
+        ("!!!", 2, None),
+    ]
+
+
+def test_a_slug_given_twice_is_not_one_that_a_heading_has_already(tmp_path: Path) -> None:
+    document = parse_file(tmp_path, "a.md", "# A\n\n# A 1\n\n# A\n\n# A\n")
+    assert [slug for _, _, slug in headings(document)] == ["a", "a-1", "a-2", "a-3"]
+
+
+def test_headings_know_those_above_and_share_out_the_text(tmp_path: Path) -> None:
+    document = parse_file(
+        tmp_path, "a.md", "Before.\n\n# One\n\nText.\n\n### Three\n\n- a\n\n## Two\n\nEnd.\n"
+    )
+    assert [anchor.path for anchor in document.anchors] == [
+        ("One",),
+        ("One", "Three"),
+        ("One", "Two"),
+    ]
+    assert document.anchors[0].start == len("Before.\n\n")
+    assert section(document, "Three") == "- a"
+
+
+def test_html_blocks_are_read_and_their_headings_count(tmp_path: Path) -> None:
+    source = """\
+<div class="accordion">
+<h2 id="step-1"><button aria-controls="a1">Step 1: <em>Ask</em></button></h2>
+<div id="a1" hidden>
+
+Ask *before* you go.
+
+</div>
+<details><summary>More</summary>
+<p>Hidden text.</p></details>
+</div>
+
+<table><tr><th>Room</th><th>Seats</th></tr><tr><td>Woad</td><td>24</td></tr></table>
+
+<script>alert(1)</script>
+<div style="display: none">never</div>
+"""
+    document = parse_file(tmp_path, "a.md", source)
+    assert document.text == (
+        "Step 1: Ask\n\nAsk before you go.\n\nMore\n\nHidden text.\n\nRoom: Woad; Seats: 24"
+    )
+    assert headings(document) == [("Step 1: Ask", 2, "step-1")]
+
+
+def test_placeholders_in_angle_brackets_are_text(tmp_path: Path) -> None:
+    source = "Use gds aws <environment>-admin -n <your name>.\n\n<namespace>\n\nEnd <title> here."
+    assert text(tmp_path, source) == (
+        "Use gds aws <environment>-admin -n <your name>.\n\n<namespace>\n\nEnd <title> here."
+    )
+
+
+@pytest.mark.parametrize("tag", ["script", "style", "textarea", "template", "select", "nav", "s"])
+def test_a_tag_that_is_never_closed_does_not_take_the_rest(tmp_path: Path, tag: str) -> None:
+    assert text(tmp_path, f"Before <{tag}> here.\n\nAfter.").endswith("here.\n\nAfter.")
+
+
+def test_template_tags_vanish_from_prose(tmp_path: Path) -> None:
+    source = """\
+---
+title: Leave
+---
+{% alert %}
+  Ask *first*.
+{% endalert %}
+Then [go]({% page "/leave/#a b" %}) on. {% comment %}TODO
+more{% endcomment %}
+
+* TOC
+{:toc}
+
+| a | b |
+|---|---|
+| [x]({% page "x" | filter %}) | y |
+
+## Pay
+{: #money .no_toc}
+
+Write to {% slack_channel "people-ops" %} or {% slack_channel "#it" %}.{: .lead}
+Dear {{ first_name }}, see {{ site.baseurl }}/x and [this]({{ site.url }}/a b).
+<%= render "x" %>{{< note >}}{{% tip %}}
+{% image "a.png" "the form with its fields" %}
+
+{% raw %}Write {% include x %}{% endraw %} and {{ "{{ y }}" }}.
+"""
+    document = parse_file(tmp_path, "a.md", source)
+    assert document.text == (
+        "Ask first.\n\nThen go on.\n\na: x; b: y\n\nPay\n\n"
+        "Write to #people-ops or #it. Dear {{ first_name }}, see /x and this.\n\n"
+        "the form with its fields\n\nWrite {% include x %} and {{ y }}."
+    )
+    assert headings(document) == [("Pay", 2, "money")]
+
+
+def test_template_tags_stay_in_code(tmp_path: Path) -> None:
+    source = """\
+```jinja
+{% if x %}
+{{ y }} {# z #} <%= w %>
+{% endif %}
+```
+
+Inline `{% x %}` and `{{ y }}`.
+"""
+    assert text(tmp_path, source) == (
+        "{% if x %}\n{{ y }} {# z #} <%= w %>\n{% endif %}\n\nInline {% x %} and {{ y }}."
+    )
+
+
+def test_braces_that_are_no_tags_stay(tmp_path: Path) -> None:
+    source = "Set {:processed=>114} and {a} and ${HOME} and {1, 2} and {#not heading}."
+    assert text(tmp_path, source) == source
+
+
+def test_admonitions_are_paragraphs(tmp_path: Path) -> None:
+    source = """\
+!!! note "Mind the gap"
+    Text of
+    the note.
+
+        code
+
+After.
+
+:::tip[Hint]
+Inside.
+:::
+"""
+    assert text(tmp_path, source) == (
+        "Mind the gap\n\nText of the note.\n\ncode\n\nAfter.\n\nHint\n\nInside."
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("---\ntitle: From the matter # not this\n---\n# Heading", "From the matter"),
+        ('---\ntitle: "Quoted: \\"it\\""\nx: 1\n---\nText', 'Quoted: "it"'),
+        ("---\ntitle: 'It''s'\n---\nText", "It's"),
+        ("---\ntitle: >-\n  Folded\n  title\n---\nText", "Folded title"),
+        ('+++\ntitle = "Hugo\'s"\n+++\nText', "Hugo's"),
+        ("## Second\n\n# First\n", "First"),
+        ("## Second\n\n### Third\n", "Second"),
+        ("---\nlayout: page\n---\nText", "a"),
+        ("---\n\nA rule\n\n---\n\n# Heading\n", "Heading"),
+    ],
+)
+def test_the_title_is_found(tmp_path: Path, source: str, title: str) -> None:
+    document = parse_file(tmp_path, "a.md", source)
+    assert document.title == title
+    assert "title" not in document.text.lower().replace("folded title", "")
+
+
+def test_text_between_two_rules_is_no_front_matter(tmp_path: Path) -> None:
+    assert text(tmp_path, "---\n\nA rule\n\n---\n\nEnd\n") == "A rule\n\nEnd"
+
+
+def test_a_page_that_is_only_front_matter_has_its_title_as_text(tmp_path: Path) -> None:
+    assert text(tmp_path, "---\ntitle: Org chart\nredirect_to: https://x.org\n---\n") == "Org chart"
+
+
+def test_deep_nesting_is_refused_and_not_cut_off(tmp_path: Path) -> None:
+    nested = "\n".join("  " * depth + f"- level {depth}" for depth in range(60))
+    assert "- level 59" in text(tmp_path, nested)
+    for source in (">" * 1000 + " deep", "<div>\n\n" * 2000 + "deep"):
+        with pytest.raises(ParseError, match=r"^a\.md: .*nested"):
+            text(tmp_path, source)

@@ -1,0 +1,254 @@
+"""Looking after the documents from within Slack, with the real knowledge base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bot.knowledge import KnowledgeBase, Status
+from bot.slack import kb
+from bot.slack.app import SlackDependencies
+from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_status
+from bot.slack.work import WorkQueue
+from retriever.analysis import Analyzer
+from retriever.indexing import IndexKeeper
+from retriever.ingest import Failure, Ingestor, IngestReport
+from retriever.parsing import SUFFIXES
+from retriever.store.database import Database
+from retriever.store.models import Document
+from tests.slack_parts import Bot, running_bot
+from tests.slack_server import SlackServer, User, message_errors, plain_text
+
+LEAVE = b"# Leave\n\nEverybody gets 25 days of leave a year.\n"
+
+
+def knowledge_in(folder: Path, database: Database) -> KnowledgeBase:
+    keeper = IndexKeeper(database, folder / "index", Analyzer())
+    return KnowledgeBase(database, Ingestor(database, keeper, folder / "uploads"))
+
+
+@contextmanager
+def running_kb(
+    slack: SlackServer, folder: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[Bot]:
+    def knowledge(database: Database) -> KnowledgeBase:
+        return knowledge_in(folder, database)
+
+    with running_bot(slack, folder, knowledge=knowledge, variables=variables) as bot:
+        yield bot
+
+
+@pytest.fixture
+def bot(tmp_path: Path) -> Iterator[Bot]:
+    with SlackServer() as slack, running_kb(slack, tmp_path) as started:
+        yield started
+
+
+def direct_messages(bot: Bot, user: User) -> list[str]:
+    """What the bot wrote to the user directly."""
+    messages = bot.slack.messages(bot.slack.dm(user))
+    return [message.plain for message in messages if message.user == bot.slack.bot.id]
+
+
+def titles(bot: Bot) -> dict[str, str]:
+    with bot.database.read() as session:
+        return {row.uri: row.title for row in session.scalars(select(Document))}
+
+
+def test_an_admin_uploads_files(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    command = bot.slack.slash_command(ada, "/kb", "upload")
+    assert command.delivery.acknowledged
+    [view] = bot.slack.wait_for(lambda: bot.slack.views)
+    files = [
+        bot.slack.upload(ada, "leave.md", LEAVE, "text/markdown"),
+        bot.slack.upload(ada, "opening hours.txt", b"We open at nine.\n"),
+        bot.slack.upload(ada, "broken.pdf", b"not a PDF", "application/pdf"),
+    ]
+    assert bot.slack.submit_view(view, {FILES_BLOCK: files}).delivery.acknowledged
+    [answer] = bot.slack.wait_for(lambda: direct_messages(bot, ada))
+    assert answer.split("\n")[0] == "Added: leave.md, opening hours.txt"
+    assert "*Not taken in: 1*" in answer
+    assert "• *broken.pdf*" in answer
+    assert titles(bot) == {"leave.md": "Leave", "opening hours.txt": "opening hours"}
+    with bot.database.read() as session:
+        links = set(session.scalars(select(Document.link)))
+    assert all(link and link.startswith("https://workspace.slack.com/files/") for link in links)
+
+
+def test_the_modal_takes_the_kinds_that_are_read(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    bot.slack.slash_command(ada, "/kb", "upload")
+    [view] = bot.slack.wait_for(lambda: bot.slack.views)
+    [element] = [block["element"] for block in view.body["blocks"] if block["type"] == "input"]
+    assert {f".{kind}" for kind in element["filetypes"]} == set(SUFFIXES)
+    photo = bot.slack.upload(ada, "photo.png", b"x", "image/png")
+    with pytest.raises(ValueError, match=r"photo\.png"):
+        bot.slack.submit_view(view, {FILES_BLOCK: [photo]})
+
+
+def test_a_file_sent_by_an_admin_is_added_and_then_replaced(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    for content, outcome in (
+        (LEAVE, "Added: leave.md"),
+        (LEAVE, "Already known, unchanged: leave.md"),
+        (LEAVE.replace(b"25", b"30"), "Changed: leave.md"),
+    ):
+        sent = bot.slack.share_file(ada, place, "leave.md", content, "text/markdown")
+        [answer] = bot.slack.wait_for(lambda ts=sent.ts: bot.slack.thread(place, ts)[1:])  # type: ignore[misc]
+        assert answer.plain == outcome
+    with bot.database.read() as session:
+        [text] = session.scalars(select(Document.text))
+    assert "30 days" in text
+
+
+def test_a_file_of_a_kind_that_is_not_read_is_refused_without_a_download(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    sent = bot.slack.share_file(ada, place, "photo.png", b"x", "image/png")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
+    assert "I do not read .png files; I read .docx, .htm" in answer.plain
+    assert titles(bot) == {}
+
+
+@pytest.mark.parametrize("text", ["upload", "status", "reindex"])
+def test_others_are_refused_and_told_whom_to_ask(bot: Bot, text: str) -> None:
+    mira = bot.slack.add_user("mira")
+    bot.slack.slash_command(mira, "/kb", text)
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert answer.plain.startswith("Only admins can change what I know. Please ask an admin")
+    assert not answer.in_channel
+    assert bot.slack.views == []
+
+
+def test_a_file_from_somebody_else_is_refused(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    place = bot.slack.dm(mira)
+    sent = bot.slack.share_file(mira, place, "leave.md", LEAVE)
+    [answer] = bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
+    assert answer.plain.startswith("Only admins")
+    assert titles(bot) == {}
+    assert bot.answerer.asked == []
+
+
+def test_the_named_admins_are_the_only_ones(tmp_path: Path) -> None:
+    with SlackServer() as slack:
+        ada, mira = slack.add_user("ada", admin=True), slack.add_user("mira")
+        with running_kb(slack, tmp_path, {"SPANBOT_ADMINS": mira.id}) as bot:
+            slack.slash_command(ada, "/kb", "status")
+            [refusal] = slack.wait_for(lambda: bot.slack.responses)
+            assert f"Please ask @{mira.id}" in refusal.plain
+            slack.slash_command(mira, "/kb", "status")
+            slack.wait_for(lambda: len(slack.responses) == 2)
+            assert "0 documents" in slack.responses[-1].plain
+        assert slack.calls_of("users.info") == []
+
+
+def test_admins_are_asked_for_once(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    for count in (1, 2):
+        bot.slack.slash_command(ada, "/kb", "status")
+        bot.slack.wait_for(lambda least=count: len(bot.slack.responses) >= least)  # type: ignore[misc]
+    assert len(bot.slack.calls_of("users.info")) == 1
+
+
+def test_without_users_read_the_way_out_is_named(bot: Bot) -> None:
+    bot.slack.revoke("users:read")
+    ada = bot.slack.add_user("ada", admin=True)
+    command = bot.slack.slash_command(ada, "/kb", "status")
+    assert command.delivery.acknowledged
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert "users:read" in answer.plain
+    assert "SPANBOT_ADMINS" in answer.plain
+
+
+def test_without_files_read_the_missing_scope_is_named(bot: Bot) -> None:
+    bot.slack.revoke("files:read")
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    for name in ("leave.md", "leave.html"):
+        sent = bot.slack.share_file(ada, place, name, LEAVE)
+        [answer] = bot.slack.wait_for(lambda ts=sent.ts: bot.slack.thread(place, ts)[1:])  # type: ignore[misc]
+        assert "the app lacks the scope files:read" in answer.plain
+    bot.slack.slash_command(ada, "/kb", "upload")
+    [response] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert "“files:read”" in response.plain
+    assert titles(bot) == {}
+
+
+def test_reindexing_reports_in_direct_messages(bot: Bot, tmp_path: Path) -> None:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "leave.md").write_bytes(LEAVE)
+    knowledge_in(tmp_path, bot.database).add([folder])
+    (folder / "sick.md").write_text("# Sick leave\n\nCall before nine.\n")
+    (folder / "empty.md").write_text("")
+    ada = bot.slack.add_user("ada", admin=True)
+    bot.slack.slash_command(ada, "/kb", "reindex")
+    [answer] = bot.slack.wait_for(lambda: direct_messages(bot, ada))
+    assert "1 added, 0 changed, 1 unchanged, 0 removed, 1 failed." in answer
+    assert "empty.md" in answer
+    [response] = bot.slack.responses
+    assert "write to you" in response.plain
+
+
+def test_the_status_counts_and_dates(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    sent = bot.slack.share_file(ada, place, "leave.md", LEAVE)
+    bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
+    bot.slack.slash_command(ada, "/kb", "status")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert answer.error is None
+    assert "1 documents in 1 passages." in answer.plain
+    assert "0 questions asked so far." in answer.plain
+    assert "upload: done." in answer.plain
+
+
+@pytest.mark.parametrize("text", ["", "help", "HELP me"])
+def test_help_is_for_everybody(bot: Bot, text: str) -> None:
+    bot.slack.slash_command(bot.slack.add_user("mira"), "/kb", text)
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert answer.plain == HELP
+
+
+def test_an_unknown_word_is_answered_with_help(bot: Bot) -> None:
+    bot.slack.slash_command(bot.slack.add_user("mira"), "/kb", "<!channel>")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert answer.plain.startswith("I do not know “<!channel>”.")
+    assert answer.plain.endswith(HELP)
+
+
+def test_a_busy_knowledge_base_says_so(tmp_path: Path) -> None:
+    def full(deps: SlackDependencies) -> SlackDependencies:
+        chores = WorkQueue("chores", workers=1, limit=1)
+        chores.close(0)
+        return replace(deps, chores=chores)
+
+    with SlackServer() as slack, running_bot(slack, tmp_path, change=full):
+        slack.slash_command(slack.add_user("ada", admin=True), "/kb", "status")
+        [answer] = slack.wait_for(lambda: slack.responses)
+        assert answer.plain == kb.BUSY
+
+
+def test_a_report_of_many_failures_stays_within_the_limits() -> None:
+    failures = tuple(Failure(f"{n}-" + "x" * 400, "y" * 4000) for n in range(500))
+    message = render_report(IngestReport(added=1, failed=failures))
+    assert not message_errors(message.blocks)
+    shown = plain_text(message.blocks)
+    assert "*Not taken in: 500*" in shown
+    assert "… and 480 more." in shown
+    many = kb.render_upload(UploadResult(added=tuple("z" * 400 for _ in range(10)), failed=()))
+    assert not message_errors(many.blocks)
+
+
+def test_a_status_before_the_first_run() -> None:
+    message = render_status(Status(0, 0, 0, 0, 0, None))
+    assert "I have not looked at any source yet." in plain_text(message.blocks)
+    assert not message_errors(message.blocks)
