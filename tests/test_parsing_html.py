@@ -70,7 +70,7 @@ def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
 
 
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
-    body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><span class=linenos>1</span>z</pre>"
+    body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><i class=linenos>1</i>z</pre>"
     assert text(tmp_path, body) == "if x:\n    y()\n\nz"
 
 

@@ -182,7 +182,7 @@ title: Leave
 {% alert %}
   Ask *first*.
 {% endalert %}
-Then [go]({% page "/leave/#a b" %}) on. {% comment %}TODO
+Then \\[go]({% page "/leave/#a b" %}) on. {% comment %}TODO
 more{% endcomment %}
 
 * TOC
@@ -196,7 +196,7 @@ more{% endcomment %}
 {: #money .no_toc}
 
 Write to {% slack_channel "people-ops" %} or {% slack_channel "#it" %}.{: .lead}
-Dear {{ first_name }}, see {{ site.baseurl }}/x and [this]({{ site.url }}/a b).
+Dear {{ first_name }}, see {{ site.baseurl }}/x and [this]({{ site.url }}/a).
 <%= render "x" %>{{< note >}}{{% tip %}}
 {% image "a.png" "the form with its fields" %}
 
@@ -267,7 +267,7 @@ Inside.
 def test_the_title_is_found(tmp_path: Path, source: str, title: str) -> None:
     document = parse_file(tmp_path, "a.md", source)
     assert document.title == title
-    assert "title" not in document.text.lower().replace("folded title", "")
+    assert "title:" not in document.text
 
 
 def test_text_between_two_rules_is_no_front_matter(tmp_path: Path) -> None:

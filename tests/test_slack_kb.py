@@ -150,6 +150,15 @@ def test_the_named_admins_are_the_only_ones(tmp_path: Path) -> None:
         assert slack.calls_of("users.info") == []
 
 
+def test_a_window_that_comes_too_late_is_explained(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    bot.slack.rate_limit("users.info", times=1, retry_after=1)
+    bot.slack.slash_command(ada, "/kb", "upload")
+    bot.slack.expire_triggers()
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert answer.plain.endswith("Try again.")
+
+
 def test_admins_are_asked_for_once(bot: Bot) -> None:
     ada = bot.slack.add_user("ada", admin=True)
     for count in (1, 2):

@@ -240,7 +240,7 @@ def test_an_error_in_a_listener_reaches_the_asker(bot: Bot) -> None:
     mira = bot.slack.add_user("mira")
     sent = bot.slack.direct_message(mira, "How long is parental leave?")
     [answer] = bot.slack.wait_for(lambda: bot.slack.thread(bot.slack.dm(mira), sent.ts)[1:])
-    assert "spanbot db upgrade" in answer.plain or "reference" in answer.plain
+    assert "run: spanbot db upgrade" in answer.plain
 
 
 def test_a_busy_bot_says_so(tmp_path: Path) -> None:
@@ -254,19 +254,20 @@ def test_a_busy_bot_says_so(tmp_path: Path) -> None:
         first = slack.mention(mira, general, "One?")
         slack.wait_for(lambda: bot.answerer.asked)
         second = slack.mention(mira, general, "Two?")
+        # The status is set before the question is queued, so the second one is on its way in.
         slack.wait_for(lambda: slack.status(general, second.ts))
-        third = slack.mention(mira, general, "Three?")
-        fourth = slack.mention(mira, general, "Four?")
+        others = [slack.mention(mira, general, "Three?"), slack.mention(mira, general, "Four?")]
 
-        def refused() -> list[str]:
-            threads = [slack.thread(general, sent.ts)[1:] for sent in (second, third, fourth)]
+        def replies() -> list[str]:
+            threads = [slack.thread(general, sent.ts)[1:] for sent in (first, second, *others)]
             return [message.plain for thread in threads for message in thread]
 
-        assert slack.wait_for(lambda: refused()[1:]) == [BUSY]
+        slack.wait_for(lambda: len(replies()) == 2)
+        assert replies() == [BUSY, BUSY]
         bot.answerer.gate.set()
-        slack.wait_for(lambda: slack.thread(general, first.ts)[1:])
-        assert slack.wait_for(lambda: refused()[2:])
-        assert sorted(refused())[:2] != [BUSY, BUSY, BUSY]
+        slack.wait_for(lambda: len(replies()) == 4)
+        assert replies().count(BUSY) == 2
+        assert len(bot.answerer.asked) == 2
 
 
 def test_feedback_is_kept_and_the_last_word_counts(bot: Bot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -65,8 +66,9 @@ class SlackDependencies:
 
     def close(self, timeout: float) -> bool:
         """Finish what was begun, for ``timeout`` seconds at most; whether all was finished."""
+        deadline = time.monotonic() + timeout
         answered = self.questions.close(timeout)
-        return self.chores.close(timeout) and answered
+        return self.chores.close(max(0.0, deadline - time.monotonic())) and answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,11 @@ def explain(error: BaseException) -> str:
     if isinstance(error, _TYPED):
         logger.warning("%s: %s", type(error).__name__, error)
         return str(error)
-    if isinstance(error, SlackApiError) and error.response.get("error") == "missing_scope":
+    code = error.response.get("error") if isinstance(error, SlackApiError) else None
+    if code in ("expired_trigger_id", "trigger_expired"):
+        logger.warning("a window could not be opened in time")
+        return "That took me too long, and Slack no longer lets me open the window. Try again."
+    if isinstance(error, SlackApiError) and code == "missing_scope":
         scope = error.response.get("needed") or "unknown"
         logger.error("The Slack app lacks the scope %s", scope)
         return (

@@ -125,6 +125,8 @@ class SocketConnection:
             app, app_token, ping_interval=_PING_INTERVAL_S, concurrency=16
         )
         self._handler.client.current_session_runner.target = self._receive
+        # The client logs what goes wrong; the library below calls each goodbye an error as well.
+        logging.getLogger("websocket").setLevel(logging.CRITICAL)
 
     @property
     def description(self) -> str:

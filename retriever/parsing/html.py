@@ -10,7 +10,7 @@ from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
 from retriever.parsing.encoding import decode
 from retriever.parsing.titles import first_title, heading_title, name_title, says_something
-from retriever.parsing.walker import HEADINGS, MAX_DEPTH, Walker
+from retriever.parsing.walker import MAX_DEPTH, Walker
 from retriever.records import ParsedDocument
 
 MAX_HTML_BYTES = 20 * 1024 * 1024
@@ -140,6 +140,3 @@ def _element_before(node: LexborNode) -> LexborNode | None:
             return before
         before = before.prev
     return None
-
-
-__all__ = ["HEADINGS", "MAX_HTML_BYTES", "check_depth", "element_slug", "parse_html"]

@@ -34,6 +34,8 @@ _TAGS = re.compile(
 )
 # Lines that hold nothing but tags part paragraphs.
 _LONE = re.compile(rf"^( {{0,3}})({_MARK.pattern}[{_MARK.pattern[1:-1]} \t]*)$", re.MULTILINE)
+# Formatters put a backslash before a link whose target, a tag, they cannot read.
+_ESCAPED_LINK = re.compile(rf"\\\[([^\[\]]{{1,200}})\]\(({_MARK.pattern})\)")
 _LONE_PADDED = re.compile(rf"\n( {{0,3}}{_MARK.pattern}[{_MARK.pattern[1:-1]} \t]*)\n(?=\n|\Z)")
 _CALL = re.compile(r"""\{%-?\s*([\w-]+)\s*,?\s*(.*?)-?%\}""", re.DOTALL)
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
@@ -63,6 +65,7 @@ class Tags:
         hidden = _TAGS.sub(self._hide_one, source)
         if not self._tags:
             return source
+        hidden = _ESCAPED_LINK.sub(r"[\1](\2)", hidden)
         return _LONE.sub(r"\n\1\2\n", hidden)
 
     def in_code(self, text: str) -> str:

@@ -21,7 +21,7 @@ MAX_DEPTH = 500
 Slugger = Callable[[LexborNode, str], str | None]
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-# What has no text of the document in it. Controls are not here but in CONTROLS.
+# What has no text of the document in it.
 _SKIPPED = frozenset(
     "script style nav aside form svg math template noscript head iframe object embed canvas audio "
     "video map datalist dialog frameset noframes noembed".split()
