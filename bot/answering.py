@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,15 +71,14 @@ class AnswerOptions:
 
     Attributes:
         passages: how many are read.
-        prior: what the best passage's retrieval score is worth in the reader's logits; the others'
-            are worth their share of it.
+        prior: what one unit of a passage's ranking score is worth in the reader's logits.
         shown: how many answers at most.
         min_confidence: below it there is no answer.
         further_confidence: a further answer is shown when it has this share of the first one's.
     """
 
     passages: int = 20
-    prior: float = 6.0
+    prior: float = 10.0
     shown: int = 3
     min_confidence: float = 0.35
     further_confidence: float = 0.4
@@ -210,7 +208,7 @@ class Answerer:
         if not hits:
             return []
         best = max(hit.score for hit in hits)
-        priors = [self._options.prior * _share(hit.score, best) for hit in hits]
+        priors = [self._options.prior * (hit.score - best) for hit in hits]
         spans = reader.read(
             question,
             [
@@ -219,7 +217,6 @@ class Answerer:
             ],
             top_k=4 * self._options.shown,
         )
-        terms = max(1, self._retriever.question_terms(question))
         found = []
         for span in spans:
             hit = hits[span.passage]
@@ -227,9 +224,8 @@ class Answerer:
                 logit=span.score - priors[span.passage],
                 probability=span.probability,
                 coverage=self._retriever.coverage(question, f"{_above(hit)}\n{hit.text}"),
-                retrieval=hit.score / terms,
-                relative=_share(hit.score, best),
-                terms=math.log1p(terms),
+                score=hit.score,
+                behind=hit.score - best,
             )
             found.append(Candidate(span, hit, features, self._calibration.confidence(features)))
         return found
@@ -335,11 +331,6 @@ def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int],
 def _above(hit: Hit) -> str:
     """The title and the headings that a passage stands under."""
     return SEPARATOR.join(part for part in (hit.title, hit.section) if part)
-
-
-def _share(score: float, best: float) -> float:
-    """A passage's share of the best score; in tiny collections BM25 scores can be negative."""
-    return score / best if best > 0 else 0.0
 
 
 def _one_a_document(hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -23,17 +23,15 @@ class Features:
         logit: start logit + end logit of the span, without the prior.
         probability: the span's share of the softmax over all passages.
         coverage: share of the question's weight (idf) that the passage with its headings holds.
-        retrieval: BM25 score of the passage, divided by the question's number of terms.
-        relative: that score, divided by the best passage's.
-        terms: log of 1 + the question's number of distinct terms.
+        score: what the passage was ranked by.
+        behind: how far that is behind the best passage's; 0 or less.
     """
 
     logit: float
     probability: float
     coverage: float
-    retrieval: float
-    relative: float
-    terms: float
+    score: float
+    behind: float
 
 
 @dataclass(frozen=True, slots=True)

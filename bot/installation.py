@@ -18,6 +18,7 @@ from retriever.search import Retriever
 from retriever.store.database import Database
 
 if TYPE_CHECKING:
+    from reader.ranker import Ranker
     from reader.reader import Reader
 
 
@@ -39,14 +40,19 @@ class Installation:
         self.settings = settings
         self._notify = notify
         self._reader: Reader | None = None
-        self._reader_lock = threading.Lock()
+        self._ranker: Ranker | None = None
+        self._loading = threading.Lock()
         make_home(settings)
         self.database = Database(settings.database_url)
         if self.database.path is not None and not self.database.path.exists():
             self.database.upgrade()
         self.database.check_schema()
         self.keeper = IndexKeeper(
-            self.database, settings.index_folder, Analyzer(), backend=settings.retriever
+            self.database,
+            settings.index_folder,
+            Analyzer(),
+            encoder=self.ranker if settings.ranker else None,
+            backend=settings.retriever,
         )
         self.retriever = Retriever(self.database, self.keeper)
         self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
@@ -59,7 +65,7 @@ class Installation:
 
     def reader(self) -> Reader:
         """The reader, loaded at the first call."""
-        with self._reader_lock:
+        with self._loading:
             if self._reader is None:
                 from reader.reader import load_reader
 
@@ -67,6 +73,15 @@ class Installation:
                     self.settings.reader, device=self.settings.device, notify=self._notify
                 )
             return self._reader
+
+    def ranker(self) -> Ranker:
+        """The encoder of questions and passages, loaded at the first call."""
+        with self._loading:
+            if self._ranker is None:
+                from reader.ranker import load_ranker
+
+                self._ranker = load_ranker(device=self.settings.device)
+            return self._ranker
 
     def close(self) -> None:
         self.database.close()

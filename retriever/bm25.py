@@ -118,15 +118,18 @@ def _idf(document_frequencies: NDArray[np.int64], size: int) -> NDArray[np.float
     return idf
 
 
-def top(scores: NDArray[np.float64], k: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
-    """The k best documents with a score other than 0, best first; ties in document order.
+def top(
+    scores: NDArray[np.float64], k: int, candidates: NDArray[np.bool_] | None = None
+) -> list[int]:
+    """The k best documents, best first; ties in document order.
 
-    ``allowed`` (shape (documents,)) decides before ranking which documents exist.
+    ``candidates`` (shape (documents,)) decides before ranking which there are; without it, those
+    with a score other than 0.
     """
-    candidates = np.flatnonzero(scores if allowed is None else np.where(allowed, scores, 0.0))
-    if 0 < k < len(candidates):
-        values = scores[candidates]
+    numbers = np.flatnonzero(scores if candidates is None else candidates)
+    if 0 < k < len(numbers):
+        values = scores[numbers]
         threshold = np.partition(values, len(values) - k)[len(values) - k]
-        candidates = candidates[values >= threshold]
-    order = np.lexsort((candidates, -scores[candidates]))
-    return [int(candidates[position]) for position in order[: max(k, 0)]]
+        numbers = numbers[values >= threshold]
+    order = np.lexsort((numbers, -scores[numbers]))
+    return [int(numbers[position]) for position in order[: max(k, 0)]]

@@ -1,7 +1,8 @@
 """The BM25 index on disk: one folder a generation, replaced as a whole.
 
     index/CURRENT               the name of the generation to use, replaced atomically
-    index/<generation>/         terms.txt, the posting arrays as .npy, meta.json
+    index/<generation>/         terms.txt, the posting arrays and the passages' vectors as .npy,
+                                meta.json
 
 A generation is complete before ``CURRENT`` names it and is never changed after. A process that
 still reads an older one keeps it mapped until it looks at ``CURRENT`` again. The database is the
@@ -15,7 +16,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,91 +26,140 @@ from numpy.typing import NDArray
 
 from retriever.bm25 import Bm25, Postings, build_postings, top
 from retriever.errors import SearchIndexError
+from retriever.ranking import Ranked, combine, rarest_idf, upper_bound
 
 #: Grows when the files or the analysis change, so that an older index is built again.
-FORMAT = 1
+FORMAT = 2
 
-_ARRAYS = ("offsets", "documents", "frequencies", "lengths", "passages", "collections")
+_ARRAYS = ("offsets", "documents", "frequencies", "lengths", "passages", "collections", "vectors")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedPassage:
-    """What the index is built from: a passage's id, its collection and its terms."""
+    """What the index is built from: a passage's id, its collection, its terms and its vector."""
 
     passage_id: int
     collection_id: int
     terms: Sequence[str]
+    vector: NDArray[np.float32] | None = None
 
 
-class PassageIndex(Protocol):
-    """Anything that ranks passages for a query's terms."""
+class Scorer(Protocol):
+    """BM25 over the passages of an index."""
 
-    @property
-    def content_version(self) -> int: ...
+    def idf(self, term: str) -> float:
+        """The weight of a term; 0 for one that is nowhere."""
+        ...
 
-    def __len__(self) -> int: ...
-
-    def search(
-        self, terms: Sequence[str], k: int, collections: frozenset[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """The k best passage ids with their scores, best first."""
+    def scores(self, query: Sequence[str]) -> NDArray[np.float64]:
+        """The score of every passage, float64 of shape (passages,)."""
         ...
 
 
-class Bm25Index:
-    """A generation of the index, opened for searching."""
+class PassageIndex:
+    """One state of the index: ranks passages for a question's terms and vector.
+
+    Args:
+        passages: ids, int64 of shape (passages,).
+        collections: their collections' ids, of the same shape.
+        vectors: float16 of shape (passages, dimensions); no dimensions without an encoder.
+        encoder: the name of the encoder that made them, or None.
+    """
 
     def __init__(
         self,
-        postings: Postings,
+        scorer: Scorer,
         passages: NDArray[np.int64],
         collections: NDArray[np.int64],
+        vectors: NDArray[np.float16],
+        *,
+        encoder: str | None,
         content_version: int,
     ) -> None:
-        self._bm25 = Bm25(postings)
+        self._scorer = scorer
         self._passages = passages
         self._collections = collections
-        self._content_version = content_version
-
-    @property
-    def content_version(self) -> int:
-        return self._content_version
+        self._vectors = vectors.astype(np.float32)  # half precision has no fast product
+        self.encoder = encoder
+        self.content_version = content_version
 
     def __len__(self) -> int:
         return len(self._passages)
 
     def search(
-        self, terms: Sequence[str], k: int, collections: frozenset[int] | None = None
-    ) -> list[tuple[int, float]]:
-        allowed = None if collections is None else np.isin(self._collections, list(collections))
-        scores = self._bm25.scores(terms)
+        self,
+        terms: Sequence[str],
+        k: int,
+        collections: frozenset[int] | None = None,
+        vector: NDArray[np.float32] | None = None,
+    ) -> list[Ranked]:
+        """The k best passages, best first.
+
+        Args:
+            collections: the only ones to search; None for all.
+            vector: the question's, by the index's encoder; without it BM25 alone ranks, and only
+                passages that hold a word of the question are found.
+        """
+        bm25 = self._scorer.scores(terms)
+        allowed = (
+            np.ones(len(self), dtype=bool)
+            if collections is None
+            else np.isin(self._collections, list(collections))
+        )
+        if vector is None or not self._vectors.size:
+            scores, candidates = bm25, allowed & (bm25 != 0)
+        else:
+            scores = combine(bm25, self._vectors @ vector, upper_bound(self.weights(terms)))
+            candidates = allowed
         return [
-            (int(self._passages[number]), float(scores[number]))
-            for number in top(scores, k, allowed)
+            Ranked(int(self._passages[n]), float(scores[n]), float(bm25[n]))
+            for n in top(scores, k, candidates)
         ]
 
-    def idf(self, term: str) -> float:
-        """The weight of a term in this index; 0 for one that is nowhere."""
-        return self._bm25.idf(term)
+    def weights(self, terms: Sequence[str]) -> list[float]:
+        """The idf of each term; one that no passage holds weighs as one that a single one does."""
+        rarest = rarest_idf(len(self))
+        return [self._scorer.idf(term) or rarest for term in terms]
+
+    def known_vectors(self, encoder: str) -> dict[int, NDArray[np.float32]]:
+        """The vectors by passage id, if they are this encoder's."""
+        if self.encoder != encoder or not self._vectors.size:
+            return {}
+        return dict(zip(self._passages.tolist(), self._vectors, strict=True))
 
 
-def write_index(folder: Path, passages: Iterable[IndexedPassage], *, content_version: int) -> None:
+def build_arrays(
+    passages: Sequence[IndexedPassage],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]:
+    """Ids, collections and vectors of passages, as :class:`PassageIndex` takes them."""
+    vectors = [passage.vector for passage in passages if passage.vector is not None]
+    return (
+        np.asarray([passage.passage_id for passage in passages], dtype=np.int64),
+        np.asarray([passage.collection_id for passage in passages], dtype=np.int64),
+        np.asarray(vectors, dtype=np.float16).reshape(len(passages), -1)
+        if len(vectors) == len(passages) and vectors
+        else np.zeros((len(passages), 0), dtype=np.float16),
+    )
+
+
+def write_index(
+    folder: Path,
+    passages: Sequence[IndexedPassage],
+    *,
+    content_version: int,
+    encoder: str | None = None,
+) -> None:
     """Build a generation and make it the current one.
+
+    Args:
+        encoder: the name of the encoder that made the passages' vectors, if they have any.
 
     Raises:
         SearchIndexError: the folder cannot be written, or the disk is full; the generation that
             was current stays so.
     """
-    ids: list[int] = []
-    collections: list[int] = []
-
-    def corpus() -> Iterable[Sequence[str]]:
-        for passage in passages:
-            ids.append(passage.passage_id)
-            collections.append(passage.collection_id)
-            yield passage.terms
-
-    postings = build_postings(corpus())
+    postings = build_postings(passage.terms for passage in passages)
+    ids, collections, vectors = build_arrays(passages)
     generation = f"{content_version:08d}-{uuid.uuid4().hex[:8]}"
     target = folder / generation
     try:
@@ -120,8 +170,9 @@ def write_index(folder: Path, passages: Iterable[IndexedPassage], *, content_ver
             "documents": postings.documents,
             "frequencies": postings.frequencies,
             "lengths": postings.lengths,
-            "passages": np.asarray(ids, dtype=np.int64),
-            "collections": np.asarray(collections, dtype=np.int64),
+            "passages": ids,
+            "collections": collections,
+            "vectors": vectors,
         }
         for name, array in arrays.items():
             with (target / f"{name}.npy").open("wb") as file:
@@ -132,6 +183,7 @@ def write_index(folder: Path, passages: Iterable[IndexedPassage], *, content_ver
             "format": FORMAT,
             "content_version": content_version,
             "passages": len(ids),
+            "encoder": encoder,
             "bytes": {file.name: file.stat().st_size for file in target.iterdir()},
         }
         (target / "meta.json").write_text(json.dumps(meta) + "\n", encoding="utf-8")
@@ -158,7 +210,7 @@ def current_generation(folder: Path) -> str | None:
         return None
 
 
-def open_index(folder: Path, generation: str) -> Bm25Index | None:
+def open_index(folder: Path, generation: str) -> PassageIndex | None:
     """Open a generation with its arrays memory-mapped; None when it is lost or damaged."""
     place = folder / generation
     try:
@@ -180,6 +232,7 @@ def open_index(folder: Path, generation: str) -> Bm25Index | None:
             and len(arrays["lengths"])
             == len(arrays["passages"])
             == len(arrays["collections"])
+            == len(arrays["vectors"])
             == int(meta["passages"])
         )
         if not consistent:
@@ -191,8 +244,13 @@ def open_index(folder: Path, generation: str) -> Bm25Index | None:
             frequencies=arrays["frequencies"],
             lengths=arrays["lengths"],
         )
-        return Bm25Index(
-            postings, arrays["passages"], arrays["collections"], int(meta["content_version"])
+        return PassageIndex(
+            Bm25(postings),
+            arrays["passages"],
+            arrays["collections"],
+            arrays["vectors"],
+            encoder=meta["encoder"],
+            content_version=int(meta["content_version"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from retriever.analysis import Analyzer
 from retriever.errors import SearchIndexError
 from retriever.index import (
-    Bm25Index,
     IndexedPassage,
+    PassageIndex,
+    build_arrays,
     current_generation,
     open_index,
     write_index,
 )
-from retriever.okapi import OkapiIndex
+from retriever.okapi import OkapiScorer
+from retriever.ranking import Encoder
 from retriever.store import documents
 from retriever.store.database import Database
 
@@ -28,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 Backend = Literal["bm25", "rank_bm25"]
 Progress = Callable[[int, int], None]
-RankingIndex = Bm25Index | OkapiIndex
 
 
 class IndexKeeper:
@@ -36,6 +40,10 @@ class IndexKeeper:
 
     Several processes may share the folder: one builds at a time, the others go on with the
     generation they have.
+
+    Args:
+        encoder: makes the encoder for the passages' vectors when it is first needed; None for
+            BM25 alone.
     """
 
     def __init__(
@@ -44,17 +52,19 @@ class IndexKeeper:
         folder: Path,
         analyzer: Analyzer,
         *,
+        encoder: Callable[[], Encoder] | None = None,
         backend: Backend = "bm25",
     ) -> None:
         self._database = database
         self._folder = folder
+        self._encoder = encoder
         self._backend = backend
         self._lock = threading.Lock()
-        self._open: RankingIndex | None = None
+        self._open: PassageIndex | None = None
         self._generation: str | None = None
         self.analyzer = analyzer
 
-    def current(self) -> RankingIndex:
+    def current(self) -> PassageIndex:
         """The index of the database as it is now.
 
         When another process is building that one, the index before it, if there is any.
@@ -63,7 +73,7 @@ class IndexKeeper:
             wanted = documents.content_version(session)
         with self._lock:
             self._refresh()
-            if self._open is not None and self._open.content_version >= wanted:
+            if self._open is not None and self._is_fresh(wanted):
                 return self._open
             try:
                 self._build(wait=-1 if self._open is None else 0)
@@ -83,6 +93,13 @@ class IndexKeeper:
             assert self._open is not None
             return len(self._open)
 
+    def question_vector(self, question: str) -> NDArray[np.float32] | None:
+        """The question as the index's encoder sees it; None for BM25 alone."""
+        if self._encoder is None:
+            return None
+        vector: NDArray[np.float32] = self._encoder().encode([question])[0]
+        return vector
+
     def _refresh(self) -> None:
         if self._backend == "rank_bm25":
             return
@@ -101,13 +118,24 @@ class IndexKeeper:
         if self._backend == "rank_bm25":
             with self._database.read() as session:
                 version = documents.content_version(session)
-                self._open = OkapiIndex(self._passages(session, progress), content_version=version)
+                passages = self._passages(session, progress)
+            ids, collections, vectors = build_arrays(passages)
+            self._open = PassageIndex(
+                OkapiScorer([passage.terms for passage in passages]),
+                ids,
+                collections,
+                vectors,
+                encoder=self._encoder_name(),
+                content_version=version,
+            )
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / "write.lock")
             lock.acquire(timeout=wait)
         except OSError as error:
+            if isinstance(error, Timeout):
+                raise
             raise SearchIndexError(
                 f"the search index in {self._folder} cannot be written: "
                 f"{error.strerror or error}; check the folder's permissions"
@@ -116,12 +144,12 @@ class IndexKeeper:
             self._refresh()
             with self._database.read() as session:
                 version = documents.content_version(session)
-                fresh = self._open is not None and self._open.content_version == version
-                if fresh and self._generation is not None and not force:
+                if self._generation is not None and not force and self._is_fresh(version):
                     return
-                write_index(
-                    self._folder, self._passages(session, progress), content_version=version
-                )
+                passages = self._passages(session, progress)
+            write_index(
+                self._folder, passages, content_version=version, encoder=self._encoder_name()
+            )
             self._refresh()
         finally:
             lock.release()
@@ -130,16 +158,43 @@ class IndexKeeper:
                 f"the search index in {self._folder} cannot be read back; check the disk"
             )
 
-    def _passages(self, session: Session, progress: Progress | None) -> Iterator[IndexedPassage]:
-        total = documents.count_passages(session) if progress is not None else 0
-        for done, passage in enumerate(documents.search_texts(session), start=1):
-            yield IndexedPassage(
-                passage.passage_id,
-                passage.collection_id,
-                self.analyzer.terms(index_text(passage)),
-            )
-            if progress is not None and (done % 200 == 0 or done == total):
-                progress(done, total)
+    def _is_fresh(self, version: int) -> bool:
+        """The open index is that of the database, with this encoder's vectors."""
+        return (
+            self._open is not None
+            and self._open.content_version >= version
+            and self._open.encoder == self._encoder_name()
+        )
+
+    def _encoder_name(self) -> str | None:
+        return None if self._encoder is None else self._encoder().name
+
+    def _passages(self, session: Session, progress: Progress | None) -> list[IndexedPassage]:
+        texts = list(documents.search_texts(session))
+        found = [
+            IndexedPassage(p.passage_id, p.collection_id, self.analyzer.terms(index_text(p)))
+            for p in texts
+        ]
+        if self._encoder is None:
+            if progress is not None:
+                progress(len(texts), len(texts))
+            return found
+        # A passage never changes under its id: only new ones need a vector.
+        encoder = self._encoder()
+        vectors = self._open.known_vectors(encoder.name) if self._open is not None else {}
+        new = [p for p in texts if p.passage_id not in vectors]
+        done = len(texts) - len(new)
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress is not None:
+                progress(done, len(texts))
+
+        advance(0)
+        made = encoder.encode([index_text(p) for p in new], progress=advance)
+        vectors.update(zip([p.passage_id for p in new], made, strict=True))
+        return [replace(passage, vector=vectors[passage.passage_id]) for passage in found]
 
 
 def index_text(passage: documents.SearchText) -> str:

@@ -1,47 +1,31 @@
-"""rank_bm25 itself as the index: the definition of the scores, for small collections.
+"""rank_bm25 itself as the scorer: the definition of the scores, for small collections.
 
 It keeps everything in memory and walks every passage for every query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from rank_bm25 import BM25Okapi
 
-from retriever.bm25 import top
-from retriever.index import IndexedPassage
 
+class OkapiScorer:
+    """``rank_bm25.BM25Okapi`` behind the interface of :class:`retriever.bm25.Bm25`."""
 
-class OkapiIndex:
-    """``rank_bm25.BM25Okapi`` behind the same search as :class:`retriever.index.Bm25Index`."""
-
-    def __init__(self, passages: Iterable[IndexedPassage], *, content_version: int) -> None:
-        kept = list(passages)
-        self._ids = [passage.passage_id for passage in kept]
-        self._collections = np.asarray([passage.collection_id for passage in kept], dtype=np.int64)
+    def __init__(self, corpus: Sequence[Sequence[str]]) -> None:
+        self._size = len(corpus)
         # BM25Okapi divides by the number of documents and by that of distinct terms.
-        usable = any(passage.terms for passage in kept)
-        self._okapi = BM25Okapi([list(passage.terms) for passage in kept]) if usable else None
-        self._content_version = content_version
-
-    @property
-    def content_version(self) -> int:
-        return self._content_version
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def search(
-        self, terms: Sequence[str], k: int, collections: frozenset[int] | None = None
-    ) -> list[tuple[int, float]]:
-        if self._okapi is None:
-            return []
-        allowed = None if collections is None else np.isin(self._collections, list(collections))
-        scores = np.asarray(self._okapi.get_scores(list(terms)), dtype=np.float64)
-        return [(self._ids[number], float(scores[number])) for number in top(scores, k, allowed)]
+        self._okapi = BM25Okapi([list(terms) for terms in corpus]) if any(corpus) else None
 
     def idf(self, term: str) -> float:
-        """The weight of a term; 0 for one that is nowhere."""
+        """The term's weight; 0 for a term that is nowhere."""
         return 0.0 if self._okapi is None else float(self._okapi.idf.get(term, 0.0))
+
+    def scores(self, query: Sequence[str]) -> NDArray[np.float64]:
+        """The score of every document, float64 of shape (documents,)."""
+        if self._okapi is None:
+            return np.zeros(self._size, dtype=np.float64)
+        return np.asarray(self._okapi.get_scores(list(query)), dtype=np.float64)

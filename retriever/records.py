@@ -57,11 +57,13 @@ class Hit:
     """A passage that a search found.
 
     ``text`` is ``document.text[start:end]``. ``section`` and ``page`` are those of the passage's
-    start. ``score`` is the passage's BM25 score.
+    start. ``score`` is what it is ranked by, ``bm25`` its BM25 score; see
+    :mod:`retriever.ranking`.
     """
 
     rank: int
     score: float
+    bm25: float
     passage_id: int
     document_id: int
     document: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from retriever.indexing import IndexKeeper
@@ -22,7 +21,7 @@ class Retriever:
     def search(
         self, question: str, *, k: int = 10, collections: Sequence[str] | None = None
     ) -> list[Hit]:
-        """The ``k`` best passages, best first; fewer when fewer hold a word of the question.
+        """The ``k`` best passages, best first; fewer when there are no more.
 
         Args:
             collections: names of those to search; None for all.
@@ -33,18 +32,19 @@ class Retriever:
         """
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
+        vector = self._keeper.question_vector(question)
         with self._database.read() as session:
             allowed = (
                 None if collections is None else documents.collection_ids(session, collections)
             )
-            ranked = index.search(terms, k, allowed)
-            found = documents.passages_by_id(session, [number for number, _ in ranked])
+            ranked = index.search(terms, k, allowed, vector)
+            found = documents.passages_by_id(session, [place.passage_id for place in ranked])
             anchors = documents.anchors_of(
                 session, sorted({passage.document_id for passage in found.values()})
             )
         hits: list[Hit] = []
-        for number, score in ranked:
-            passage = found.get(number)
+        for entry in ranked:
+            passage = found.get(entry.passage_id)
             if passage is None:  # removed since the index was built
                 continue
             place = place_of(
@@ -56,7 +56,8 @@ class Retriever:
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
-                    score=score,
+                    score=entry.score,
+                    bm25=entry.bm25,
                     passage_id=passage.id,
                     document_id=passage.document_id,
                     document=passage.uri,
@@ -71,10 +72,6 @@ class Retriever:
             )
         return hits
 
-    def question_terms(self, question: str) -> int:
-        """How many distinct terms of a question are searched for."""
-        return len(set(self._keeper.analyzer.terms(question)))
-
     def coverage(self, question: str, text: str) -> float:
         """How much of the question's weight (idf) a text holds, 0 to 1.
 
@@ -82,11 +79,11 @@ class Retriever:
         nobody ever wrote it says more about the question than anything else.
         """
         index = self._keeper.current()
-        wanted = dict.fromkeys(self._keeper.analyzer.terms(question))
-        rarest = math.log(max(len(index), 1) + 0.5) - math.log(1.5)
-        weights = {term: index.idf(term) or rarest for term in wanted}
-        total = sum(weights.values())
+        wanted = list(dict.fromkeys(self._keeper.analyzer.terms(question)))
+        weights = index.weights(wanted)
+        total = sum(max(weight, 0.0) for weight in weights)
         if total == 0:
             return 0.0
         present = set(self._keeper.analyzer.terms(text))
-        return sum(weight for term, weight in weights.items() if term in present) / total
+        held = zip(wanted, weights, strict=True)
+        return sum(max(weight, 0.0) for term, weight in held if term in present) / total

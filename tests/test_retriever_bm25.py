@@ -53,5 +53,6 @@ def test_top_orders_by_score_then_by_document_and_leaves_zeros_out() -> None:
 
 def test_top_is_exact_within_what_is_allowed() -> None:
     scores = np.array([9.0, 2.0, 5.0, 2.0])
-    allowed = np.array([False, True, False, True])
-    assert top(scores, 2, allowed) == [1, 3]
+    candidates = np.array([False, True, False, True])
+    assert top(scores, 2, candidates) == [1, 3]
+    assert top(np.array([-1.0, 0.0]), 5, np.array([True, True])) == [1, 0]

@@ -1,14 +1,28 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retriever.bm25 import Bm25, build_postings
 from retriever.errors import SearchIndexError
-from retriever.index import IndexedPassage, current_generation, open_index, write_index
-from retriever.okapi import OkapiIndex
+from retriever.index import (
+    IndexedPassage,
+    PassageIndex,
+    current_generation,
+    open_index,
+    write_index,
+)
+from retriever.okapi import OkapiScorer
+from retriever.ranking import WEIGHT, upper_bound
+
+
+def found(index: PassageIndex, *terms: str) -> list[int]:
+    return [place.passage_id for place in index.search(terms, 10)]
+
 
 PASSAGES = [
     IndexedPassage(11, 1, ["vpn", "token", "reset"]),
@@ -26,21 +40,40 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
     index = open_index(tmp_path, generation)
     assert index is not None
     assert (index.content_version, len(index)) == (3, 5)
-    assert [number for number, _ in index.search(["vpn", "token"], 10)] == [11, 13]
-    assert [number for number, _ in index.search(["vpn"], 10, frozenset({2}))] == [13]
+    assert found(index, "vpn", "token") == [11, 13]
+    assert [p.passage_id for p in index.search(["vpn"], 10, frozenset({2}))] == [13]
     assert index.search(["vpn"], 10, frozenset()) == []
     assert index.search(["nowhere"], 10) == []
 
 
-def test_both_backends_rank_alike(tmp_path: Path) -> None:
-    write_index(tmp_path, PASSAGES, content_version=1)
-    ours = open_index(tmp_path, current_generation(tmp_path) or "")
-    theirs = OkapiIndex(PASSAGES, content_version=1)
-    assert ours is not None
+def test_both_scorers_score_alike() -> None:
+    corpus = [passage.terms for passage in PASSAGES]
+    ours, theirs = Bm25(build_postings(corpus)), OkapiScorer(corpus)
     for query in (["vpn"], ["vpn", "token", "token"], ["day", "lunch"], ["nowhere"], []):
-        one, other = ours.search(query, 10), theirs.search(query, 10)
-        assert [number for number, _ in one] == [number for number, _ in other]
-        assert np.allclose([s for _, s in one], [s for _, s in other], atol=1e-9)
+        np.testing.assert_allclose(ours.scores(query), theirs.scores(query), rtol=0, atol=1e-9)
+    assert OkapiScorer([]).scores(["vpn"]).shape == (0,)
+    assert OkapiScorer([[], []]).scores(["vpn"]).tolist() == [0.0, 0.0]
+
+
+def test_vectors_find_what_no_word_finds(tmp_path: Path) -> None:
+    directions = np.eye(5, dtype=np.float32)
+    passages = [replace(p, vector=v) for p, v in zip(PASSAGES, directions, strict=True)]
+    write_index(tmp_path, passages, content_version=1, encoder="test")
+    index = open_index(tmp_path, current_generation(tmp_path) or "")
+    assert index is not None
+    assert index.encoder == "test"
+    first, second, *_ = index.search(["vpn"], 5, vector=directions[3])
+    assert first.passage_id == 14
+    assert (first.score, first.bm25) == (pytest.approx(1.0), 0.0)
+    bound = upper_bound(index.weights(["vpn"]))
+    assert second.passage_id in {11, 13}
+    assert second.score == pytest.approx(WEIGHT * second.bm25 / bound)
+    assert [p.passage_id for p in index.search(["vpn"], 5, frozenset({1}), directions[3])] == [
+        11,
+        12,
+    ]
+    assert sorted(index.known_vectors("test")) == [11, 12, 13, 14, 15]
+    assert index.known_vectors("other") == {}
 
 
 def test_a_reader_keeps_its_generation_while_another_is_written(tmp_path: Path) -> None:
@@ -50,7 +83,7 @@ def test_a_reader_keeps_its_generation_while_another_is_written(tmp_path: Path) 
     new = open_index(tmp_path, current_generation(tmp_path) or "")
     assert old is not None
     assert new is not None
-    assert [number for number, _ in old.search(["client"], 5)] == [13]
+    assert found(old, "client") == [13]
     assert new.search(["client"], 5) == []
     assert len([entry for entry in tmp_path.iterdir() if entry.is_dir()]) == 1
 

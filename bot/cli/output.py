@@ -37,7 +37,6 @@ def print_json(value: Any) -> None:
 def hit_record(hit: Hit) -> dict[str, Any]:
     """A hit as ``search --json`` gives it."""
     record = asdict(hit)
-    del record["passage_id"], record["document_id"]
     keys = "rank score document title section page url start end text".split()
     return {key: record[key] for key in keys}
 

@@ -1,0 +1,182 @@
+"""The ranker: texts to vectors whose dot product says how well a passage fits a question.
+
+A BERT sentence encoder: the mean of the last layer over the text's pieces, scaled to length one
+(Reimers and Gurevych 2019, "Sentence-BERT"). The embedded one is all-MiniLM-L6-v2 with each row of
+its matrices stored in 8 bits with a scale of its own, which keeps the file small and leaves the
+vectors all but unchanged; it computes in float32.
+
+    python -m reader.ranker SOURCE TARGET      store a sentence encoder's folder in that form
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.errors import CheckpointError
+from reader.tokenization import PieceTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+#: The encoder that comes with this package.
+EMBEDDED = Path(__file__).parent / "ranker"
+
+#: What all-MiniLM-L6-v2 was trained to read, in pieces; longer texts are cut.
+MAX_LENGTH = 256
+
+_SCALE = ".scale"
+_BATCH_PIECES = 4096
+
+
+class Ranker:
+    """Encodes questions and passages.
+
+    ``name`` changes with the weights, so that stored vectors of other weights are noticed.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PieceTokenizer,
+        device: torch.device,
+        *,
+        name: str,
+        max_length: int = MAX_LENGTH,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        self._max_length = min(max_length, int(model.config.max_position_embeddings))
+        self.name = name
+        self.dimensions = int(model.config.hidden_size)
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors of length one, float32 of shape (texts, dimensions).
+
+        Texts are cut to the encoder's longest input. ``progress`` gets the texts done.
+        """
+        room = self._max_length - 2
+        pieces = [p.ids[:room] for p in self._tokenizer.pieces_batch(texts)]
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda index: -len(pieces[index]))
+        begin = 0
+        while begin < len(order):
+            longest = len(pieces[order[begin]]) + 2
+            chosen = order[begin : begin + max(1, _BATCH_PIECES // longest)]
+            vectors[chosen] = self._encode_batch([pieces[index] for index in chosen], longest)
+            begin += len(chosen)
+            if progress is not None:
+                progress(len(chosen))
+        return vectors
+
+    def _encode_batch(self, batch: Sequence[tuple[int, ...]], longest: int) -> NDArray[np.float32]:
+        import torch
+
+        ids = np.full((len(batch), longest), self._tokenizer.pad_id, dtype=np.int64)
+        mask = np.zeros((len(batch), longest), dtype=np.int64)
+        for row, inner in enumerate(batch):
+            whole = (self._tokenizer.cls_id, *inner, self._tokenizer.sep_id)
+            ids[row, : len(whole)] = whole
+            mask[row, : len(whole)] = 1
+        attention = torch.from_numpy(mask).to(self._device)
+        with torch.inference_mode():
+            hidden = self._model(
+                input_ids=torch.from_numpy(ids).to(self._device), attention_mask=attention
+            ).last_hidden_state  # (texts, pieces, dimensions)
+            weight = attention[:, :, None].float()
+            mean = (hidden * weight).sum(1) / weight.sum(1)
+            vectors = torch.nn.functional.normalize(mean, dim=1)
+        result: NDArray[np.float32] = vectors.cpu().numpy()
+        return result
+
+
+def load_ranker(folder: Path | None = None, *, device: str = "auto") -> Ranker:
+    """Load a ranker that :func:`store` wrote; None for the embedded one.
+
+    Raises:
+        CheckpointError: files are missing or damaged.
+        DeviceError: see :func:`reader.checkpoint.choose_device`.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from transformers import BertConfig, BertModel
+
+    from reader.checkpoint import choose_device
+
+    place = folder or EMBEDDED
+    chosen = choose_device(device)
+    try:
+        settings = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        stored = load_file(place / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"the ranker in {place} cannot be loaded: {error}") from error
+    weights = {
+        name: value.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else value
+        for name, value in stored.items()
+        if not name.endswith(_SCALE)
+    }
+    with torch.device("meta"):
+        model: Any = BertModel(BertConfig(**settings), add_pooling_layer=False)
+    model.to_empty(device="cpu")
+    positions = torch.arange(settings["max_position_embeddings"])[None, :]
+    model.embeddings.position_ids = positions
+    model.embeddings.token_type_ids = torch.zeros_like(positions)
+    missing, unexpected = model.load_state_dict(
+        {name: value.float() for name, value in weights.items()}, strict=False
+    )
+    if missing or unexpected:
+        raise CheckpointError(f"the ranker in {place} does not hold a BERT's weights")
+    model.to(chosen).eval()
+    return Ranker(
+        model, PieceTokenizer.from_folder(place), chosen, name=str(settings["ranker_name"])
+    )
+
+
+def store(source: Path, target: Path, *, name: str) -> None:
+    """Write a BERT sentence encoder's folder with its matrices in 8 bits a number.
+
+    Raises:
+        CheckpointError: ``source`` is no BERT checkpoint.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from transformers import BertModel
+
+    try:
+        model: Any = BertModel.from_pretrained(source, add_pooling_layer=False, dtype=torch.float32)
+        settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{source} is not a BERT checkpoint: {error}") from error
+    tensors: dict[str, torch.Tensor] = {}
+    for key, value in model.state_dict().items():
+        if value.ndim == 2:
+            scale = value.abs().amax(dim=1).clamp(min=1e-8) / 127
+            tensors[key] = (value / scale[:, None]).round().to(torch.int8).contiguous()
+            tensors[key + _SCALE] = scale.contiguous()
+        else:
+            tensors[key] = value.to(torch.float16).contiguous()
+    target.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, target / "model.safetensors")
+    keys = (
+        "hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size hidden_act "
+        "max_position_embeddings type_vocab_size layer_norm_eps"
+    ).split()
+    kept = {key: settings[key] for key in keys if key in settings}
+    (target / "config.json").write_text(
+        json.dumps({**kept, "ranker_name": name}, indent=2) + "\n", encoding="utf-8"
+    )
+    PieceTokenizer.from_folder(source).save(target)
+
+
+if __name__ == "__main__":
+    store(Path(sys.argv[1]), Path(sys.argv[2]), name=Path(sys.argv[2]).name)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertModel
+
+from reader.errors import CheckpointError
+from reader.ranker import Ranker, load_ranker, store
+from reader.tokenization import PieceTokenizer
+from tests.reader_models import checkpoint
+
+TEXTS = ["the vpn token", "how many hours is the code valid for", "ask who", ""]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return checkpoint(tmp_path / "source", head=False)
+
+
+def test_what_is_stored_in_8_bits_encodes_almost_as_before(source: Path, tmp_path: Path) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    stored = load_ranker(tmp_path / "stored", device="cpu")
+    whole = Ranker(
+        BertModel.from_pretrained(source, add_pooling_layer=False).eval(),
+        PieceTokenizer.from_folder(source),
+        torch.device("cpu"),
+        name="whole",
+    )
+    ours, theirs = stored.encode(TEXTS), whole.encode(TEXTS)
+    assert ours.shape == (4, 32)
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-5)
+    assert ((ours * theirs).sum(axis=1) > 0.999).all()
+    assert stored.name == "tiny"
+    sizes = [
+        (folder / "model.safetensors").stat().st_size for folder in (source, tmp_path / "stored")
+    ]
+    assert sizes[1] < 0.4 * sizes[0]
+
+
+def test_a_text_gets_the_same_vector_alone_and_among_others(source: Path, tmp_path: Path) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    ranker = load_ranker(tmp_path / "stored", device="cpu")
+    counted: list[int] = []
+    many = [*TEXTS, "a very long text " * 400]
+    together = ranker.encode(many[:4], progress=counted.append)
+    for text, vector in zip(many, together, strict=False):
+        np.testing.assert_allclose(ranker.encode([text])[0], vector, atol=1e-5)
+    assert sum(counted) == 4
+    assert ranker.encode([]).shape == (0, 32)
+
+
+def test_a_long_text_is_cut(source: Path, tmp_path: Path) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    loaded = load_ranker(tmp_path / "stored", device="cpu")
+    long = "ask who " * 500
+    np.testing.assert_allclose(
+        loaded.encode([long]), loaded.encode([long + "the vpn token"]), atol=1e-6
+    )
+
+
+def test_what_is_no_ranker_is_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_ranker(tmp_path / "nowhere", device="cpu")
+    with pytest.raises(CheckpointError, match="is not a BERT checkpoint"):
+        store(tmp_path / "nowhere", tmp_path / "target", name="x")
+    store(source, tmp_path / "stored", name="tiny")
+    weights = tmp_path / "stored" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_ranker(tmp_path / "stored", device="cpu")
+
+
+def test_the_embedded_ranker_knows_what_is_meant() -> None:
+    vectors = load_ranker(device="cpu").encode(
+        [
+            "how long is the guarantee",
+            "The warranty lasts five years from the date of delivery.",
+            "Lunch is served at noon.",
+        ]
+    )
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2

@@ -1,0 +1,157 @@
+"""The index in step with the database, with a small encoder of counted words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from retriever.analysis import Analyzer
+from retriever.indexing import IndexKeeper
+from retriever.passages import split_passages
+from retriever.records import ParsedDocument
+from retriever.search import Retriever
+from retriever.store import documents
+from retriever.store.database import Database
+
+
+class Synonyms:
+    """Texts as vectors over a few concepts; remembers what it was asked to encode."""
+
+    CONCEPTS = ("warranty guarantee", "vpn tunnel", "lunch canteen")
+
+    def __init__(self, name: str = "synonyms") -> None:
+        self.name = name
+        self.encoded: list[str] = []
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        self.encoded.extend(texts)
+        vectors = np.full((len(texts), 4), 1e-3, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for column, words in enumerate(self.CONCEPTS):
+                vectors[row, column] += any(word in text.lower() for word in words.split())
+        if progress is not None:
+            progress(len(texts))
+        result: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return result
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'store.db'}")
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def put(database: Database, name: str, text: str, collection: str = "default") -> int:
+    parsed = ParsedDocument(text, name, "text/plain", ())
+    with database.write() as session:
+        number = documents.ensure_collection(session, collection)
+        source = documents.ensure_source(
+            session, collection_id=number, kind="path", location="/x", label="x", base_url=None
+        )
+        return documents.save_document(
+            session,
+            collection_id=number,
+            source_id=source.id,
+            facts=documents.FileFacts(name, f"/x/{name}", None, name, len(text)),
+            parsed=parsed,
+            passages=split_passages(parsed),
+        )
+
+
+def keeper(
+    database: Database, folder: Path, encoder: Synonyms | None = None
+) -> tuple[IndexKeeper, Retriever]:
+    made = IndexKeeper(
+        database, folder, Analyzer(), encoder=None if encoder is None else lambda: encoder
+    )
+    return made, Retriever(database, made)
+
+
+def found(retriever: Retriever, question: str) -> list[str]:
+    return [hit.document for hit in retriever.search(question)]
+
+
+def test_a_change_is_searched_at_once_also_by_another_process(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, one = keeper(database, tmp_path / "index")
+    _, other = keeper(database, tmp_path / "index")
+    assert found(one, "vpn") == found(other, "vpn") == ["a"]
+    number = put(database, "b", "A VPN is a tunnel.")
+    assert set(found(other, "vpn")) == set(found(one, "vpn")) == {"a", "b"}
+    with database.write() as session:
+        documents.remove_documents(session, [number])
+    assert found(one, "vpn") == ["a"]
+
+
+def test_only_new_passages_are_encoded(database: Database, tmp_path: Path) -> None:
+    encoder = Synonyms()
+    put(database, "a", "The warranty lasts five years.")
+    _, retriever = keeper(database, tmp_path / "index", encoder)
+    assert found(retriever, "guarantee")[0] == "a"
+    encoder.encoded.clear()
+    put(database, "b", "Lunch is at noon.")
+    assert found(retriever, "canteen")[0] == "b"
+    assert [text.splitlines()[-1] for text in encoder.encoded] == ["Lunch is at noon.", "canteen"]
+
+
+def test_another_encoder_means_another_index(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The warranty lasts five years.")
+    first, second = Synonyms(), Synonyms("others")
+    keeper(database, tmp_path / "index", first)[0].rebuild()
+    made, _ = keeper(database, tmp_path / "index", second)
+    made.current()
+    assert len(second.encoded) == 1
+    plain, retriever = keeper(database, tmp_path / "index")
+    assert plain.current().encoder is None
+    assert found(retriever, "guarantee") == []
+
+
+def test_a_lost_index_comes_back_from_the_database(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index")
+    assert found(retriever, "vpn") == ["a"]
+    shutil.rmtree(tmp_path / "index")
+    _, fresh = keeper(database, tmp_path / "index")
+    assert found(fresh, "vpn") == ["a"]
+
+
+def test_the_old_index_serves_while_another_process_builds(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index")
+    assert found(retriever, "vpn") == ["a"]
+    put(database, "b", "A VPN is a tunnel.")
+    with FileLock(tmp_path / "index" / "write.lock"):
+        assert found(retriever, "vpn") == ["a"]
+    assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+def test_collections_limit_what_is_searched(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The VPN needs a token.", "it")
+    put(database, "b", "A VPN is a tunnel.", "hr")
+    _, retriever = keeper(database, tmp_path / "index", Synonyms())
+    assert [hit.document for hit in retriever.search("vpn", collections=["hr"])] == ["b"]
+
+
+def test_rank_bm25_can_be_the_backend(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The VPN needs a token.")
+    put(database, "b", "Lunch is at noon.")
+    put(database, "c", "The office is closed.")
+    made = IndexKeeper(database, tmp_path / "index", Analyzer(), backend="rank_bm25")
+    assert found(Retriever(database, made), "token") == ["a"]
+    ours, _ = keeper(database, tmp_path / "index")
+    expected = ours.current().search(["token"], 5)
+    assert made.current().search(["token"], 5) == expected
