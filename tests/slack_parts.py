@@ -57,6 +57,7 @@ def hit(title: str, *, section: str | None = None, url: str | None = None) -> Hi
     return Hit(
         rank=1,
         score=2.0,
+        bm25=2.0,
         passage_id=1,
         document_id=1,
         document="handbook/x.md",

@@ -23,8 +23,10 @@ def source(tmp_path: Path) -> Path:
 def test_what_is_stored_in_8_bits_encodes_almost_as_before(source: Path, tmp_path: Path) -> None:
     store(source, tmp_path / "stored", name="tiny")
     stored = load_ranker(tmp_path / "stored", device="cpu")
+    model = BertModel.from_pretrained(source, add_pooling_layer=False)
+    model.train(False)
     whole = Ranker(
-        BertModel.from_pretrained(source, add_pooling_layer=False).eval(),
+        model,
         PieceTokenizer.from_folder(source),
         torch.device("cpu"),
         name="whole",

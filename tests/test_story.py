@@ -1,11 +1,11 @@
-"""One team's days with the bot: everything is real but Slack's servers and the clock on the wall."""
+"""A team's day with its bot. Everything is real but Slack's servers and the schedule's clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from reportlab.pdfgen.canvas import Canvas
@@ -211,8 +211,9 @@ def others_change_nothing(team: Team) -> None:
 def the_night_brings_the_changes(team: Team) -> None:
     """The scheduled run takes the new text in, and forgets the document that is gone."""
     nightly = team.scheduler("0 3 * * *")
-    assert nightly.run_due(datetime(2026, 3, 5, 3, 0, tzinfo=UTC))
-    assert not nightly.run_due(datetime(2026, 3, 5, 9, 0, tzinfo=UTC))
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    assert nightly.run_due(datetime.combine(tomorrow, time(3), UTC))
+    assert not nightly.run_due(datetime.combine(tomorrow, time(9), UTC))
     run = team.installation.knowledge.status().last_run
     assert run is not None
     assert (run.trigger, run.state, run.failed) == ("schedule", "done", 0)
