@@ -212,7 +212,13 @@ class Answerer:
         spans = reader.read(
             question,
             [
-                Passage(document=str(hit.document_id), start=hit.start, text=hit.text, prior=prior)
+                Passage(
+                    document=str(hit.document_id),
+                    start=hit.start,
+                    text=hit.text,
+                    prior=prior,
+                    skip=heading_lines(hit, anchors[hit.document_id]),
+                )
                 for hit, prior in zip(hits, priors, strict=True)
             ],
             top_k=4 * self._options.shown,

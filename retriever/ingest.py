@@ -112,8 +112,11 @@ class Ingestor:
             StoreError, SearchIndexError: the database or index cannot be written.
         """
         for path in paths:
+            shown = _as_utf8(str(path))
             if not path.exists():
-                raise IngestError(f"{path} does not exist; nothing was added")
+                raise IngestError(f"{shown} does not exist; nothing was added")
+            if str(path.resolve()) != _as_utf8(str(path.resolve())):
+                raise IngestError(f"{shown}: its name is not UTF-8; rename it, nothing was added")
         _check_base_url(base_url)
         _check_collection(collection)
         with self._database.write() as session:
@@ -267,7 +270,9 @@ class Ingestor:
                 suffixes=SUFFIXES.keys(),
             )
             tally.counts["skipped"] += listing.skipped
-            tally.failed.extend(Failure(uri, message) for uri, message in listing.problems)
+            tally.failed.extend(
+                Failure(_as_utf8(uri), _as_utf8(message)) for uri, message in listing.problems
+            )
             work.extend((source, file) for file in listing.files)
             if listing.complete:
                 listed = {str(file.path) for file in listing.files}
@@ -284,6 +289,10 @@ class Ingestor:
 
     def _take(self, source: documents.SourceRecord, file: SourceFile, tally: _Tally) -> None:
         location = str(file.path)
+        if location != _as_utf8(location):
+            uri = _as_utf8(file.uri)
+            tally.failed.append(Failure(uri, f"{uri}: its name is not UTF-8; rename it"))
+            return
         link = source.base_url if source.kind == "upload" else file.link
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
@@ -339,6 +348,11 @@ class Ingestor:
         if not passages:
             raise ParseError(f"{path.name} holds no text; nothing of it can be searched")
         return parsed, passages
+
+
+def _as_utf8(name: str) -> str:
+    """A name with the bytes that are not UTF-8 spelt out: the database could not hold them."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _check_base_url(base_url: str | None) -> None:

@@ -22,7 +22,7 @@ from tests.slack_server import Channel, Message, Response, Sent, SlackServer, Us
 BASE_URL = "https://handbook.example.com/"
 
 #: Seconds until a wait is given up: loading the reader may take long on a busy machine.
-PATIENCE = 180.0
+PATIENCE = 60.0
 
 EXPENSES = """\
 # Travel and expenses
@@ -116,6 +116,8 @@ FIRE_SAFETY = [
     ],
 ]
 
+# Worded like the documents, or like nothing in them: the confidences lie near 1 and near 0, so that
+# the threshold may be measured anew without a change here.
 MEALS = "How much is the daily allowance for meals on a business trip?"
 RECEPTION = "When does the reception desk open in the morning?"
 LOCKED = "For how long is an account locked after six failed attempts?"
@@ -172,7 +174,7 @@ def an_admin_uploads_a_pdf(team: Team) -> None:
     assert shown.quote == (
         "The assembly point after a fire alarm is the car park of the swimming pool."
     )
-    assert "swimming pool" in shown.bold
+    assert "car park" in shown.bold
     assert shown.label == "Fire safety (page 2)"
     assert shown.url.startswith(f"https://workspace.slack.com/files/{team.admin.id}/{file.id}/")
     assert shown.url.endswith("/fire-safety.pdf#page=2")
@@ -246,8 +248,7 @@ def nothing_answers(team: Team) -> None:
     """The bot says that it found nothing, and quotes nothing."""
     answer = team.mention(UNANSWERED)
     assert answer.plain.startswith("I found no answer to that in the documents.")
-    assert not any(block["type"] == "context_actions" for block in answer.blocks)
-    assert ">" not in answer.plain
+    assert "> " not in answer.plain
 
 
 def every_question_was_answered_once(team: Team) -> None:

@@ -1,0 +1,334 @@
+"""What goes wrong is told in one line, and nothing that was there is lost."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from tests.command_line import spanbot
+from tests.documents import make_pdf, write_docx, write_pages
+from tests.reader_models import checkpoint
+from tests.slack_server import SlackServer
+
+NOTES = {
+    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
+    "parking.md": "# Parking\n\nThe garage opens at seven in the morning.\n",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _light(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.setenv("SPANBOT_READER", str(model))
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A folder that has been added."""
+    folder = write_pages(tmp_path / "notes", NOTES)
+    assert spanbot("add", folder).code == 0
+    return folder
+
+
+@contextmanager
+def nothing_is_lost() -> Iterator[None]:
+    """Documents and what a search finds are the same before and after."""
+
+    def state() -> tuple[object, object]:
+        listed = spanbot("docs", "list", "--json").json()
+        hits = spanbot("search", "guest wifi", "--json").json()
+        return [d for d in listed if d["state"] == "ready"], hits
+
+    before = state()
+    assert before[0]
+    assert before[1]
+    yield
+    assert state() == before
+
+
+# -- files ------------------------------------------------------------------------------------
+
+
+def encrypted_pdf() -> bytes:
+    return make_pdf([["Everybody is paid alike."]], password="secret")
+
+
+def truncated_pdf() -> bytes:
+    whole = make_pdf([["Everybody is paid alike."]] * 20)
+    return whole[: len(whole) // 3]
+
+
+def truncated_docx(folder: Path) -> bytes:
+    write_docx(folder / "whole.docx", [(1, "Pay"), (0, "Everybody is paid alike.")])
+    whole = (folder / "whole.docx").read_bytes()
+    return whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.md", lambda _: b"", "is empty (0 bytes)"),
+        ("blank.txt", lambda _: b" \n\n\t\n", "is empty"),
+        ("empty.pdf", lambda _: b"", "is empty (0 bytes)"),
+        ("locked.pdf", lambda _: encrypted_pdf(), "password"),
+        ("cut.pdf", lambda _: truncated_pdf(), "damaged"),
+        ("cut.docx", truncated_docx, "damaged"),
+        ("fake.docx", lambda _: b"PK\x03\x04 is all there is", "damaged"),
+        ("fake.pdf", lambda _: b"<html>Log in</html>", "PDF"),
+        ("binary.txt", lambda _: bytes(range(256)) * 40, "text"),
+        ("empty.html", lambda _: b"<html><body></body></html>", "is empty"),
+        ("picture.png", lambda _: b"\x89PNG\r\n\x1a\n", "files of the type .png are not read"),
+    ],
+)
+def test_a_file_that_cannot_be_read(
+    notes: Path, tmp_path: Path, name: str, content: Callable[[Path], bytes], message: str
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    path = bad / name
+    path.write_bytes(content(tmp_path))
+    with nothing_is_lost():
+        ran = spanbot("add", path)
+    assert (ran.code, ran.out) == (1, "Documents: 1 failed\n")
+    [line] = ran.err.splitlines()
+    assert line.strip().startswith(f"{path}: {name}")
+    assert message in line
+    # Among others it keeps none of them from going in.
+    write_pages(bad, {"good.md": "# Good\n\nEverything here is in order.\n"})
+    ran = spanbot("add", bad)
+    assert ran.code == 0
+    assert "1 added" in ran.out
+    assert spanbot("search", "everything order", "--json").json()[0]["title"] == "Good"
+
+
+def test_a_folder_that_does_not_exist(notes: Path, tmp_path: Path) -> None:
+    with nothing_is_lost():
+        message = spanbot("add", notes, tmp_path / "nowhere").error()
+    assert message == f"{tmp_path}/nowhere does not exist; nothing was added"
+
+
+def test_a_folder_without_documents(notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    with nothing_is_lost():
+        ran = spanbot("add", tmp_path / "bare")
+    assert (ran.code, ran.out) == (0, "Documents: none\n")
+
+
+def test_a_wrong_base_url(notes: Path) -> None:
+    with nothing_is_lost():
+        assert "is not a web address" in spanbot("add", notes, "--base-url", "handbook").error()
+
+
+# -- questions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", ["", "   ", "?!"])
+def test_an_empty_question(notes: Path, question: str) -> None:
+    assert "The question is empty" in spanbot("ask", question).error()
+    assert spanbot("search", question, "--json").json() == []
+
+
+def test_a_question_of_ten_thousand_characters(notes: Path) -> None:
+    question = "wifi " * 2000
+    message = spanbot("ask", question).error()
+    assert "has 9,999 characters, the limit is 1,000" in message
+    assert spanbot("search", question, "--json").json()[0]["title"] == "Wifi"
+    assert "has 10,000 characters" in spanbot("ask", "x" * 10_000).error()
+
+
+@pytest.mark.parametrize(
+    "question", ["wifi \udcff code", "wifi \x00 code", "wifi \u202e code", "wifi %s {} ' \" ; --"]
+)
+def test_a_question_of_odd_characters(notes: Path, question: str) -> None:
+    ran = spanbot("ask", question, "--json")
+    assert ran.json()["question"].startswith("wifi ")
+    assert spanbot("search", question, "--json").json()[0]["title"] == "Wifi"
+
+
+# -- the home folder and its database ---------------------------------------------------------
+
+COMMANDS = [["docs", "list"], ["ask", "wifi?"], ["search", "wifi"], ["reindex"], ["db", "upgrade"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_home_folder_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for home in (tmp_path / "file" / "home", tmp_path / "file"):
+        monkeypatch.setenv("SPANBOT_HOME", str(home))
+        message = spanbot(*command).error()
+        assert message.startswith(f"the home folder {home} cannot be made")
+        assert "SPANBOT_HOME" in message
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_folder_that_is_read_only(
+    notes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.chmod(0o555)
+    try:
+        monkeypatch.setenv("SPANBOT_HOME", str(home / "new"))
+        assert "cannot be made" in spanbot("docs", "list").error()
+    finally:
+        home.chmod(0o755)
+
+
+def rows(path: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = ["documents", "passages", "anchors", "sources", "collections", "questions"]
+        return {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in tables
+        }
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_database_of_a_newer_schema(notes: Path, home: Path, command: list[str]) -> None:
+    path = home / "spanbot.db"
+    before = rows(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        [(known,)] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    message = spanbot(*command).error()
+    assert message == (
+        f"the database {path} was written by a newer spanbot (revision 9999); update spanbot"
+    )
+    assert rows(path) == before
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [known])
+    assert spanbot("search", "guest wifi", "--json").json()
+
+
+def test_a_file_that_is_no_database(notes: Path, home: Path) -> None:
+    (home / "spanbot.db").write_bytes(b"not a database, but notes of somebody's " * 100)
+    content = (home / "spanbot.db").read_bytes()
+    for suffix in ("-wal", "-shm"):
+        (home / f"spanbot.db{suffix}").unlink(missing_ok=True)
+    assert "is not a database or is damaged" in spanbot("docs", "list").error()
+    assert (home / "spanbot.db").read_bytes() == content
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "oracle://x", "mysql+nothing://x/y"])
+def test_a_database_url_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", url)
+    spanbot("docs", "list").error()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Databases that are opened inside cannot grow by a single page."""
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count=1")  # not below what there is
+
+    event.listen(Engine, "connect", limit)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", limit)
+
+
+def test_a_full_disk(notes: Path, home: Path, tmp_path: Path) -> None:
+    long = " ".join(f"Regulation number {n} was superseded." for n in range(4000))
+    more = write_pages(tmp_path / "more", {"rules.txt": long})
+    with nothing_is_lost():
+        with full_disk():
+            message = spanbot("add", more).error()
+        assert message.startswith(f"the disk that holds {home}/spanbot.db is full")
+        assert "free some space" in message
+    # With space again, everything goes on.
+    ran = spanbot("add", more)
+    assert ran.code == 0
+    assert "1 added" in ran.out
+    assert spanbot("search", "regulation", "--json").json()
+
+
+def test_a_full_disk_at_the_first_start(home: Path) -> None:
+    with full_disk():
+        message = spanbot("docs", "list").error()
+    assert "is full" in message
+    assert spanbot("docs", "list", "--json").json() == []
+
+
+# -- settings and tokens ----------------------------------------------------------------------
+
+
+def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "high")
+    for command in [*COMMANDS, ["serve"], ["doctor"], ["demo"]]:
+        assert 'SPANBOT_MIN_CONFIDENCE is "high"' in spanbot(*command).error()
+    assert not home.exists()
+
+
+def test_a_device_that_is_not_there(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "abacus")
+    assert 'unknown device "abacus"' in spanbot("ask", "wifi?").error()
+
+
+def test_a_model_that_is_damaged(
+    notes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    damaged = checkpoint(tmp_path / "damaged")
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    monkeypatch.setenv("SPANBOT_READER", str(damaged))
+    assert "damaged" in spanbot("ask", "wifi?").error()
+
+
+def test_serve_without_a_token() -> None:
+    assert spanbot("serve").error().startswith("SLACK_BOT_TOKEN is not set")
+
+
+def test_serve_without_a_way_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    message = spanbot("serve").error()
+    assert message.startswith("neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SLACK_BOT_TOKEN", "xoxp-1-hush"), ("SLACK_APP_TOKEN", "xoxb-1-hush")]
+)
+def test_serve_with_a_token_of_another_kind(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv(variable, value)
+    message = spanbot("serve").error()
+    assert message.startswith(f"{variable} begins with '{value[:4]}'")
+    assert "hush" not in message
+
+
+def test_serve_with_a_token_that_slack_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SlackServer() as slack:
+        monkeypatch.setenv("SLACK_API_URL", slack.api_url)
+        monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
+        monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+        message = spanbot("serve").error()
+        assert message.startswith("Slack refuses SLACK_BOT_TOKEN (invalid_auth: ")
+        assert "hush" not in message
+        monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
+        monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
+        message = spanbot("serve").error()
+        assert message.startswith("Slack refuses SLACK_APP_TOKEN (")
+        assert "hush" not in message
+
+
+def test_serve_with_a_wrong_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
+    assert spanbot("serve").error().startswith('SPANBOT_REINDEX_CRON is "daily"')

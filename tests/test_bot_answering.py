@@ -1,0 +1,331 @@
+"""Answering on a real store; only the reader's logits are placed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bot.answering import (
+    MAX_QUESTION_CHARACTERS,
+    Answerer,
+    AnswerOptions,
+    Reply,
+    check_question,
+    sentence_around,
+)
+from bot.confidence import Calibration, Features, default_calibration, feature_names
+from bot.errors import QuestionError
+from reader.errors import ReaderError
+from reader.reader import Passage, Reader, Span
+from retriever.errors import IngestError
+from retriever.store.models import Document, Question
+from tests.documents import Store, open_store, write_pages
+from tests.reader_models import HandPlaced, tokenizer
+
+#: Confidence by the logits alone: 0.5 at 10, 0.73 at 11, 0.99 at 15, 0.00 at 0.
+BY_LOGIT = Calibration(
+    weights=tuple(float(name == "logit") for name in feature_names()), intercept=-10.0
+)
+
+NOTES = {
+    "wifi.md": (
+        "# Wifi\n\nGuests ask at the desk. The code of the guest wifi is valid for twelve hours. "
+        "After that a new code is needed.\n\n## Speed\n\nThe wifi is fast on every floor.\n"
+    ),
+    "lunch.md": "# Lunch hours\n\nLunch is served at noon in the canteen.\n",
+    "annex.txt": "The wifi of the annex is valid for two days.\n",
+    "dogs.txt": "Dogs are welcome on Fridays.\n",
+    "keys.txt": "Keys are kept at the reception.\n",
+    "mail.txt": "The mail is collected at four.\n",
+}
+
+
+class MarkingReader(Reader):
+    """A reader that finds what is marked: pieces of text to their start and end logits."""
+
+    def __init__(self, marks: dict[str, tuple[float, float]]) -> None:
+        super().__init__(tokenizer(), HandPlaced([], {}), name="marking")
+        self.marks = marks
+        self.seen: list[Passage] = []
+
+    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
+        self.seen = list(passages)
+        logits = HandPlaced([passage.text for passage in passages], self.marks)
+        inner = Reader(self.tokenizer, logits, options=self.options)
+        return inner.read(question, passages, top_k=top_k)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "home") as opened:
+        folder = write_pages(tmp_path / "notes", NOTES)
+        opened.ingestor.add([folder], base_url="https://example.com/")
+        yield opened
+
+
+def answerer(store: Store, reader: Reader, **options: float) -> Answerer:
+    return Answerer(
+        store.database,
+        store.retriever,
+        lambda: reader,
+        options=AnswerOptions(**{"min_confidence": 0.5, "prior": 0.0, **options}),  # type: ignore[arg-type]
+        calibration=BY_LOGIT,
+    )
+
+
+def ask(store: Store, question: str, marks: dict[str, float], **options: float) -> Reply:
+    """Ask with these spans marked by that logit, and check what holds of every reply."""
+    placed = {text: (logit / 2, logit / 2) for text, logit in marks.items()}
+    chosen = answerer(store, MarkingReader(placed), **options)
+    reply = chosen.ask(question, via="cli")
+    check(store, reply)
+    return reply
+
+
+def check(store: Store, reply: Reply) -> None:
+    """Texts stand where the reply says, sentences hold their answers, none is shown twice."""
+    assert reply.answered == bool(reply.answers)
+    assert not (reply.answers and reply.closest)
+    with store.database.read() as session:
+        documents = {d.id: d for d in session.scalars(select(Document))}
+    for answer in reply.answers:
+        document = documents[answer.document_id]
+        text = document.text
+        stop = answer.sentence_start + len(answer.sentence)
+        assert text[answer.start : answer.end] == answer.text
+        assert text[answer.sentence_start : stop] == answer.sentence
+        assert answer.sentence_start <= answer.start < answer.end <= stop
+        assert "\n" not in answer.sentence
+        assert (answer.document, answer.title) == (document.uri, document.title)
+        assert answer.document_version == document.version
+        assert 0.0 <= answer.confidence <= 1.0
+    shown = [(a.document_id, a.sentence_start) for a in reply.answers]
+    assert len(set(shown)) == len(shown)
+    assert min(reply.retrieve_ms, reply.read_ms, reply.total_ms) >= 0
+
+
+def test_the_sentence_around_the_answer_is_quoted_with_its_place(store: Store) -> None:
+    reply = ask(store, "How long is the guest wifi code valid?", {"twelve hours": 15.0})
+    [answer] = reply.answers
+    assert answer.text == "twelve hours"
+    assert answer.sentence == "The code of the guest wifi is valid for twelve hours."
+    assert answer.title == "Wifi"
+    assert answer.document.endswith("notes/wifi.md")
+    assert (answer.section, answer.page) == (None, None)  # the title alone stands above it
+    assert answer.url == "https://example.com/wifi.md#wifi"
+    assert answer.confidence == pytest.approx(0.9933, abs=1e-4)
+    assert reply.question == "How long is the guest wifi code valid?"
+
+
+def test_an_answer_under_a_heading_leads_there(store: Store) -> None:
+    [answer] = ask(store, "wifi speed", {"on every floor": 15.0}).answers
+    assert answer.section == "Speed"
+    assert answer.url == "https://example.com/wifi.md#speed"
+    assert answer.sentence == "The wifi is fast on every floor."
+
+
+def test_further_answers_are_other_sentences(store: Store) -> None:
+    reply = ask(
+        store,
+        "How long is the wifi valid?",
+        {"twelve hours": 15.0, "The code": 14.5, "two days": 14.0, "at the desk": 13.0},
+    )
+    assert [answer.text for answer in reply.answers] == ["twelve hours", "two days", "at the desk"]
+    assert [Path(a.document).name for a in reply.answers] == ["wifi.md", "annex.txt", "wifi.md"]
+    confidences = [answer.confidence for answer in reply.answers]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_the_same_sentence_of_two_documents_is_shown_once(tmp_path: Path) -> None:
+    with open_store(tmp_path / "home") as store:
+        same = "The code of the guest wifi is valid for twelve hours.\n"
+        pages = {"a.txt": same, "b.txt": same, "c.txt": "Dogs.\n", "d.txt": "Keys.\n", "e.txt": "x"}
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        assert len(ask(store, "guest wifi", {"twelve hours": 15.0}).answers) == 1
+
+
+def test_a_further_answer_needs_its_share_of_the_first_ones_confidence(store: Store) -> None:
+    marks = {"twelve hours": 15.0, "two days": 9.0}  # 0.99 and 0.27
+    question = "How long is the wifi valid?"
+    assert len(ask(store, question, marks).answers) == 1
+    assert len(ask(store, question, marks, further_confidence=0.2).answers) == 2
+
+
+def test_so_many_answers_are_shown_at_most(store: Store) -> None:
+    marks = {"twelve hours": 15.0, "two days": 14.5, "at the desk": 14.0, "every floor": 13.5}
+    question = "wifi code desk"
+    assert len(ask(store, question, marks).answers) == 3
+    assert len(ask(store, question, marks, shown=1).answers) == 1
+    assert len(ask(store, question, marks, shown=4).answers) == 4
+
+
+def test_an_answer_that_is_not_sure_enough_is_none(store: Store) -> None:
+    reply = ask(store, "How long is the wifi valid?", {"twelve hours": 9.0})  # 0.27
+    assert not reply.answered
+    names = [Path(hit.document).name for hit in reply.closest]
+    assert set(names) == {"wifi.md", "annex.txt"}  # each document once
+    assert len(names) == 2
+    reply = ask(store, "How long is the wifi valid?", {"twelve hours": 9.0}, min_confidence=0.26)
+    assert reply.answered
+
+
+def test_a_question_that_finds_nothing_has_no_answer(store: Store) -> None:
+    reply = ask(store, "zebra?", {"twelve hours": 15.0})
+    assert (reply.answers, reply.closest) == ((), ())
+
+
+def test_headings_are_no_answers(store: Store) -> None:
+    reply = ask(store, "lunch hours", {"Lunch hours": 20.0, "noon": 15.0})
+    assert [answer.text for answer in reply.answers] == ["noon"]
+    assert not ask(store, "lunch hours", {"Lunch hours": 20.0}).answered
+
+
+def test_an_answer_is_made_of_whole_words(store: Store) -> None:
+    [answer] = ask(store, "guest wifi code", {"welve": 15.0}).answers
+    assert answer.text == "twelve"
+
+
+def test_a_better_passage_weighs_more(store: Store) -> None:
+    marks = {"twelve hours": 12.0, "two days": 12.0}
+    for question, text in (("wifi of the annex", "two days"), ("guest code wifi", "twelve hours")):
+        assert ask(store, question, marks, prior=1.0).answers[0].text == text
+    # What the reader makes of it counts as well.
+    marks["twelve hours"] = 40.0
+    assert ask(store, "wifi of the annex", marks, prior=1.0).answers[0].text == "twelve hours"
+
+
+def test_collections_limit_the_answers(store: Store, tmp_path: Path) -> None:
+    other = write_pages(
+        tmp_path / "other", {"x.txt": "The wifi of the ship is valid for a week.\n"}
+    )
+    store.ingestor.add([other], collection="ship")
+    marks = {"twelve hours": (8.0, 8.0), "a week": (7.0, 7.0)}
+    chosen = answerer(store, MarkingReader(marks))
+    first = chosen.ask("wifi valid", via="cli", collections=["ship"]).answers[0]
+    assert first.text == "a week"
+    [answer] = chosen.ask("wifi valid", via="cli", collections=["default"]).answers
+    assert answer.text == "twelve hours"
+    with pytest.raises(IngestError, match="no collection"):
+        chosen.ask("wifi valid", via="cli", collections=["nowhere"])
+
+
+def test_the_reader_is_made_when_it_is_needed_and_not_for_nothing(store: Store) -> None:
+    made: list[int] = []
+
+    def reader() -> Reader:
+        made.append(1)
+        return MarkingReader({})
+
+    chosen = Answerer(store.database, store.retriever, reader, calibration=BY_LOGIT)
+    for wrong in ("", " ?! ", "x" * 1001):
+        with pytest.raises(QuestionError):
+            chosen.ask(wrong, via="cli")
+    assert made == []
+    chosen.ask("wifi", via="cli")
+    assert made == [1]
+
+
+def test_so_many_passages_are_read(store: Store) -> None:
+    reader = MarkingReader({})
+    answerer(store, reader, passages=1).ask("wifi valid", via="cli")
+    assert len(reader.seen) == 1
+    answerer(store, reader).ask("wifi valid", via="cli")
+    assert len(reader.seen) > 1
+
+
+def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
+    found = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
+    assert found[0].span.text == "twelve hours"
+    assert [c.span.score for c in found] == sorted((c.span.score for c in found), reverse=True)
+    assert found[0].features.logit == pytest.approx(8.0)
+    assert 0.0 < found[0].features.coverage <= 1.0
+    with store.database.read() as session:
+        assert session.scalars(select(Question)).all() == []
+
+
+# -- the log ----------------------------------------------------------------------------------
+
+
+def test_questions_are_logged_with_what_was_shown(store: Store) -> None:
+    reader = MarkingReader({"twelve hours": (8.0, 8.0), "two days": (7.5, 7.5)})
+    chosen = answerer(store, reader)
+    reply = chosen.ask(
+        "  How long  is the wifi\tvalid? ", via="mention", user="U1", channel="C1", thread_ts="1.2"
+    )
+    missed = chosen.ask("lunch", via="dm")
+    with store.database.read() as session:
+        rows = {row.id: row for row in session.scalars(select(Question))}
+        assert set(rows) == {reply.question_id, missed.question_id}
+        assert reply.question_id is not None
+        row = rows[reply.question_id]
+        assert row.text == reply.question == "How long is the wifi valid?"
+        assert (row.via, row.user, row.channel, row.thread_ts) == ("mention", "U1", "C1", "1.2")
+        assert (row.reader, row.answered) == ("marking", True)
+        assert (row.retrieve_ms, row.read_ms) == (reply.retrieve_ms, reply.read_ms)
+        assert [
+            (a.document_id, a.document_uri, a.document_version, a.text, a.sentence, a.start, a.end)
+            for a in row.answers
+        ] == [
+            (a.document_id, a.document, 1, a.text, a.sentence, a.start, a.end)
+            for a in reply.answers
+        ]
+        assert len(row.answers) == 2
+        assert missed.question_id is not None
+        row = rows[missed.question_id]
+        assert (row.answered, row.answers, row.user) == (False, [], None)
+
+
+def test_a_question_that_could_not_be_read_is_not_logged(store: Store) -> None:
+    def broken() -> Reader:
+        raise ReaderError("no model")
+
+    chosen = Answerer(store.database, store.retriever, broken)
+    with pytest.raises(ReaderError):
+        chosen.ask("wifi", via="cli")
+    with store.database.read() as session:
+        assert session.scalars(select(Question)).all() == []
+
+
+# -- what is asked ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", ["", "   \n", "?", "…!?", "\u200b"])
+def test_an_empty_question_is_refused(question: str) -> None:
+    with pytest.raises(QuestionError, match="empty"):
+        check_question(question)
+
+
+def test_a_question_that_is_too_long_is_refused() -> None:
+    assert check_question("x" * MAX_QUESTION_CHARACTERS) == "x" * MAX_QUESTION_CHARACTERS
+    assert check_question(" a\n" + " " * 5000 + "b ") == "a b"
+    with pytest.raises(QuestionError, match=r"has 1,001 characters, the limit is 1,000"):
+        check_question("x" * (MAX_QUESTION_CHARACTERS + 1))
+
+
+@pytest.mark.parametrize(
+    ("mark", "wanted"),
+    [
+        ("two", "One, two."),
+        ("Three", "Three four."),
+        ("two. Three", "One, two. Three four."),
+        ("five", "five"),
+    ],
+)
+def test_the_sentence_around_a_span(mark: str, wanted: str) -> None:
+    text = "One, two. Three four.\nfive\n\n"
+    start = text.index(mark)
+    begin, stop = sentence_around(text, start, start + len(mark))
+    assert text[begin:stop] == wanted
+
+
+def test_confidence_is_a_probability() -> None:
+    calibration = Calibration((1.0, 2.0, 0.0, 0.0, -1.0), intercept=-3.0)
+    middle = Features(logit=1.0, probability=1.0, coverage=9.0, score=9.0, behind=0.0)
+    assert calibration.confidence(middle) == pytest.approx(0.5)
+    for logit in (-1e6, 1e6):
+        extreme = Features(logit=logit, probability=1.0, coverage=1.0, score=1.0, behind=0.0)
+        assert 0.0 <= default_calibration().confidence(extreme) <= 1.0
+        assert 0.0 <= calibration.confidence(extreme) <= 1.0

@@ -1,0 +1,156 @@
+"""Settings: what each variable means, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.errors import ConfigurationError
+from bot.settings import DEFAULT_MIN_CONFIDENCE, VARIABLES, Settings, from_environment
+
+SECRETS = {
+    "SLACK_BOT_TOKEN": "xoxb-1-hush",
+    "SLACK_APP_TOKEN": "xapp-1-hush",
+    "SLACK_SIGNING_SECRET": "0123hush",
+}
+
+
+def test_without_variables_everything_has_a_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    settings = from_environment({})
+    assert settings == Settings(
+        home=settings.home,
+        database_url=f"sqlite:///{settings.home}/spanbot.db",
+        reader=None,
+        device="auto",
+        ranker=True,
+        retriever="bm25",
+        min_confidence=DEFAULT_MIN_CONFIDENCE,
+        admins=frozenset(),
+        reindex_cron=None,
+        http_host="127.0.0.1",
+        http_port=3000,
+        slack_bot_token=None,
+        slack_app_token=None,
+        slack_signing_secret=None,
+        slack_api_url="https://slack.com/api/",
+    )
+    assert settings.home.is_absolute()
+    assert settings.home.name == "spanbot"
+    assert settings.index_folder == settings.home / "index"
+    assert settings.uploads_folder == settings.home / "uploads"
+    assert not settings.home.exists()  # reading settings makes nothing
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("SPANBOT_HOME", "/srv/spanbot", "home", Path("/srv/spanbot")),
+        ("SPANBOT_HOME", "data", "home", Path.cwd() / "data"),
+        ("SPANBOT_HOME", "~/bot", "home", Path.home() / "bot"),
+        ("SPANBOT_HOME", "/srv/b", "database_url", "sqlite:////srv/b/spanbot.db"),
+        ("SPANBOT_DATABASE_URL", "sqlite:////x/y.db", "database_url", "sqlite:////x/y.db"),
+        ("SPANBOT_READER", "owner/name", "reader", "owner/name"),
+        ("SPANBOT_DEVICE", "cpu", "device", "cpu"),
+        ("SPANBOT_RANKER", "off", "ranker", False),
+        ("SPANBOT_RANKER", "on", "ranker", True),
+        ("SPANBOT_RETRIEVER", "rank_bm25", "retriever", "rank_bm25"),
+        ("SPANBOT_RETRIEVER", "bm25", "retriever", "bm25"),
+        ("SPANBOT_MIN_CONFIDENCE", "0", "min_confidence", 0.0),
+        ("SPANBOT_MIN_CONFIDENCE", " 0.8 ", "min_confidence", 0.8),
+        ("SPANBOT_MIN_CONFIDENCE", "1", "min_confidence", 1.0),
+        ("SPANBOT_ADMINS", "U1, U2,,U3 ,", "admins", frozenset({"U1", "U2", "U3"})),
+        ("SPANBOT_REINDEX_CRON", "0 3 * * *", "reindex_cron", "0 3 * * *"),
+        ("SPANBOT_HTTP_HOST", "0.0.0.0", "http_host", "0.0.0.0"),
+        ("SPANBOT_HTTP_PORT", "8080", "http_port", 8080),
+        ("SLACK_BOT_TOKEN", "xoxb-1", "slack_bot_token", "xoxb-1"),
+        ("SLACK_APP_TOKEN", "xapp-1", "slack_app_token", "xapp-1"),
+        ("SLACK_SIGNING_SECRET", "abc", "slack_signing_secret", "abc"),
+        ("SLACK_API_URL", "http://localhost:1/api", "slack_api_url", "http://localhost:1/api/"),
+        ("SLACK_API_URL", "http://localhost:1/api/", "slack_api_url", "http://localhost:1/api/"),
+    ],
+)
+def test_a_variable_sets_its_field(variable: str, value: str, field: str, expected: Any) -> None:
+    assert getattr(from_environment({variable: value}), field) == expected
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_variable_counts_as_not_set(variable: str, empty: str) -> None:
+    assert from_environment({variable: empty}) == from_environment({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SPANBOT_RANKER", "yes"),
+        ("SPANBOT_RETRIEVER", "lucene"),
+        ("SPANBOT_MIN_CONFIDENCE", "high"),
+        ("SPANBOT_MIN_CONFIDENCE", "-0.1"),
+        ("SPANBOT_MIN_CONFIDENCE", "1.01"),
+        ("SPANBOT_MIN_CONFIDENCE", "nan"),
+        ("SPANBOT_HTTP_PORT", "http"),
+        ("SPANBOT_HTTP_PORT", "0"),
+        ("SPANBOT_HTTP_PORT", "65536"),
+        ("SPANBOT_HTTP_PORT", "-1"),
+        ("SPANBOT_HTTP_PORT", "80.5"),
+        ("SLACK_API_URL", "slack.com/api"),
+        ("SLACK_API_URL", "ftp://slack.com/"),
+        ("SLACK_API_URL", "https://"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({variable: value})
+    message = str(info.value)
+    assert message.startswith(f'{variable} is "{value}"')
+    assert "; use " in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "prefix"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxp-1-hush-hush", "xoxb-"),
+        ("SLACK_BOT_TOKEN", "xapp-1-hush-hush", "xoxb-"),
+        ("SLACK_BOT_TOKEN", "hush-hush", "xoxb-"),
+        ("SLACK_APP_TOKEN", "xoxb-1-hush-hush", "xapp-"),
+    ],
+)
+def test_a_token_of_another_kind_is_refused_without_showing_it(
+    variable: str, value: str, prefix: str
+) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({variable: value})
+    message = str(info.value)
+    assert message.startswith(variable)
+    assert prefix in message
+    assert value[:4] in message
+    assert "hush-" not in message
+
+
+@pytest.mark.parametrize("wrong", ["SPANBOT_HTTP_PORT", "SPANBOT_MIN_CONFIDENCE", "SLACK_API_URL"])
+def test_secrets_are_in_no_message_and_no_printed_form(wrong: str) -> None:
+    settings = from_environment(SECRETS)
+    for shown in (repr(settings), str(settings), f"{settings}", repr([settings])):
+        assert "hush" not in shown
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({**SECRETS, wrong: "wrong"})
+    assert "hush" not in str(info.value)
+
+
+def test_the_process_environment_is_read_now(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    assert from_environment().home == home
+    monkeypatch.setenv("SPANBOT_HTTP_PORT", "4000")
+    assert from_environment().http_port == 4000
+    assert from_environment() == from_environment(os.environ)
+
+
+def test_every_variable_is_explained() -> None:
+    assert all(meaning and "\n" not in meaning for meaning in VARIABLES.values())
+    assert len(VARIABLES) == len(Settings.__slots__)

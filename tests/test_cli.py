@@ -1,0 +1,557 @@
+"""The command line: every command, its JSON, its exit status."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from bot.cli.main import app
+from retriever.store.database import Database
+from tests.command_line import spanbot
+from tests.documents import FACTS, write_handbook
+from tests.reader_models import checkpoint
+from tests.slack_server import SlackServer
+
+
+@pytest.fixture(scope="module")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_handbook(tmp_path_factory.mktemp("written") / "handbook")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader that answers at random, in no time."""
+    return checkpoint(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    """A tiny reader that is always sure enough, and BM25 alone."""
+    monkeypatch.setenv("SPANBOT_READER", str(model))
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "0")
+
+
+@pytest.fixture
+def filled(light: None, handbook: Path, home: Path) -> Path:
+    """A home folder that holds the handbook."""
+    assert spanbot("add", handbook).code == 0
+    return home
+
+
+def stored_text(home: Path, document: str) -> str:
+    with sqlite3.connect(home / "spanbot.db") as connection:
+        query = "SELECT text FROM documents WHERE uri = ?"
+        [(text,)] = connection.execute(query, [document]).fetchall()
+    connection.close()
+    return str(text)
+
+
+def commands(group: Any, *above: str) -> dict[tuple[str, ...], Any]:
+    """Every command below a group, by its words."""
+    found: dict[tuple[str, ...], Any] = {above: group}
+    for name, command in getattr(group, "commands", {}).items():
+        found.update(commands(command, *above, name))
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))
+
+
+# -- help -------------------------------------------------------------------------------------
+
+
+def test_these_are_the_commands() -> None:
+    assert {" ".join(words) for words in COMMANDS if words} == {
+        "add",
+        "ask",
+        "chat",
+        "db",
+        "db backup",
+        "db upgrade",
+        "demo",
+        "docs",
+        "docs list",
+        "docs remove",
+        "docs show",
+        "doctor",
+        "evaluate",
+        "reader",
+        "reader evaluate",
+        "reader finetune",
+        "reindex",
+        "search",
+        "serve",
+    }
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help(words: tuple[str, ...], home: Path) -> None:
+    ran = spanbot(*words, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage: spanbot" in ran.out
+    command = COMMANDS[words]
+    assert command.help
+    assert command.help.split("\n")[0].split(".")[0].split()[0] in ran.out
+    for parameter in command.params:
+        for option in parameter.opts:
+            assert not option.startswith("--") or option in ran.out
+    assert not home.exists()
+
+
+def test_without_a_command_there_is_help() -> None:
+    ran = spanbot()
+    assert "Usage: spanbot" in ran.out + ran.err
+    assert "search" in ran.out + ran.err
+
+
+def test_the_version_is_told() -> None:
+    ran = spanbot("--version")
+    assert ran.code == 0
+    assert ran.out.startswith("spanbot 0.")
+
+
+def test_a_wrong_option_is_a_usage_error(home: Path) -> None:
+    for arguments in (["search", "--nonsense", "x"], ["search"], ["search", "-k", "0", "x"]):
+        ran = spanbot(*arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert "Usage: spanbot search" in ran.err
+    assert not home.exists()
+
+
+def test_the_program_starts_in_a_process_of_its_own(home: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "bot.cli.main"]
+    ran = subprocess.run(
+        [*command, "docs", "list", "--json"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[]\n", "")
+    ran = subprocess.run([*command, "ask", "?"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("Error: The question is empty")
+
+
+# -- documents --------------------------------------------------------------------------------
+
+
+def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> None:
+    assert spanbot("add", handbook, "--json").json() == {
+        "added": 5,
+        "changed": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "failed": [],
+        "skipped": 1,
+    }
+    assert spanbot("reindex", "--json").json()["unchanged"] == 5
+    listed = spanbot("docs", "list", "--json").json()
+    assert [d["document"] for d in listed] == sorted(
+        {f"{handbook}/{fact.document}" for fact in FACTS}
+    )
+    for document in listed:
+        keys = {"document", "title", "collection", "state", "passages", "error"}
+        assert set(document) == keys
+        assert (document["collection"], document["state"]) == ("default", "ready")
+        assert document["passages"] >= 1
+        assert document["error"] is None
+    assert [d["title"] for d in listed] == ["Travel", "Linnet", "Leave", "Onboarding", "Safety"]
+    ran = spanbot("docs", "remove", "leave.html", "glossary.txt")
+    assert ran.code == 0
+    assert f"Removed {handbook}/leave.html" in ran.out
+    assert len(spanbot("docs", "list", "--json").json()) == 3
+    shown = spanbot("docs", "list")
+    assert "travel.md" in shown.out
+    assert "leave.html" not in shown.out
+
+
+def test_collections(light: None, handbook: Path) -> None:
+    spanbot("add", handbook / "leave.html", "--collection", "people")
+    spanbot("add", handbook / "food", handbook / "glossary.txt", "--collection", "rest")
+    listed = spanbot("docs", "list", "--collection", "people", "--json").json()
+    assert [(d["title"], d["collection"]) for d in listed] == [("Leave", "people")]
+    hits = spanbot("search", "holidays", "--collection", "people", "--json").json()
+    assert hits
+    assert spanbot("search", "holidays", "--collection", "rest", "--json").json() == []
+    assert 'no collection "nowhere"' in spanbot("search", "x", "--collection", "nowhere").error()
+    ran = spanbot("docs", "remove", "--collection", "people")
+    assert (ran.code, ran.out) == (0, "Removed 1 documents of the collection people\n")
+    assert "name the documents" in spanbot("docs", "remove").error()
+    assert "name the documents" in spanbot("docs", "remove", "x", "--collection", "rest").error()
+
+
+def test_a_document_is_shown_as_it_is_stored(filled: Path, handbook: Path) -> None:
+    shown = spanbot("docs", "show", "leave.html", "--json").json()
+    text = stored_text(filled, f"{handbook}/leave.html")
+    assert shown["text"] == text
+    assert (shown["title"], shown["media_type"], shown["version"]) == ("Leave", "text/html", 1)
+    anchors = {tuple(anchor["path"]): anchor for anchor in shown["anchors"]}
+    anchor = anchors["Leave", "Carrying over"]
+    assert (anchor["kind"], anchor["slug"], anchor["page"]) == ("heading", "carry-over", None)
+    assert text[anchor["start"] : anchor["end"]].startswith("Carrying over\n\nUnused holidays")
+    assert text in spanbot("docs", "show", "leave.html").out
+    assert 'no document "nowhere.md"' in spanbot("docs", "show", "nowhere.md").error()
+
+
+def test_failures_are_told_and_only_count_where_nothing_went_in(
+    light: None, tmp_path: Path, handbook: Path
+) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "empty.txt").write_bytes(b"")
+    ran = spanbot("add", folder, "--json")
+    assert ran.code == 1
+    [failure] = json.loads(ran.out)["failed"]
+    assert failure["document"] == f"{folder}/empty.txt"
+    assert failure["error"].startswith("empty.txt is empty")
+    ran = spanbot("add", folder, handbook / "leave.html")
+    assert ran.code == 0
+    assert "1 added, 1 failed" in ran.out
+    assert f"{folder}/empty.txt: empty.txt is empty" in ran.err
+    listed = spanbot("docs", "list", "--json").json()
+    assert [(d["state"], d["passages"]) for d in listed if d["error"]] == [("failed", 0)]
+    assert "empty.txt is empty" in spanbot("docs", "list").out
+
+
+# -- search, ask, chat ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "rank_bm25"])
+def test_search_gives_passages(
+    filled: Path, handbook: Path, retriever: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_RETRIEVER", retriever)
+    hits = spanbot("search", "When do", "unused holidays lapse?", "--json").json()
+    keys = "rank score document title section page url start end text".split()
+    assert [list(hit) for hit in hits] == [keys] * len(hits)
+    first = hits[0]
+    assert (first["rank"], first["document"]) == (1, f"{handbook}/leave.html")
+    assert (first["title"], first["section"], first["page"]) == ("Leave", "Carrying over", None)
+    assert first["url"] == f"{handbook.as_uri()}/leave.html#carry-over"
+    assert first["score"] > 0
+    for hit in hits:
+        text = stored_text(filled, hit["document"])
+        assert text[hit["start"] : hit["end"]] == hit["text"]
+    assert len(spanbot("search", "leave company code", "-k", "1", "--json").json()) == 1
+    shown = spanbot("search", "unused holidays")
+    assert "Leave › Carrying over" in shown.out
+    assert "leave.html#carry-over" in shown.out
+    nothing = spanbot("search", "zebra", "--json")
+    assert nothing.json() == []
+    assert "No passage" in spanbot("search", "zebra").out
+
+
+def test_ask_gives_sentences_with_their_places(filled: Path) -> None:
+    reply = spanbot("ask", "Where do the defibrillators hang?", "--json").json()
+    assert list(reply) == ["question", "answered", "answers", "ms"]
+    assert reply["question"] == "Where do the defibrillators hang?"
+    assert reply["answered"] is True
+    assert list(reply["ms"]) == ["retrieve", "read", "total"]
+    assert all(isinstance(value, float) for value in reply["ms"].values())
+    keys = "text confidence sentence document title section page url start end".split()
+    assert 1 <= len(reply["answers"]) <= 3
+    for answer in reply["answers"]:
+        assert list(answer) == keys
+        text = stored_text(filled, answer["document"])
+        assert text[answer["start"] : answer["end"]] == answer["text"]
+        assert answer["text"] in answer["sentence"]
+        assert answer["sentence"] in text
+        assert 0 <= answer["confidence"] <= 1
+    answer = reply["answers"][0]
+    shown = spanbot("ask", "Where do the defibrillators hang?")
+    assert f"“{answer['sentence']}”" in shown.out
+    assert f"— {answer['title']}" in shown.out
+
+
+def test_ask_without_an_answer_names_the_closest_places(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "1")
+    reply = spanbot("ask", "Where do the defibrillators hang?", "--json").json()
+    assert (reply["answered"], reply["answers"]) == (False, [])
+    shown = spanbot("ask", "Where do the defibrillators hang?")
+    assert shown.code == 0
+    assert "I found no answer in the documents." in shown.out
+    assert "Safety › First aid, page 2" in shown.out
+
+
+def test_questions_are_logged(filled: Path) -> None:
+    spanbot("ask", "Where are the defibrillators?")
+    spanbot("chat", stdin="And the canteen?\n???\n\nnever asked\n")
+    with sqlite3.connect(filled / "spanbot.db") as connection:
+        rows = connection.execute("SELECT text, via FROM questions ORDER BY id").fetchall()
+    connection.close()
+    assert rows == [("Where are the defibrillators?", "cli"), ("And the canteen?", "chat")]
+
+
+def test_chat_goes_on_after_a_question_it_cannot_take(filled: Path) -> None:
+    ran = spanbot("chat", stdin="???\nWhere do the defibrillators hang?\n")
+    assert ran.code == 0
+    assert "The question is empty" in ran.err
+    assert "Safety" in ran.out
+
+
+# -- evaluate ---------------------------------------------------------------------------------
+
+
+def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    records: list[dict[str, Any]] = [
+        {"question": f.question, "answers": [f.sentence], "documents": [f.document]} for f in FACTS
+    ]
+    records.append({"question": "Who is the zebra?", "answerable": False})
+    questions.write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = spanbot("evaluate", questions, "--json").json()
+    assert set(result) == {
+        "questions",
+        "answerable",
+        "unanswerable",
+        "success@1",
+        "success@5",
+        "success@10",
+        "contains",
+        "contains@3",
+        "exact",
+        "f1",
+        "f1@3",
+        "answered",
+        "silent",
+    }
+    assert (result["questions"], result["answerable"], result["unanswerable"]) == (9, 8, 1)
+    assert result["success@1"] == result["answered"] == result["silent"] == 1.0
+    assert all(
+        0 <= value <= 1 for key, value in result.items() if "answerable" not in key[-10:]
+    ) or (result["questions"] == 9)
+    shown = spanbot("evaluate", questions, "--details")
+    assert shown.code == 0
+    assert "success@1" in shown.out
+    assert "Who is the zebra?" in shown.out
+    assert "wanted: no answer" in shown.out
+    questions.write_text('{"question": "?"}\n')
+    assert f"{questions}, line 1" in spanbot("evaluate", questions).error()
+
+
+# -- the database -----------------------------------------------------------------------------
+
+
+def test_the_database_is_made_and_upgraded(home: Path) -> None:
+    ran = spanbot("db", "upgrade")
+    assert ran.code == 0
+    assert "from schema none to" in ran.out
+    assert (home / "spanbot.db").exists()
+    assert "up to date" in spanbot("db", "upgrade").out
+
+
+def test_a_backup_can_be_used_in_the_databases_place(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "backup.db"
+    ran = spanbot("db", "backup", target)
+    assert ran.code == 0
+    assert f"Wrote {target}" in ran.out
+    before = spanbot("docs", "list", "--json").out
+    content = target.read_bytes()
+    assert "exists" in spanbot("db", "backup", target).error()
+    assert target.read_bytes() == content
+    monkeypatch.setenv("SPANBOT_HOME", str(tmp_path / "new"))
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", f"sqlite:///{target}")
+    assert spanbot("docs", "list", "--json").out == before
+    assert spanbot("search", "defibrillators", "--json").json()[0]["page"] == 2
+
+
+def test_a_backup_of_nothing_is_refused(home: Path, tmp_path: Path) -> None:
+    assert "spanbot db upgrade" in spanbot("db", "backup", tmp_path / "b.db").error()
+    assert not (tmp_path / "b.db").exists()
+
+
+# -- doctor -----------------------------------------------------------------------------------
+
+
+def states(*arguments: str) -> tuple[int, dict[str, str], dict[str, str]]:
+    ran = spanbot("doctor", "--json", *arguments)
+    checks = json.loads(ran.out)
+    assert all(set(check) == {"check", "state", "detail"} for check in checks)
+    return (
+        ran.code,
+        {check["check"]: check["state"] for check in checks},
+        {check["check"]: check["detail"] for check in checks},
+    )
+
+
+def test_doctor_finds_nothing_wrong(filled: Path) -> None:
+    code, state, detail = states()
+    assert code == 0
+    assert {state.pop("Slack"), state.pop("schedule")} == {"off"}
+    assert set(state.values()) == {"ok"}
+    assert {"home folder", "database", "documents", "search index", "reader"} <= set(state)
+    assert detail["home folder"] == str(filled)
+    assert detail["documents"].startswith("5 documents, ")
+    assert "tiny" in detail["reader"]
+    shown = spanbot("doctor")
+    assert shown.code == 0
+    assert "reader" in shown.out
+
+
+def test_doctor_names_what_is_wrong(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPANBOT_READER", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("SPANBOT_REINDEX_CRON", "every day")
+    code, state, detail = states()
+    assert code == 1
+    assert (state["reader"], state["schedule"], state["database"]) == ("problem", "problem", "ok")
+    assert "nowhere" in detail["reader"]
+    assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
+    assert spanbot("doctor").code == 1
+
+
+def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SlackServer() as slack:
+        monkeypatch.setenv("SLACK_API_URL", slack.api_url)
+        monkeypatch.setenv("SLACK_BOT_TOKEN", slack.bot_token)
+        code, state, detail = states()
+        assert (code, state["Slack"]) == (1, "problem")
+        assert "SLACK_APP_TOKEN" in detail["Slack"]
+        monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
+        code, state, detail = states()
+        assert (code, state["Slack"]) == (0, "ok")
+        assert "Socket Mode" in detail["Slack"]
+        slack.revoke_token()
+        code, state, detail = states()
+        assert (code, state["Slack"]) == (1, "problem")
+        assert "Slack refuses SLACK_BOT_TOKEN" in detail["Slack"]
+        assert slack.bot_token not in spanbot("doctor").out
+
+
+def test_doctor_works_where_the_database_does_not(home: Path) -> None:
+    home.mkdir()
+    (home / "spanbot.db").write_bytes(b"this is no database" * 100)
+    code, state, detail = states()
+    assert (code, state["home folder"], state["database"]) == (1, "ok", "problem")
+    assert "not a database" in detail["database"]
+
+
+def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:
+    home.mkdir()
+    Database(f"sqlite:///{home / 'spanbot.db'}").close()
+    sqlite3.connect(home / "spanbot.db").close()
+    (home / "spanbot.db").touch()
+    code, state, detail = states()
+    assert (code, state["database"]) == (1, "problem")
+    assert "spanbot db upgrade" in detail["database"]
+
+
+# -- the reader -------------------------------------------------------------------------------
+
+
+SQUAD_CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
+
+
+def squad(path: Path, *, unanswerable: bool = False) -> Path:
+    """A SQuAD file of two questions, and a third without an answer."""
+    asked: list[dict[str, Any]] = [
+        {
+            "id": name,
+            "question": question,
+            "answers": [{"text": text, "answer_start": SQUAD_CONTEXT.index(text)}],
+        }
+        for name, question, text in (
+            ("a", "how many hours?", "12 hours"),
+            ("b", "how many days?", "90 days"),
+        )
+    ]
+    if unanswerable:
+        asked.append({"id": "c", "question": "who?", "answers": [], "is_impossible": True})
+    paragraph = {"context": SQUAD_CONTEXT, "qas": asked}
+    record = {"version": "1.1", "data": [{"title": "x", "paragraphs": [paragraph]}]}
+    path.write_text(json.dumps(record))
+    return path
+
+
+CARD = {
+    "exact",
+    "f1",
+    "total",
+    "HasAns_exact",
+    "HasAns_f1",
+    "HasAns_total",
+    "best_exact",
+    "best_exact_thresh",
+    "best_f1",
+    "best_f1_thresh",
+}
+
+
+def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
+    data, target = squad(tmp_path / "dev.json"), tmp_path / "predictions.json"
+    scores = spanbot("reader", "evaluate", data, "--model", model, "--predictions", target).json()
+    assert set(scores) == CARD
+    assert (scores["total"], scores["HasAns_total"]) == (2, 2)
+    predictions = json.loads(target.read_text())
+    assert set(predictions) == {"a", "b"}
+    assert all(text and text in SQUAD_CONTEXT for text in predictions.values())
+    limited = spanbot("reader", "evaluate", data, "--model", model, "--limit", "1").json()
+    assert limited["total"] == 1
+    data = squad(tmp_path / "dev2.json", unanswerable=True)
+    scores = spanbot("reader", "evaluate", data, "--model", model).json()
+    assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
+
+
+def test_a_reader_is_trained_and_used(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light: None
+) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    arguments = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
+    ran = spanbot(
+        *arguments, "--epochs", "2", "--batch-pieces", "40", "--dev", data, "--half",
+        "--evaluate-every", "2",
+    )  # fmt: skip
+    trained = Path(ran.json()["model"])
+    assert "dev F1" in ran.err
+    assert "loss" in ran.err
+    assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
+    history = json.loads((run / "history.json").read_text())
+    assert history["evaluations"]
+    for folder in (trained, run / "model-fp16"):
+        scores = spanbot("reader", "evaluate", data, "--model", folder).json()
+        assert scores["total"] == 2
+    half = (run / "model-fp16" / "model.safetensors").stat().st_size
+    assert half < 0.6 * (trained / "model.safetensors").stat().st_size
+    # The same run with another configuration would not be the same run.
+    assert "another configuration" in spanbot(*arguments, "--epochs", "3").err
+
+
+def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:
+    data = squad(tmp_path / "dev.json")
+    message = spanbot("reader", "evaluate", data, "--model", tmp_path / "nowhere")
+    assert message.code == 1
+    assert "nowhere" in message.error()
+    assert "dev3.json" in spanbot("reader", "evaluate", tmp_path / "dev3.json").error()
+
+
+# -- demo -------------------------------------------------------------------------------------
+
+
+def test_the_demo_answers_with_sources_and_ends_without_a_terminal(home: Path) -> None:
+    ran = spanbot("demo")
+    assert ran.code == 0, ran.err
+    blocks = ran.out.split("\n> ")[1:]
+    assert len(blocks) == 3
+    for block in blocks:
+        question, first, *rest = block.splitlines()
+        assert question.endswith("?")
+        assert first.startswith("  “"), block
+        assert rest[0].startswith("    — ")
+        assert rest[1].strip().startswith("file://")
+    assert "spanbot add FOLDER" in ran.out
+    # Once more on the same home folder: nothing is doubled.
+    with sqlite3.connect(home / "spanbot.db") as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
+    connection.close()
+    assert count == 3

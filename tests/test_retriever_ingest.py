@@ -1,0 +1,615 @@
+"""Documents into the store and found again: real files, a real database, the index on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from retriever.errors import IngestError
+from retriever.ingest import IngestReport, Step
+from retriever.store import documents
+from tests.documents import (
+    FACTS,
+    Fact,
+    Store,
+    check_hits,
+    check_store,
+    make_pdf,
+    open_store,
+    write_handbook,
+    write_pages,
+)
+
+NOTES = {
+    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
+    "parking.md": "# Parking\n\nThe garage opens at seven in the morning.\n",
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "home") as opened:
+        yield opened
+        check_store(opened)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    return write_pages(tmp_path / "notes", NOTES)
+
+
+@pytest.fixture(scope="module")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_handbook(tmp_path_factory.mktemp("written") / "handbook")
+
+
+@pytest.fixture(scope="module")
+def filled(
+    tmp_path_factory: pytest.TempPathFactory, handbook: Path
+) -> Iterator[tuple[Store, IngestReport]]:
+    """A store that holds the handbook; tests that share it change nothing."""
+    with open_store(tmp_path_factory.mktemp("filled")) as opened:
+        yield opened, opened.ingestor.add([handbook])
+
+
+# -- every format -----------------------------------------------------------------------------
+
+
+def test_a_folder_goes_in_with_every_format(filled: tuple[Store, IngestReport]) -> None:
+    store, report = filled
+    assert report == IngestReport(added=5, skipped=1)  # the picture; hidden files do not count
+    check_store(store)
+    with store.database.read() as session:
+        found = documents.list_documents(session)
+    assert {Path(d.uri).suffix for d in found} == {".md", ".html", ".txt", ".pdf", ".docx"}
+    assert all(d.passages > 0 and d.state == "ready" and d.version == 1 for d in found)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.sentence[:24])
+def test_a_hit_leads_to_the_place_of_its_sentence(
+    filled: tuple[Store, IngestReport], handbook: Path, fact: Fact
+) -> None:
+    store, _ = filled
+    hits = store.retriever.search(fact.question)
+    check_hits(store, hits)
+    hit = hits[0]
+    assert hit.document == f"{handbook}/{fact.document}"
+    assert fact.sentence in hit.text
+    assert (hit.section, hit.page) == (fact.section, fact.page)
+    assert hit.url is not None
+    parts = urlsplit(hit.url)
+    assert (parts.scheme, Path(unquote(parts.path))) == ("file", handbook / fact.document)
+    assert (parts.fragment or None) == fact.fragment
+    if fact.fragment and fact.page is None:
+        source = (handbook / fact.document).read_text(encoding="utf-8")
+        assert fact.document.endswith(".md") or f'id="{fact.fragment}"' in source
+
+
+def test_links_lead_to_where_the_documents_are_published(
+    store: Store, handbook: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "with space"
+    shutil.copytree(handbook, copied)
+    store.ingestor.add([copied], base_url="https://example.com/handbook/")
+    urls = {store.best(fact.question).url for fact in FACTS if fact.fragment}
+    assert urls == {
+        f"https://example.com/handbook/{fact.document}#{fact.fragment}"
+        for fact in FACTS
+        if fact.fragment
+    }
+    # Another address for the same files is taken over without reading them again.
+    report = store.ingestor.add([copied], base_url="https://example.com/new")
+    assert report == IngestReport(unchanged=5, skipped=1)
+    assert {str(store.best(f.question).url).split("handbook/")[0] for f in FACTS} == {
+        f"https://example.com/new/{f.document}" + (f"#{f.fragment}" if f.fragment else "")
+        for f in FACTS
+    }
+
+
+def test_a_single_files_link_ends_in_its_name(store: Store, tmp_path: Path) -> None:
+    folder = write_pages(tmp_path / "x", {"Größe & Maß.md": "# Sizes\n\nOurs is a medium.\n"})
+    store.ingestor.add([folder / "Größe & Maß.md"], base_url="https://example.com/docs")
+    hit = store.best("medium")
+    assert hit.url == "https://example.com/docs/Gr%C3%B6%C3%9Fe%20%26%20Ma%C3%9F.md#sizes"
+
+
+@pytest.mark.parametrize("wrong", ["handbook.example.com", "ftp://example.com/", "https://", ""])
+def test_a_base_url_that_is_none_is_refused(store: Store, notes: Path, wrong: str) -> None:
+    with pytest.raises(IngestError, match="is not a web address"):
+        store.ingestor.add([notes], base_url=wrong)
+    assert store.document_ids() == {}
+
+
+# -- what changes -----------------------------------------------------------------------------
+
+
+def test_what_has_not_changed_is_not_read_again(store: Store, notes: Path) -> None:
+    assert store.ingestor.add([notes]) == IngestReport(added=3)
+    ids, passages = store.document_ids(), store.passage_ids()
+    assert store.ingestor.add([notes]) == IngestReport(unchanged=3)
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    os.utime(notes / "wifi.md", (0, 0))  # a new date alone is no change
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    assert (store.document_ids(), store.passage_ids()) == (ids, passages)
+
+
+def test_a_changed_file_replaces_its_earlier_text(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    before = store.best("guest wifi")
+    (notes / "wifi.md").write_text("# Wifi\n\nThe guest wifi was switched off.\n")
+    assert store.ingestor.reindex() == IngestReport(changed=1, unchanged=2)
+    after = store.best("guest wifi")
+    assert after.text.endswith("The guest wifi was switched off.")
+    assert after.document_id == before.document_id
+    assert after.passage_id > before.passage_id
+    assert store.found("twelve hours") == []
+    with store.database.read() as session:
+        assert documents.find_document(session, "wifi.md").version == 2
+
+
+def test_new_files_go_in_and_deleted_ones_are_forgotten(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    (notes / "lunch.md").unlink()
+    (notes / "dogs.md").write_text("# Dogs\n\nDogs are welcome on Fridays.\n")
+    assert store.ingestor.reindex() == IngestReport(added=1, unchanged=2, removed=1)
+    assert store.found("When is lunch served in the canteen?") == []
+    assert store.found("dogs") == [f"{notes}/dogs.md"]
+
+
+def test_a_single_file_that_is_deleted_is_forgotten(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md", notes / "lunch.md"])
+    (notes / "lunch.md").unlink()
+    assert store.ingestor.reindex() == IngestReport(unchanged=1, removed=1)
+    assert set(store.document_ids()) == {f"{notes}/wifi.md"}
+
+
+def test_a_folder_that_is_gone_takes_nothing_with_it(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    away = notes.rename(notes.with_name("elsewhere"))
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged) == (0, 0)
+    [failure] = report.failed
+    assert failure.uri == str(notes)
+    assert "does not exist" in failure.message
+    assert "nothing of it was changed" in failure.message
+    assert store.found("guest wifi") == [f"{notes}/wifi.md"]
+    away.rename(notes)
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+
+
+def test_a_folder_that_cannot_be_listed_takes_nothing_with_it(
+    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = write_pages(notes / "below", {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    store.ingestor.add([notes])
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path) == below:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    (notes / "lunch.md").unlink()
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged) == (0, 2)
+    assert [failure.uri for failure in report.failed] == [str(below)]
+    assert "Permission denied" in report.failed[0].message
+    assert store.found("How deep is the well?") == [f"{below}/deep.md"]
+
+
+def test_a_path_that_does_not_exist_adds_nothing(store: Store, notes: Path) -> None:
+    with pytest.raises(IngestError, match=r"nowhere does not exist; nothing was added"):
+        store.ingestor.add([notes, notes / "nowhere"])
+    assert store.document_ids() == {}
+    assert store.ingestor.reindex() == IngestReport()
+
+
+def test_the_progress_of_a_run_is_told(store: Store, notes: Path) -> None:
+    steps: list[Step] = []
+    store.ingestor.add([notes], progress=steps.append)
+    read = [step for step in steps if step.stage == "documents"]
+    assert [(step.done, step.total) for step in read] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [Path(step.item).name for step in read[:3]] == ["lunch.md", "parking.md", "wifi.md"]
+    assert steps[-1].stage == "index"
+    assert steps[-1].done == steps[-1].total == 3
+
+
+# -- what cannot be read ----------------------------------------------------------------------
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_in(store: Store, notes: Path) -> None:
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+    (notes / "empty.txt").write_bytes(b"")
+    report = store.ingestor.add([notes])
+    assert report.added == 3
+    assert [Path(f.uri).name for f in report.failed] == ["broken.pdf", "empty.txt"]
+    for failure in report.failed:
+        assert failure.message.startswith(Path(failure.uri).name)
+    with store.database.read() as session:
+        failed = [d for d in documents.list_documents(session) if d.state == "failed"]
+    assert [(Path(d.uri).name, d.passages, d.error) for d in failed] == [
+        (Path(f.uri).name, 0, f.message) for f in report.failed
+    ]
+    # Tried again by every run, and taken in once it can be read.
+    assert len(store.ingestor.reindex().failed) == 2
+    (notes / "broken.pdf").write_bytes(make_pdf([["The lift stops on every floor."]]))
+    (notes / "empty.txt").unlink()
+    assert store.ingestor.reindex() == IngestReport(added=1, unchanged=3, removed=1)
+    assert store.best("lift").page == 1
+
+
+def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
+    store: Store, notes: Path
+) -> None:
+    good = make_pdf([["The lift stops on every floor."]])
+    (notes / "lift.pdf").write_bytes(good)
+    store.ingestor.add([notes])
+    (notes / "lift.pdf").write_bytes(good[: len(good) // 3])
+    report = store.ingestor.reindex()
+    assert [Path(failure.uri).name for failure in report.failed] == ["lift.pdf"]
+    assert (report.unchanged, report.changed, report.removed) == (3, 0, 0)
+    assert store.best("lift").text == "The lift stops on every floor."
+    with store.database.read() as session:
+        summary = documents.find_document(session, "lift.pdf")
+    assert (summary.state, summary.version, summary.error) == ("ready", 1, report.failed[0].message)
+    (notes / "lift.pdf").write_bytes(good)
+    assert store.ingestor.reindex() == IngestReport(unchanged=4)
+    with store.database.read() as session:
+        assert documents.find_document(session, "lift.pdf").error is None
+
+
+def test_a_file_that_may_not_be_read_is_told(
+    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_bytes = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
+        if self.name == "lunch.md":
+            raise PermissionError(13, "Permission denied", str(self))
+        return read_bytes(self)
+
+    store.ingestor.add([notes])
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    report = store.ingestor.reindex()
+    assert (report.unchanged, report.removed) == (2, 0)
+    [failure] = report.failed
+    assert failure.message == f"{notes}/lunch.md cannot be read: Permission denied"
+    assert store.found("lunch") == [f"{notes}/lunch.md"]
+
+
+def test_a_file_name_that_is_not_utf8_is_told(store: Store, notes: Path) -> None:
+    odd = os.fsencode(notes) + b"/caf\xe9.md"
+    try:
+        with open(odd, "wb") as file:  # noqa: PTH123 - a path of bytes
+            file.write(b"# Coffee\n\nThe coffee machine is cleaned daily.\n")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    report = store.ingestor.add([notes])
+    assert report.added == 3
+    [failure] = report.failed
+    assert "caf" in failure.message
+    failure.message.encode()
+    failure.uri.encode()
+    assert store.ingestor.reindex().removed == 0
+
+
+# -- several paths to one file ----------------------------------------------------------------
+
+
+def test_two_names_of_one_file_are_one_document(store: Store, notes: Path, tmp_path: Path) -> None:
+    alias = tmp_path / "alias.md"
+    alias.symlink_to(notes / "wifi.md")
+    assert store.ingestor.add([alias, notes / "wifi.md"]) == IngestReport(added=1, unchanged=1)
+    assert store.found("guest wifi") == [str(alias)]
+    alias.unlink()
+    assert store.ingestor.reindex() == IngestReport(unchanged=1)
+
+
+def test_links_in_a_folder_are_documents_and_broken_ones_are_left_aside(
+    store: Store, notes: Path
+) -> None:
+    # Five in all: BM25 gives a word that stands in half of the passages no weight.
+    (notes / "dogs.md").write_text("# Dogs\n\nDogs are welcome on Fridays.\n")
+    (notes / "internet.md").symlink_to(notes / "wifi.md")
+    (notes / "gone.md").symlink_to(notes / "nowhere.md")
+    (notes / "loop").symlink_to(notes, target_is_directory=True)
+    assert store.ingestor.add([notes]) == IngestReport(added=5, skipped=1)
+    assert sorted(store.found("guest wifi")) == [f"{notes}/internet.md", f"{notes}/wifi.md"]
+    (notes / "internet.md").unlink()
+    assert store.ingestor.reindex() == IngestReport(unchanged=4, removed=1, skipped=1)
+    assert store.found("guest wifi") == [f"{notes}/wifi.md"]
+
+
+def test_a_file_of_two_sources_is_one_document(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    assert store.ingestor.add([notes / "wifi.md"]) == IngestReport(unchanged=1)
+    assert len(store.document_ids()) == 3
+    (notes / "wifi.md").unlink()
+    assert store.ingestor.reindex().removed == 1
+    assert len(store.document_ids()) == 2
+
+
+# -- uploads ----------------------------------------------------------------------------------
+
+
+MENU = (
+    "# Menu\n\nCooked by Ada.\n\n## Monday\n\nSoup on Mondays.\n\n## Friday\n\nFish on Fridays.\n"
+)
+
+
+def upload(store: Store, folder: Path, name: str, content: bytes | str) -> IngestReport:
+    """Hand a file over as Slack's side does: from a temporary place, under its name."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    report = store.ingestor.add_upload(path, name=name, link="https://files.example.com/F1")
+    path.unlink()
+    return report
+
+
+def test_an_upload_is_kept_and_found(store: Store, tmp_path: Path) -> None:
+    report = upload(store, tmp_path / "in", "menu.md", MENU)
+    assert report == IngestReport(added=1)
+    kept = store.home / "uploads" / "default" / "menu.md"
+    assert kept.read_text().startswith("# Menu")
+    hit = store.best("fish")
+    assert (hit.document, hit.section) == ("menu.md", "Friday")
+    assert hit.url is not None
+    assert hit.url.startswith("https://files.example.com/F1")
+    assert store.ingestor.reindex() == IngestReport(unchanged=1)
+    assert store.best("fish").url == hit.url
+
+
+def test_an_upload_replaces_the_one_of_its_name(store: Store, tmp_path: Path) -> None:
+    upload(store, tmp_path / "in", "menu.md", "Fish on Fridays.\n")
+    assert upload(store, tmp_path / "in", "menu.md", "Soup on Fridays.\n") == IngestReport(
+        changed=1
+    )
+    assert upload(store, tmp_path / "in", "menu.md", "Soup on Fridays.\n") == IngestReport(
+        unchanged=1
+    )
+    assert store.found("fish") == []
+    assert store.best("soup").text == "Soup on Fridays."
+    assert [p.name for p in (store.home / "uploads" / "default").iterdir()] == ["menu.md"]
+
+
+def test_an_upload_that_cannot_be_read_leaves_the_one_before(store: Store, tmp_path: Path) -> None:
+    good = make_pdf([["The lift stops on every floor."]])
+    upload(store, tmp_path / "in", "lift.pdf", good)
+    report = upload(store, tmp_path / "in", "lift.pdf", b"%PDF-1.4 no more")
+    assert (report.added, report.changed) == (0, 0)
+    [failure] = report.failed
+    assert failure.uri == "lift.pdf"
+    assert store.best("lift").text == "The lift stops on every floor."
+    kept = list((store.home / "uploads" / "default").iterdir())
+    assert [(p.name, p.read_bytes()) for p in kept] == [("lift.pdf", good)]
+    report = upload(store, tmp_path / "in", "other.pdf", b"")
+    assert len(report.failed) == 1
+    assert len(list((store.home / "uploads" / "default").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b.md", "../b.md", "/b.md", "a\x00.md"])
+def test_an_upload_is_not_named_out_of_its_folder(store: Store, tmp_path: Path, name: str) -> None:
+    content = tmp_path / "content.md"
+    content.write_text("Fish on Fridays.\n")
+    with pytest.raises(IngestError, match="not a plain file name"):
+        store.ingestor.add_upload(content, name=name, link=None)
+    assert store.document_ids() == {}
+
+
+# -- removing ---------------------------------------------------------------------------------
+
+
+def test_a_document_is_removed_by_its_path_or_its_end_or_its_id(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    store.ingestor.remove(f"{notes}/lunch.md")
+    store.ingestor.remove("wifi.md")
+    store.ingestor.remove(str(store.document_ids()[f"{notes}/parking.md"]))
+    assert store.document_ids() == {}
+    assert store.found("guest wifi") == []
+    # The files are there, and so is their folder's source.
+    assert store.ingestor.reindex() == IngestReport(added=3)
+
+
+def test_a_removed_single_file_does_not_come_back(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md"])
+    store.ingestor.remove("wifi.md")
+    assert store.ingestor.reindex() == IngestReport()
+    assert (notes / "wifi.md").exists()
+
+
+def test_a_removed_upload_is_deleted(store: Store, tmp_path: Path) -> None:
+    upload(store, tmp_path / "in", "menu.md", "Fish on Fridays.\n")
+    assert store.ingestor.remove("menu.md").uri == "menu.md"
+    assert list((store.home / "uploads" / "default").iterdir()) == []
+    assert store.ingestor.reindex() == IngestReport()
+
+
+def test_what_cannot_be_told_apart_is_not_removed(store: Store, notes: Path) -> None:
+    write_pages(notes / "more", {"wifi.md": "The wifi of the annex is slow.\n"})
+    store.ingestor.add([notes])
+    with pytest.raises(IngestError, match=r'"wifi.md" fits 2 documents: .*give the id'):
+        store.ingestor.remove("wifi.md")
+    with pytest.raises(IngestError, match=r'no document "ifi\.md"'):
+        store.ingestor.remove("ifi.md")
+    assert len(store.document_ids()) == 4
+
+
+def test_collections_limit_the_search_and_go_as_a_whole(
+    store: Store, notes: Path, tmp_path: Path
+) -> None:
+    annex = write_pages(tmp_path / "annex", {"wifi.md": "The wifi of the annex is slow.\n"})
+    (notes / "dogs.md").write_text("# Dogs\n\nDogs are welcome on Fridays.\n")
+    store.ingestor.add([notes], collection="main")
+    store.ingestor.add([annex], collection="annex")
+    main, other = f"{notes}/wifi.md", f"{annex}/wifi.md"
+    assert set(store.found("wifi")) == {main, other}
+    assert store.found("wifi", ["main"]) == [main]
+    assert store.found("wifi", ["annex"]) == [other]
+    assert set(store.found("wifi", ["annex", "main"])) == {main, other}
+    assert store.found("wifi", []) == []
+    with pytest.raises(IngestError, match=r'no collection "anex"; there are: .*annex.*main'):
+        store.found("wifi", ["anex"])
+    assert store.ingestor.remove_collection("main") == 4
+    assert store.found("wifi") == [other]
+    assert store.ingestor.reindex() == IngestReport(unchanged=1)
+    with pytest.raises(IngestError, match='no collection "nowhere"'):
+        store.ingestor.remove_collection("nowhere")
+
+
+def test_one_file_may_be_in_two_collections(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md"], collection="main")
+    store.ingestor.add([notes / "wifi.md"], collection="guests")
+    assert len(store.retriever.search("wifi")) == 2
+    store.ingestor.remove_collection("main")
+    assert [hit.document for hit in store.retriever.search("wifi")] == [f"{notes}/wifi.md"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", " main", "x" * 101])
+def test_a_collection_has_a_sensible_name(store: Store, notes: Path, name: str) -> None:
+    with pytest.raises(IngestError, match="cannot name a collection"):
+        store.ingestor.add([notes], collection=name)
+
+
+# -- the index --------------------------------------------------------------------------------
+
+
+def lose(index: Path) -> None:
+    shutil.rmtree(index)
+
+
+def lose_pointer(index: Path) -> None:
+    (index / "CURRENT").unlink()
+
+
+def point_nowhere(index: Path) -> None:
+    (index / "CURRENT").write_text("00000009-nowhere\n")
+
+
+def point_at_garbage(index: Path) -> None:
+    (index / "CURRENT").write_bytes(b"\xff\xfe\x00")
+
+
+def truncate(index: Path) -> None:
+    for file in index.glob("*/*.npy"):
+        file.write_bytes(file.read_bytes()[:40])
+
+
+def overwrite(index: Path) -> None:
+    for file in index.glob("*/*"):
+        file.write_bytes(b"\x00" * file.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "damage", [lose, lose_pointer, point_nowhere, point_at_garbage, truncate, overwrite]
+)
+def test_an_index_that_is_lost_or_damaged_is_built_again(
+    tmp_path: Path, notes: Path, damage: Callable[[Path], None]
+) -> None:
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([notes])
+        before = store.retriever.search("guest wifi")
+    damage(tmp_path / "home" / "index")
+    with open_store(tmp_path / "home") as store:
+        assert store.retriever.search("guest wifi") == before
+        assert store.ingestor.reindex() == IngestReport(unchanged=3)
+        check_store(store)
+
+
+def test_an_index_that_is_behind_is_built_again(tmp_path: Path, notes: Path) -> None:
+    index = tmp_path / "home" / "index"
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([notes])
+        shutil.copytree(index, tmp_path / "old")
+        (notes / "wifi.md").write_text("The guest wifi was switched off.\n")
+        store.ingestor.reindex()
+    shutil.rmtree(index)
+    (tmp_path / "old").rename(index)
+    with open_store(tmp_path / "home") as store:
+        assert store.best("guest wifi").text == "The guest wifi was switched off."
+        assert store.found("twelve hours") == []
+
+
+def test_another_process_sees_what_one_has_added(tmp_path: Path, notes: Path) -> None:
+    with open_store(tmp_path / "home") as one, open_store(tmp_path / "home") as other:
+        assert other.found("guest wifi") == []
+        one.ingestor.add([notes])
+        assert other.found("guest wifi") == [f"{notes}/wifi.md"]
+        one.ingestor.remove("wifi.md")
+        assert other.found("guest wifi") == []
+
+
+def test_ids_are_never_used_again(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    ids, passages = set(store.document_ids().values()), store.passage_ids()
+    store.ingestor.remove_collection("default")
+    assert store.passage_ids() == set()
+    store.ingestor.add([notes])
+    assert min(store.document_ids().values()) > max(ids)
+    assert min(store.passage_ids()) > max(passages)
+
+
+def test_rank_bm25_finds_the_same(tmp_path: Path, handbook: Path) -> None:
+    with open_store(tmp_path / "home") as ours:
+        ours.ingestor.add([handbook])
+        found = [ours.retriever.search(fact.question) for fact in FACTS]
+    with open_store(tmp_path / "home", backend="rank_bm25") as theirs:
+        for fact, hits in zip(FACTS, found, strict=True):
+            again = theirs.retriever.search(fact.question)
+            assert [h.passage_id for h in again] == [h.passage_id for h in hits]
+            assert np.allclose([h.score for h in again], [h.score for h in hits])
+
+
+class CountingEncoder:
+    """Vectors that say which letters a text holds; ``seen`` are the texts it was given."""
+
+    name = "letters"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        self.seen.extend(texts)
+        vectors = np.array(
+            [[text.lower().count(chr(97 + n)) + 0.01 for n in range(26)] for text in texts],
+            dtype=np.float32,
+        ).reshape(len(texts), 26)
+        if progress is not None:
+            progress(len(texts))
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        result: NDArray[np.float32] = (vectors / norms).astype(np.float32)
+        return result
+
+
+def test_only_new_passages_are_encoded(tmp_path: Path, notes: Path) -> None:
+    encoder = CountingEncoder()
+    with open_store(tmp_path / "home", encoder=lambda: encoder) as store:
+        store.ingestor.add([notes])
+        assert len(encoder.seen) == 3
+        encoder.seen.clear()
+        (notes / "wifi.md").write_text("The guest wifi was switched off.\n")
+        store.ingestor.reindex()
+        assert [text.splitlines()[-1] for text in encoder.seen] == [
+            "The guest wifi was switched off."
+        ]
+        # Passages are found that hold no word of the question.
+        hits = store.retriever.search("zzz")
+        check_hits(store, hits)
+        assert len(hits) == 3
+        check_store(store)
+    encoder.seen.clear()
+    with open_store(tmp_path / "home") as store:  # BM25 alone has an index of its own
+        assert store.found("zzz") == []
+    with open_store(tmp_path / "home", encoder=lambda: encoder) as store:
+        assert len(store.retriever.search("zzz")) == 3
