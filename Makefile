@@ -1,3 +1,4 @@
+# make install  the program, into .venv
 # make run    try spanbot on its sample handbook, then chat or start the Slack bot
 # make test   the tests
 # make check  style and types
@@ -6,7 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test check format clean
+.PHONY: install run test check format clean
+
+install: $(VENV)/.installed
 
 run: $(VENV)/.installed
 	$(BIN)/spanbot db upgrade

@@ -268,7 +268,8 @@ def check_question(question: str) -> str:
     Raises:
         QuestionError: it is empty or longer than :data:`MAX_QUESTION_CHARACTERS`.
     """
-    asked = " ".join(question.split())
+    # Bytes that are no text come from a terminal as characters that cannot be stored.
+    asked = " ".join(question.split()).encode(errors="replace").decode()
     if not any(character.isalnum() for character in asked):
         raise QuestionError("The question is empty; ask it in a few words.")
     if len(asked) > MAX_QUESTION_CHARACTERS:

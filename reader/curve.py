@@ -18,7 +18,7 @@ def draw(history: Path, picture: Path) -> None:
         import matplotlib as mpl
     except ImportError as error:
         raise TrainingError(
-            f"the run is complete, but {picture} needs matplotlib: pip install 'spanbot[train]'"
+            f"the run is complete, but {picture} needs matplotlib, which is not installed"
         ) from error
     mpl.use("Agg")
     from matplotlib import pyplot

@@ -89,6 +89,19 @@ class Bm25:
         number = self._numbers.get(term)
         return 0.0 if number is None else float(self._idf[number])
 
+    def matches(self, query: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents hold a term of the query, bool of shape (documents,).
+
+        Not the same as a score: the idf of a term in exactly half of the documents is 0.
+        """
+        found = np.zeros(self.size, dtype=bool)
+        for term in query:
+            number = self._numbers.get(term)
+            if number is not None:
+                part = slice(*self._postings.offsets[number : number + 2].tolist())
+                found[self._postings.documents[part]] = True
+        return found
+
     def scores(self, query: Sequence[str]) -> NDArray[np.float64]:
         """The score of every document, float64 of shape (documents,)."""
         scores = np.zeros(self.size, dtype=np.float64)

@@ -51,6 +51,10 @@ class Scorer(Protocol):
         """The weight of a term; 0 for one that is nowhere."""
         ...
 
+    def matches(self, query: Sequence[str]) -> NDArray[np.bool_]:
+        """Which passages hold a term of the query, bool of shape (passages,)."""
+        ...
+
     def scores(self, query: Sequence[str]) -> NDArray[np.float64]:
         """The score of every passage, float64 of shape (passages,)."""
         ...
@@ -107,13 +111,14 @@ class PassageIndex:
             else np.isin(self._collections, list(collections))
         )
         if vector is None or not self._vectors.size:
-            scores, candidates = bm25, allowed & (bm25 != 0)
+            cosine = np.zeros(len(self), dtype=np.float32)
+            allowed &= self._scorer.matches(terms)
         else:
-            scores = combine(bm25, self._vectors @ vector, upper_bound(self.weights(terms)))
-            candidates = allowed
+            cosine = self._vectors @ vector
+        scores = combine(bm25, cosine, upper_bound(self.weights(terms)))
         return [
             Ranked(int(self._passages[n]), float(scores[n]), float(bm25[n]))
-            for n in top(scores, k, candidates)
+            for n in top(scores, k, allowed)
         ]
 
     def weights(self, terms: Sequence[str]) -> list[float]:

@@ -111,7 +111,10 @@ class IndexKeeper:
             if opened is not None:
                 self._open, self._generation = opened, generation
                 return
-        _log.warning("the search index in %s is damaged; building it again", self._folder)
+        _log.warning(
+            "the search index in %s is damaged or of another version; building it again",
+            self._folder,
+        )
         self._generation = None
 
     def _build(self, *, wait: float, progress: Progress | None = None, force: bool = False) -> None:
@@ -162,7 +165,7 @@ class IndexKeeper:
         """The open index is that of the database, with this encoder's vectors."""
         return (
             self._open is not None
-            and self._open.content_version >= version
+            and self._open.content_version == version
             and self._open.encoder == self._encoder_name()
         )
 

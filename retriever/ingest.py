@@ -268,6 +268,7 @@ class Ingestor:
                 label=source.label,
                 base_url=source.base_url if source.kind == "path" else None,
                 suffixes=SUFFIXES.keys(),
+                was_file=source.location in known,
             )
             tally.counts["skipped"] += listing.skipped
             tally.failed.extend(

@@ -24,6 +24,13 @@ class OkapiScorer:
         """The term's weight; 0 for a term that is nowhere."""
         return 0.0 if self._okapi is None else float(self._okapi.idf.get(term, 0.0))
 
+    def matches(self, query: Sequence[str]) -> NDArray[np.bool_]:
+        """Which documents hold a term of the query, bool of shape (documents,)."""
+        if self._okapi is None:
+            return np.zeros(self._size, dtype=bool)
+        wanted = set(query)
+        return np.array([not wanted.isdisjoint(terms) for terms in self._okapi.doc_freqs])
+
     def scores(self, query: Sequence[str]) -> NDArray[np.float64]:
         """The score of every document, float64 of shape (documents,)."""
         if self._okapi is None:

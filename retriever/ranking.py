@@ -5,7 +5,7 @@
 BM25 finds the words that were asked; vectors find what was said in other words ("guarantee" in a
 page on warranty). The bound is the highest BM25 score that any passage could have, so that a
 question whose words hardly occur does not make much of the few that do. Without an encoder the
-score is BM25's own.
+cosine is 0, and only passages that hold a word of the question are found.
 """
 
 from __future__ import annotations

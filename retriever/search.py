@@ -30,6 +30,7 @@ class Retriever:
             IngestError: a collection does not exist.
             StoreError, SearchIndexError: the database or the index cannot be read.
         """
+        question = question.encode(errors="replace").decode()  # an encoder takes no surrogates
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
         vector = self._keeper.question_vector(question)

@@ -36,7 +36,12 @@ class Listing:
 
 
 def list_files(
-    root: Path, *, label: str, base_url: str | None, suffixes: Collection[str]
+    root: Path,
+    *,
+    label: str,
+    base_url: str | None,
+    suffixes: Collection[str],
+    was_file: bool = False,
 ) -> Listing:
     """List a file, or a folder with everything below it that is not hidden.
 
@@ -46,12 +51,13 @@ def list_files(
         base_url: where the source is published; None makes ``file:`` links.
         suffixes: lower-case endings of the files to take from a folder. A file that is named
             itself is always listed.
+        was_file: the source is known to have been a file.
     """
     if root.is_file():
         return Listing((_source_file(root, root.parent, label, True, base_url),), (), 0)
     if not root.exists():
         # A deleted file is gone; a missing folder may be a disk that is not there today.
-        if root.suffix.lower() in suffixes and root.parent.is_dir():
+        if was_file and root.parent.is_dir():
             return Listing((), (), 0)
         return Listing((), ((label, f"{label} does not exist; nothing of it was changed"),), 0)
     problems: list[tuple[str, str]] = []

@@ -164,7 +164,7 @@ def make_pdf(
                 draw_lines(canvas, [heading], top=800, size=18, font="Helvetica-Bold")
                 canvas.bookmarkPage(heading)
                 canvas.addOutlineEntry(heading, heading, 0)
-            draw_lines(canvas, lines, top=760)
+            draw_lines(canvas, list(lines), top=760)
             canvas.showPage()
 
     return draw_pdf(draw, title=title, password=password)

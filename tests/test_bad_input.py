@@ -84,7 +84,7 @@ def truncated_docx(folder: Path) -> bytes:
         ("blank.txt", lambda _: b" \n\n\t\n", "is empty"),
         ("empty.pdf", lambda _: b"", "is empty (0 bytes)"),
         ("locked.pdf", lambda _: encrypted_pdf(), "password"),
-        ("cut.pdf", lambda _: truncated_pdf(), "damaged"),
+        ("cut.pdf", lambda _: truncated_pdf(), "truncated"),
         ("cut.docx", truncated_docx, "damaged"),
         ("fake.docx", lambda _: b"PK\x03\x04 is all there is", "damaged"),
         ("fake.pdf", lambda _: b"<html>Log in</html>", "PDF"),
@@ -262,6 +262,8 @@ def test_a_full_disk_at_the_first_start(home: Path) -> None:
     with full_disk():
         message = spanbot("docs", "list").error()
     assert "is full" in message
+    assert "run: spanbot db upgrade" in spanbot("docs", "list").error()
+    assert spanbot("db", "upgrade").code == 0
     assert spanbot("docs", "list", "--json").json() == []
 
 
@@ -290,7 +292,9 @@ def test_a_model_that_is_damaged(
     assert "damaged" in spanbot("ask", "wifi?").error()
 
 
-def test_serve_without_a_token() -> None:
+def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "SLACK_APP_TOKEN" in spanbot("serve").error()
+    monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
     assert spanbot("serve").error().startswith("SLACK_BOT_TOKEN is not set")
 
 

@@ -97,7 +97,8 @@ def test_these_are_the_commands() -> None:
 def test_every_command_has_help(words: tuple[str, ...], home: Path) -> None:
     ran = spanbot(*words, "--help")
     assert (ran.code, ran.err) == (0, "")
-    assert "Usage: spanbot" in ran.out
+    assert "Usage: " in ran.out
+    assert " ".join(words) in ran.out
     command = COMMANDS[words]
     assert command.help
     assert command.help.split("\n")[0].split(".")[0].split()[0] in ran.out
@@ -109,7 +110,7 @@ def test_every_command_has_help(words: tuple[str, ...], home: Path) -> None:
 
 def test_without_a_command_there_is_help() -> None:
     ran = spanbot()
-    assert "Usage: spanbot" in ran.out + ran.err
+    assert "Usage: " in ran.out + ran.err
     assert "search" in ran.out + ran.err
 
 
@@ -123,7 +124,7 @@ def test_a_wrong_option_is_a_usage_error(home: Path) -> None:
     for arguments in (["search", "--nonsense", "x"], ["search"], ["search", "-k", "0", "x"]):
         ran = spanbot(*arguments)
         assert (ran.code, ran.out) == (2, "")
-        assert "Usage: spanbot search" in ran.err
+        assert "search --help" in ran.err
     assert not home.exists()
 
 
@@ -325,9 +326,7 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
     }
     assert (result["questions"], result["answerable"], result["unanswerable"]) == (9, 8, 1)
     assert result["success@1"] == result["answered"] == result["silent"] == 1.0
-    assert all(
-        0 <= value <= 1 for key, value in result.items() if "answerable" not in key[-10:]
-    ) or (result["questions"] == 9)
+    assert all(0 <= result[key] <= 1 for key in ("contains", "contains@3", "exact", "f1", "f1@3"))
     shown = spanbot("evaluate", questions, "--details")
     assert shown.code == 0
     assert "success@1" in shown.out

@@ -48,7 +48,7 @@ def search(
         print_json([hit_record(hit) for hit in hits])
         return
     if not hits:
-        console.print("No passage holds a word of that.")
+        console.print("Nothing was found.")
     for hit in hits:
         line = Text(f"{hit.rank:>3}  ", style="dim")
         line.append(source_line(hit.title, hit.section, hit.page), style="cyan")

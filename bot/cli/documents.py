@@ -93,7 +93,9 @@ def list_(
     if not found:
         console.print("No documents yet; add some: spanbot add FOLDER")
         return
-    table = Table("Document", "Title", "Collection", "State", box=None)
+    table = Table(box=None)
+    for name in ("Document", "Title", "Collection", "State"):
+        table.add_column(name, overflow="fold")  # whole, so that it can be copied
     table.add_column("Passages", justify="right")
     for document in found:
         state = Text(document.state, style="red" if document.state == "failed" else "")

@@ -164,5 +164,5 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=errors,
-        transient=not errors.is_terminal,
+        disable=not errors.is_terminal,  # a log is no place for a bar
     )

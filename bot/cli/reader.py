@@ -123,9 +123,9 @@ def finetune(
             progress=report,
             notify=_notify,
         )
-    draw(run / "history.json", run / "curve.png")
     if half:
         checkpoints.save(checkpoints.load(model), run / "model-fp16", half=True)
+    draw(run / "history.json", run / "curve.png")
     console.print(Text(json.dumps({"model": str(model)})))
 
 

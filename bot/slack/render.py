@@ -103,7 +103,7 @@ def _not_found(closest: Sequence[Place]) -> Message:
                 rich_list([link(source(place), place.url) for place in named]),
             )
         )
-    blocks.append(context("Other words may help: I search for the words of the question."))
+    blocks.append(context("Other words may help: put the question another way."))
     return Message(said, tuple(blocks))
 
 
