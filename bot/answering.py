@@ -77,10 +77,10 @@ class AnswerOptions:
         further_confidence: a further answer is shown when it has this share of the first one's.
     """
 
-    passages: int = 20
-    prior: float = 10.0
+    passages: int = 10
+    prior: float = 30.0
     shown: int = 3
-    min_confidence: float = 0.35
+    min_confidence: float = 0.4
     further_confidence: float = 0.4
 
 

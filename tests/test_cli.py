@@ -245,7 +245,7 @@ def test_search_gives_passages(
     assert "leave.html#carry-over" in shown.out
     nothing = spanbot("search", "zebra", "--json")
     assert nothing.json() == []
-    assert "No passage" in spanbot("search", "zebra").out
+    assert "Nothing was found" in spanbot("search", "zebra").out
 
 
 def test_ask_gives_sentences_with_their_places(filled: Path) -> None:
