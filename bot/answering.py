@@ -72,6 +72,7 @@ class AnswerOptions:
     Attributes:
         passages: how many are read.
         prior: what one unit of a passage's ranking score is worth in the reader's logits.
+        meaning: the same for the likeness of the sentence, under its headings, to the question.
         shown: how many answers at most.
         min_confidence: below it there is no answer.
         further_confidence: a further answer is shown when it has this share of the first one's.
@@ -79,8 +80,9 @@ class AnswerOptions:
 
     passages: int = 10
     prior: float = 30.0
+    meaning: float = 15.0
     shown: int = 3
-    min_confidence: float = 0.4
+    min_confidence: float = 0.3
     further_confidence: float = 0.4
 
 
@@ -221,10 +223,19 @@ class Answerer:
                 )
                 for hit, prior in zip(hits, priors, strict=True)
             ],
-            top_k=4 * self._options.shown,
+            top_k=8 * self._options.shown,
+        )
+        # The reader knows what an answer looks like, the encoder what the question is about.
+        likeness = self._retriever.similarity(
+            question, [_in_place(hits[span.passage], span) for span in spans]
+        )
+        order = sorted(
+            range(len(spans)),
+            key=lambda n: -(spans[n].score + self._options.meaning * float(likeness[n])),
         )
         found = []
-        for span in spans:
+        for number in order[: 4 * self._options.shown]:
+            span = spans[number]
             hit = hits[span.passage]
             features = Features(
                 logit=span.score - priors[span.passage],
@@ -232,6 +243,7 @@ class Answerer:
                 coverage=self._retriever.coverage(question, f"{_above(hit)}\n{hit.text}"),
                 score=hit.score,
                 behind=hit.score - best,
+                likeness=float(likeness[number]),
             )
             found.append(Candidate(span, hit, features, self._calibration.confidence(features)))
         return found
@@ -321,6 +333,12 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
         and one.sentence_start < other.sentence_start + len(other.sentence)
         and other.sentence_start < one.sentence_start + len(one.sentence)
     )
+
+
+def _in_place(hit: Hit, span: Span) -> str:
+    """The sentence of a span, under its title and headings."""
+    begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+    return f"{_above(hit)}\n{hit.text[begin:stop]}"
 
 
 def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:

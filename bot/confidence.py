@@ -25,6 +25,7 @@ class Features:
         coverage: share of the question's weight (idf) that the passage with its headings holds.
         score: what the passage was ranked by.
         behind: how far that is behind the best passage's; 0 or less.
+        likeness: cosine of the question and the sentence under its headings; 0 without a ranker.
     """
 
     logit: float
@@ -32,6 +33,7 @@ class Features:
     coverage: float
     score: float
     behind: float
+    likeness: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ VARIABLES: Mapping[str, str] = {
 }
 
 #: The threshold that was measured on the tuning questions; see bench/README.md.
-DEFAULT_MIN_CONFIDENCE = 0.4
+DEFAULT_MIN_CONFIDENCE = 0.3
 
 
 @dataclass(frozen=True, slots=True)

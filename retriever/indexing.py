@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -93,12 +93,9 @@ class IndexKeeper:
             assert self._open is not None
             return len(self._open)
 
-    def question_vector(self, question: str) -> NDArray[np.float32] | None:
-        """The question as the index's encoder sees it; None for BM25 alone."""
-        if self._encoder is None:
-            return None
-        vector: NDArray[np.float32] = self._encoder().encode([question])[0]
-        return vector
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Texts as the index's encoder sees them, a row each; None for BM25 alone."""
+        return None if self._encoder is None else self._encoder().encode(texts)
 
     def _refresh(self) -> None:
         if self._backend == "rank_bm25":

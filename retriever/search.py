@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retriever.indexing import IndexKeeper
 from retriever.links import place_of
 from retriever.records import Hit
@@ -33,12 +36,12 @@ class Retriever:
         question = question.encode(errors="replace").decode()  # an encoder takes no surrogates
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
-        vector = self._keeper.question_vector(question)
+        vectors = self._keeper.vectors([question])
         with self._database.read() as session:
             allowed = (
                 None if collections is None else documents.collection_ids(session, collections)
             )
-            ranked = index.search(terms, k, allowed, vector)
+            ranked = index.search(terms, k, allowed, None if vectors is None else vectors[0])
             found = documents.passages_by_id(session, [place.passage_id for place in ranked])
             anchors = documents.anchors_of(
                 session, sorted({passage.document_id for passage in found.values()})
@@ -72,6 +75,17 @@ class Retriever:
                 )
             )
         return hits
+
+    def similarity(self, question: str, texts: Sequence[str]) -> NDArray[np.float64]:
+        """How near texts are to a question in meaning: cosines, shape (texts,).
+
+        All 0 where there is no encoder.
+        """
+        vectors = self._keeper.vectors([question, *texts])
+        if vectors is None:
+            return np.zeros(len(texts))
+        cosines: NDArray[np.float64] = (vectors[1:] @ vectors[0]).astype(np.float64)
+        return cosines
 
     def coverage(self, question: str, text: str) -> float:
         """How much of the question's weight (idf) a text holds, 0 to 1.

@@ -322,10 +322,12 @@ def test_the_sentence_around_a_span(mark: str, wanted: str) -> None:
 
 
 def test_confidence_is_a_probability() -> None:
-    calibration = Calibration((1.0, 2.0, 0.0, 0.0, -1.0), intercept=-3.0)
-    middle = Features(logit=1.0, probability=1.0, coverage=9.0, score=9.0, behind=0.0)
+    calibration = Calibration((1.0, 2.0, 0.0, 0.0, -1.0, 0.0), intercept=-3.0)
+    middle = Features(logit=1.0, probability=1.0, coverage=9.0, score=9.0, behind=0.0, likeness=0.5)
     assert calibration.confidence(middle) == pytest.approx(0.5)
     for logit in (-1e6, 1e6):
-        extreme = Features(logit=logit, probability=1.0, coverage=1.0, score=1.0, behind=0.0)
+        extreme = Features(
+            logit=logit, probability=1.0, coverage=1.0, score=1.0, behind=0.0, likeness=1.0
+        )
         assert 0.0 <= default_calibration().confidence(extreme) <= 1.0
         assert 0.0 <= calibration.confidence(extreme) <= 1.0
