@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import threading
@@ -256,7 +257,13 @@ class HttpConnection:
         # list(): the other thread opens and closes sockets meanwhile.
         triggers = [s for s in list(self._sockets.values()) if isinstance(s, trigger)]
         if triggers:
-            triggers[0].pull_trigger(action)
+            try:
+                triggers[0].pull_trigger(action)
+            except OSError as error:
+                # A request that just ended had woken the thread too: it has done the action, the
+                # closing of this very trigger, before the wake-up call for it could be written.
+                if error.errno != errno.EBADF:
+                    raise
 
     def _stop_listening(self) -> None:
         for server in list(self._sockets.values()):
