@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering import AnswerOptions, Candidate, sentence_around
+from bot.answering import AnswerOptions, Candidate, sentence_of
 from bot.confidence import feature_names
 from bot.evaluation import holds_answer
 from bot.installation import Installation
@@ -76,7 +76,7 @@ def _settings(home: str) -> Settings:
 
 def _is_right(candidate: Candidate, answers: Sequence[str]) -> bool:
     hit, span = candidate.hit, candidate.span
-    begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+    begin, stop = sentence_of(hit, span)
     return bool(answers) and holds_answer(hit.text[begin:stop], answers)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from bot.confidence import Calibration, Features, default_calibration
 from bot.errors import QuestionError
+from bot.settings import DEFAULT_MIN_CONFIDENCE
 from reader.reader import Passage, Reader, Span
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
@@ -82,7 +83,7 @@ class AnswerOptions:
     prior: float = 30.0
     meaning: float = 15.0
     shown: int = 3
-    min_confidence: float = 0.3
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
     further_confidence: float = 0.4
 
 
@@ -302,11 +303,16 @@ def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
     return min(start, touching[0][0]), max(end, touching[-1][1])
 
 
+def sentence_of(hit: Hit, span: Span) -> tuple[int, int]:
+    """The sentence that a span is shown in, as offsets into the passage's text."""
+    return sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+
+
 def _answer(
     candidate: Candidate, origin: documents.Origin, anchors: Sequence[Anchor]
 ) -> AnswerSpan:
     hit, span = candidate.hit, candidate.span
-    begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+    begin, stop = sentence_of(hit, span)
     place = place_of(span.start, title=hit.title, link=origin.link, anchors=anchors)
     return AnswerSpan(
         text=span.text,
@@ -337,7 +343,7 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
 
 def _in_place(hit: Hit, span: Span) -> str:
     """The sentence of a span, under its title and headings."""
-    begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+    begin, stop = sentence_of(hit, span)
     return f"{_above(hit)}\n{hit.text[begin:stop]}"
 
 

@@ -12,16 +12,10 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from retriever.ingest import Ingestor, IngestReport, Step
+from retriever.ingest import Ingestor, IngestReport, Progress, no_progress
 from retriever.store import documents, runs
 from retriever.store.database import Database
 from retriever.store.models import Collection, Document, PassageRow, Question
-
-Progress = Callable[[Step], None]
-
-
-def _ignore(step: Step) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class KnowledgeBase:
         *,
         collection: str = "default",
         base_url: str | None = None,
-        progress: Progress = _ignore,
+        progress: Progress = no_progress,
     ) -> IngestReport:
         """Add files and folders; see :meth:`retriever.ingest.Ingestor.add`."""
         return self._noted(
@@ -70,7 +64,7 @@ class KnowledgeBase:
         *,
         trigger: str,
         claimed: runs.ClaimedRun | None = None,
-        progress: Progress = _ignore,
+        progress: Progress = no_progress,
     ) -> IngestReport:
         """Look at every source again.
 

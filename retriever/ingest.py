@@ -58,8 +58,8 @@ class Step:
 Progress = Callable[[Step], None]
 
 
-def _ignore(step: Step) -> None:
-    pass
+def no_progress(step: Step) -> None:
+    """For runs that nobody watches."""
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class Ingestor:
         *,
         collection: str = "default",
         base_url: str | None = None,
-        progress: Progress = _ignore,
+        progress: Progress = no_progress,
     ) -> IngestReport:
         """Add files and folders as sources and take in what is new or changed in them.
 
@@ -134,7 +134,7 @@ class Ingestor:
             ]
         return self._refresh(sources, progress)
 
-    def reindex(self, *, progress: Progress = _ignore) -> IngestReport:
+    def reindex(self, *, progress: Progress = no_progress) -> IngestReport:
         """Look at every source again: add what is new, forget what is gone.
 
         Raises:
