@@ -1,9 +1,8 @@
 """Fine-tuning a BERT for extractive question answering.
 
-The objective is BERT's for SQuAD (Devlin et al. 2019, section 4.2): the mean cross entropy of the
-start and the end piece over all positions of a window. Batches hold windows of like length up to
-a budget of pieces, which wastes little on padding; the learning rate warms up linearly and falls
-linearly to zero.
+The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`. Batches hold questions
+whose windows are of like length up to a budget of pieces, which wastes little on padding; the
+learning rate warms up linearly and falls linearly.
 
 A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
 ``history.json`` (what :mod:`reader.curve` draws), and the finished model in ``model/``.
@@ -21,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from reader import checkpoint as checkpoints
 from reader.errors import TrainingError
-from reader.features import Window, pad, windows
-from reader.squad import Example
-from reader.tokenization import Pieces, PieceTokenizer
+from reader.features import pad
+from reader.groups import Group
+from reader.losses import no_answer_loss, shared_loss
+from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +37,8 @@ class FinetuneConfig:
 
     ``batch_pieces`` bounds the padded pieces of a batch; 5,120 is about 32 SQuAD paragraphs.
     ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
+    The learning rate falls to ``final_rate``, a share of its peak, at the end of the run.
+    ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
     """
 
     epochs: int = 1
@@ -49,18 +50,11 @@ class FinetuneConfig:
     max_length: int = 384
     overlap: int = 128
     dropout: float = 0.0
-    bf16: bool = True
+    bf16: bool = False
+    no_answer: float = 0.0
+    final_rate: float = 0.0
     seed: int = 13
     save_every: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingWindow:
-    """A window with its answer: positions in ``window.ids`` of its first and last piece."""
-
-    window: Window
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,73 +77,9 @@ class History:
     evaluations: list[tuple[int, float]] = field(default_factory=list)
 
 
-def training_windows(
-    examples: Sequence[Example], tokenizer: PieceTokenizer, *, max_length: int, overlap: int
-) -> list[TrainingWindow]:
-    """The windows of each answerable example that hold its first reference answer whole."""
-    answerable = [example for example in examples if example.answers]
-    contexts = list({example.context for example in answerable})
-    pieces_of = dict(zip(contexts, tokenizer.pieces_batch(contexts), strict=True))
-    questions = tokenizer.pieces_batch([example.question for example in answerable])
-    found: list[TrainingWindow] = []
-    for example, question in zip(answerable, questions, strict=True):
-        answer = example.answers[0]
-        inside = _pieces_in(pieces_of[example.context], answer.start, len(answer.text))
-        if inside is None:
-            continue
-        for window in windows(
-            question,
-            [pieces_of[example.context]],
-            tokenizer,
-            max_length=max_length,
-            overlap=overlap,
-        ):
-            placed = _pieces_in(
-                Pieces(window.ids[window.first : -1], window.offsets),
-                answer.start,
-                len(answer.text),
-            )
-            if placed is not None and placed[1] - placed[0] == inside[1] - inside[0]:
-                found.append(
-                    TrainingWindow(window, window.first + placed[0], window.first + placed[1])
-                )
-    return found
-
-
-def _pieces_in(pieces: Pieces, start: int, length: int) -> tuple[int, int] | None:
-    """First and last piece that overlap the characters, or None when none does."""
-    touching = [
-        index
-        for index, (begin, end) in enumerate(pieces.offsets)
-        if begin < start + length and start < end
-    ]
-    return (touching[0], touching[-1]) if touching else None
-
-
-def batches(
-    items: Sequence[TrainingWindow], *, batch_pieces: int, generator: np.random.Generator
-) -> list[list[TrainingWindow]]:
-    """Shuffle, sort by length within large chunks, cut by the budget, shuffle the batches."""
-    order = generator.permutation(len(items))
-    chunk = 64 * max(1, batch_pieces // 160)
-    result: list[list[TrainingWindow]] = []
-    for begin in range(0, len(order), chunk):
-        part = sorted(order[begin : begin + chunk], key=lambda i: len(items[i].window))
-        current: list[TrainingWindow] = []
-        for index in part:
-            item = items[index]
-            if current and len(item.window) * (len(current) + 1) > batch_pieces:
-                result.append(current)
-                current = []
-            current.append(item)
-        if current:
-            result.append(current)
-    return [result[index] for index in generator.permutation(len(result))]
-
-
 def finetune(
     start: str | Path,
-    examples: Sequence[Example],
+    groups: Sequence[Group],
     run: Path,
     config: FinetuneConfig,
     *,
@@ -175,17 +105,17 @@ def finetune(
     )
     model: Any = chosen.model
     place = chosen.device
-    items = training_windows(
-        examples,
+    items = training_groups(
+        groups,
         chosen.tokenizer,
         max_length=min(config.max_length, chosen.max_length),
         overlap=config.overlap,
     )
-    if not items:
+    if not any(group.answerable for group in groups) or not items:
         raise TrainingError(
-            f"none of the {len(examples)} questions has an answer to train on; check the data"
+            f"none of the {len(groups)} questions has an answer to train on; check the data"
         )
-    plan: list[list[TrainingWindow]] = []
+    plan: list[list[TrainingGroup]] = []
     for epoch in range(config.epochs):
         generator = np.random.default_rng([config.seed, epoch])
         plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
@@ -193,7 +123,11 @@ def finetune(
     warmup = max(1, round(config.warmup * len(plan)))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / warmup, (len(plan) - step) / max(1, len(plan) - warmup)),
+        lambda step: min(
+            (step + 1) / warmup,
+            config.final_rate
+            + (1 - config.final_rate) * (len(plan) - step) / max(1, len(plan) - warmup),
+        ),
     )
     run.mkdir(parents=True, exist_ok=True)
     history = History(config=asdict(config), steps=len(plan))
@@ -239,25 +173,33 @@ def _parameter_groups(model: torch.nn.Module, config: FinetuneConfig) -> list[di
 
 def _train_step(
     model: Any,
-    batch: Sequence[TrainingWindow],
+    batch: Sequence[TrainingGroup],
     pad_id: int,
     device: torch.device,
     config: FinetuneConfig,
 ) -> tuple[float, int]:
-    arrays = pad([item.window for item in batch], pad_id)
-    starts = torch.tensor([item.start for item in batch], device=device)
-    ends = torch.tensor([item.end for item in batch], device=device)
-    mask = torch.from_numpy(arrays.attention_mask).to(device)
+    rows = [item for group in batch for item in group.windows]
+    arrays = pad([item.window for item in rows], pad_id)
+    owner = torch.tensor([n for n, group in enumerate(batch) for _ in group.windows], device=device)
+    inside = torch.zeros(arrays.input_ids.shape, dtype=torch.bool)
+    gold = torch.zeros((2, *arrays.input_ids.shape), dtype=torch.bool)
+    for row, item in enumerate(rows):
+        first = item.window.first
+        inside[row, first : first + len(item.window.offsets)] = True
+        for start, end in item.answers:
+            gold[0, row, start] = gold[1, row, end] = True
+    inside, gold = inside.to(device), gold.to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
         output = model(
             input_ids=torch.from_numpy(arrays.input_ids).to(device),
             token_type_ids=torch.from_numpy(arrays.token_type_ids).to(device),
-            attention_mask=mask,
+            attention_mask=torch.from_numpy(arrays.attention_mask).to(device),
         )
-    hidden = mask == 0  # (windows, length)
-    start_logits = output.start_logits.float().masked_fill(hidden, -1e9)
-    end_logits = output.end_logits.float().masked_fill(hidden, -1e9)
-    loss = (cross_entropy(start_logits, starts) + cross_entropy(end_logits, ends)) / 2
+    loss = torch.zeros((), device=device)
+    for side, logits in enumerate((output.start_logits.float(), output.end_logits.float())):
+        loss = loss + shared_loss(logits, inside, gold[side], owner) / 2
+        if config.no_answer:
+            loss = loss + config.no_answer * no_answer_loss(logits, inside, gold[side]) / 2
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.item()), int(arrays.input_ids.size)
 

@@ -50,7 +50,8 @@ def evaluate(
 @reader.command()
 def finetune(
     data: Annotated[
-        list[Path], typer.Argument(help="SQuAD JSON files, also .xz.", show_default=False)
+        list[Path],
+        typer.Argument(help="SQuAD JSON or groups (.jsonl), also .xz.", show_default=False),
     ],
     start: Annotated[
         str, typer.Option(help="Folder or hub id of the weights to start from.", show_default=False)
@@ -70,7 +71,16 @@ def finetune(
         int, typer.Option(help="Word pieces a batch; 5,120 are about 32 paragraphs.")
     ] = 5120,
     dropout: Annotated[float, typer.Option(min=0.0, max=0.9)] = 0.0,
-    bf16: Annotated[bool, typer.Option(help="Compute in bfloat16.")] = True,
+    no_answer: Annotated[
+        float, typer.Option(min=0.0, help="Weight of learning where no answer is; 0: off.")
+    ] = 0.0,
+    final_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the learning rate left at the end.")
+    ] = 0.0,
+    bf16: Annotated[
+        bool | None,
+        typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
+    ] = None,
     seed: Annotated[int, typer.Option()] = 13,
     half: Annotated[bool, typer.Option(help="Also write the model in float16.")] = False,
 ) -> None:
@@ -80,12 +90,14 @@ def finetune(
     from reader.evaluate import evaluate as score
     from reader.finetune import FinetuneConfig, Progress
     from reader.finetune import finetune as train
+    from reader.groups import load_training
     from reader.network import Network
     from reader.reader import Reader
     from reader.squad import load_squad
 
     settings = from_environment()
-    examples = [example for path in data for example in load_squad(path)]
+    groups = [group for path in data for group in load_training(path)]
+    device = checkpoints.choose_device(settings.device)
     measured = load_squad(dev) if dev is not None else []
     measured = measured[:: max(1, len(measured) // dev_questions)]
     config = FinetuneConfig(
@@ -93,7 +105,9 @@ def finetune(
         learning_rate=learning_rate,
         batch_pieces=batch_pieces,
         dropout=dropout,
-        bf16=bf16,
+        no_answer=no_answer,
+        final_rate=final_rate,
+        bf16=checkpoints.fast_bf16(device) if bf16 is None else bf16,
         seed=seed,
     )
 
@@ -114,10 +128,10 @@ def finetune(
 
         model = train(
             start,
-            examples,
+            groups,
             run,
             config,
-            device=checkpoints.choose_device(settings.device),
+            device=device,
             evaluate=dev_f1 if measured else None,
             evaluate_every=evaluate_every,
             progress=report,

@@ -1,0 +1,144 @@
+"""Questions with all the passages that were found for them: what a reader is trained on.
+
+JSON Lines, one question a line; ``.xz`` is decompressed::
+
+    {"question": "...", "passages": [{"text": "...", "context": "Leave > Carrying over",
+                                      "answers": [[start, end], ...]}, ...]}
+
+``answers`` are characters of the passage's text, end exclusive; a passage without the answer has
+none, and a question that none of its passages answers is an unanswerable one. ``context`` (may be
+left out) is what stands above the passage: titles and headings, read in front of it.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reader.errors import DatasetError
+from reader.squad import Example, load_squad
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPassage:
+    """A passage of a question; each answer is ``text[start:end]``."""
+
+    text: str
+    answers: tuple[tuple[int, int], ...] = ()
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A question and its passages."""
+
+    question: str
+    passages: tuple[GroupPassage, ...]
+
+    @property
+    def answerable(self) -> bool:
+        return any(passage.answers for passage in self.passages)
+
+
+def of_squad(examples: Iterable[Example]) -> list[Group]:
+    """SQuAD's questions, each with its one paragraph and its first reference answer."""
+    return [
+        Group(
+            example.question,
+            (
+                GroupPassage(
+                    example.context,
+                    tuple((a.start, a.start + len(a.text)) for a in example.answers[:1]),
+                ),
+            ),
+        )
+        for example in examples
+    ]
+
+
+def load_training(path: Path) -> list[Group]:
+    """Read a SQuAD file (``.json``) or a file of groups (``.jsonl``), either also as ``.xz``.
+
+    Raises:
+        DatasetError: the file cannot be read or is malformed; the message names the place.
+    """
+    plain = path.with_suffix("") if path.suffix == ".xz" else path
+    return load_groups(path) if plain.suffix == ".jsonl" else of_squad(load_squad(path))
+
+
+def load_groups(path: Path) -> list[Group]:
+    """Read a file of groups.
+
+    Raises:
+        DatasetError: the file cannot be read or is malformed; the message names the line.
+    """
+    try:
+        raw = path.read_bytes()
+        text = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode("utf-8")
+    except OSError as error:
+        raise DatasetError(f"cannot read the dataset {path}: {error.strerror or error}") from error
+    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); copy it again") from error
+    return list(_parse(text.splitlines(), str(path)))
+
+
+def save_groups(groups: Sequence[Group], path: Path) -> None:
+    """Write a file of groups, which :func:`load_groups` reads."""
+    lines = []
+    for group in groups:
+        passages = []
+        for passage in group.passages:
+            record: dict[str, object] = {"text": passage.text}
+            if passage.context:
+                record["context"] = passage.context
+            if passage.answers:
+                record["answers"] = [list(answer) for answer in passage.answers]
+            passages.append(record)
+        lines.append(
+            json.dumps({"question": group.question, "passages": passages}, ensure_ascii=False)
+        )
+    content = ("\n".join(lines) + "\n").encode("utf-8")
+    path.write_bytes(lzma.compress(content) if path.suffix == ".xz" else content)
+
+
+def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{name}, line {number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DatasetError(f"{where}, column {error.colno}: not JSON: {error.msg}") from error
+        if not isinstance(record, dict) or not isinstance(record.get("question"), str):
+            raise DatasetError(f'{where}: "question" must be a text')
+        passages = record.get("passages")
+        if not isinstance(passages, list) or not passages:
+            raise DatasetError(f'{where}: "passages" must be a list that is not empty')
+        yield Group(
+            record["question"],
+            tuple(_passage(p, f"{where}, passage {n}") for n, p in enumerate(passages, 1)),
+        )
+
+
+def _passage(record: Any, where: str) -> GroupPassage:
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        raise DatasetError(f'{where}: "text" must be a text')
+    text, context = record["text"], record.get("context", "")
+    if not isinstance(context, str):
+        raise DatasetError(f'{where}: "context" must be a text')
+    answers = []
+    for answer in record.get("answers", []):
+        match answer:
+            case [int(start), int(end)] if 0 <= start < end <= len(text):
+                answers.append((start, end))
+            case _:
+                raise DatasetError(
+                    f"{where}: answer {answer!r} is no [start, end] within the text's "
+                    f"{len(text)} characters"
+                )
+    return GroupPassage(text, tuple(answers), context)
