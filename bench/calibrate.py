@@ -3,7 +3,7 @@
     python -m bench.calibrate QUESTIONS.jsonl --home NAME=HOME ... [--write]
 
 Each line of the questions names its knowledge base (``kb``); ``--home`` gives the home folder of
-an installation to which that one was added. The table is of cross-validated confidences.
+an installation to which that one was added. The table is cross-validated, by document.
 ``--write`` puts the weights, fitted on all questions, into ``bot/calibration.json``.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.answering import AnswerOptions, Candidate, sentence_of
-from bot.confidence import feature_names
+from bot.answering import AnswerOptions
+from bot.confidence import feature_names, leads
 from bot.evaluation import holds_answer
 from bot.installation import Installation
 from bot.settings import Settings, from_environment
@@ -31,35 +31,63 @@ _L2 = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The answers found to a question, best first, and which of them are right."""
+    """The answers found to a question, and which of them are right.
+
+    ``document`` is one that holds the answer, for questions on it to stay in one fold.
+    """
 
     answerable: bool
+    document: str
     features: NDArray[np.float64]  # (candidates, features)
     right: NDArray[np.bool_]  # (candidates,)
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The weights of a :class:`bot.confidence.Calibration`."""
+
+    choice: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    lead: float
+    intercept: float
+
+    def order(self, features: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The candidates' numbers, best first."""
+        return np.argsort(-(features @ self.choice), kind="stable")
+
+    def of_first(self, features: NDArray[np.float64]) -> float:
+        """The confidence of the candidate that comes first."""
+        appeals = (features @ self.choice).tolist()
+        first = int(np.argmax(appeals))
+        total = features[first] @ self.confidence + self.lead * leads(appeals)[first]
+        return float(1 / (1 + np.exp(-(total + self.intercept))))
+
+
 def collect(
-    records: Sequence[dict[str, object]], homes: dict[str, str], prior: float, passages: int
+    records: Sequence[dict[str, object]], homes: dict[str, str], options: AnswerOptions
 ) -> list[Labelled]:
     """Ask every question of its knowledge base."""
     found: list[Labelled] = []
-    options = replace(AnswerOptions(), prior=prior, passages=passages)
     for name, home in homes.items():
         with Installation(_settings(home)) as installation:
             answerer = installation.answerer_with(options)
             for record in records:
                 if record["kb"] != name:
                     continue
-                answers = record["answers"]
+                answers, gold = record["answers"], record["documents"]
                 assert isinstance(answers, list)
-                candidates = answerer.consider(str(record["question"]))[:3]
+                assert isinstance(gold, list)
+                candidates = answerer.consider(str(record["question"]))
                 found.append(
                     Labelled(
                         answerable=record.get("answerable") is not False,
+                        document=str(gold[0]) if gold else str(record["question"]),
                         features=np.array(
                             [astuple(c.features) for c in candidates], dtype=np.float64
                         ).reshape(len(candidates), len(feature_names())),
-                        right=np.array([_is_right(c, answers) for c in candidates], dtype=bool),
+                        right=np.array(
+                            [holds_answer(c.sentence, answers) for c in candidates], dtype=bool
+                        ),
                     )
                 )
                 sys.stderr.write(f"\r{len(found)} of {len(records)} questions")
@@ -74,13 +102,50 @@ def _settings(home: str) -> Settings:
     )
 
 
-def _is_right(candidate: Candidate, answers: Sequence[str]) -> bool:
-    hit, span = candidate.hit, candidate.span
-    begin, stop = sentence_of(hit, span)
-    return bool(answers) and holds_answer(hit.text[begin:stop], answers)
+def fit(found: Sequence[Labelled]) -> Fitted:
+    """The choice, then the confidence of what it puts first, second and third."""
+    asked = [item for item in found if len(item.features)]
+    choice = fit_choice(asked)
+    rows, right = [], []
+    for item in asked:
+        appeals = (item.features @ choice).tolist()
+        ahead = leads(appeals)
+        for number in np.argsort(-np.array(appeals), kind="stable")[:3].tolist():
+            rows.append([*item.features[number].tolist(), ahead[number]])
+            right.append(bool(item.right[number]))
+    weights, intercept = fit_logistic(np.array(rows), np.array(right))
+    return Fitted(choice, weights[:-1], float(weights[-1]), intercept)
 
 
-def fit(
+def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
+    """L2-regularised conditional logit by Newton's method; weights of the features.
+
+    Several right answers to a question share its probability.
+    """
+    usable = [item for item in found if item.right.any() and not item.right.all()]
+    scale = np.concatenate([item.features for item in usable]).std(axis=0) + 1e-9
+    weights = np.zeros(len(scale))
+    for _ in range(100):
+        gradient = _L2 * weights
+        hessian = _L2 * np.eye(len(scale))
+        for item in usable:
+            design = item.features / scale
+            total = design @ weights
+            p = np.exp(total - total.max())
+            p /= p.sum()
+            q = np.where(item.right, p, 0.0)
+            q /= q.sum()
+            mean = p @ design
+            gradient += mean - q @ design
+            hessian += design.T @ (design * p[:, None]) - np.outer(mean, mean)
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-7:
+            break
+    return weights / scale
+
+
+def fit_logistic(
     features: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], float]:
     """L2-regularised logistic regression by Newton's method; weights and intercept.
@@ -105,25 +170,50 @@ def fit(
     return unscaled, float(weights[-1] - unscaled @ mean)
 
 
-def cross_validated(found: Sequence[Labelled]) -> NDArray[np.float64]:
-    """The confidence of each question's first answer, fitted without that question."""
-    fold = np.random.default_rng(7).permutation(len(found)) % _FOLDS
-    confidence = np.zeros(len(found))
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A question's first answer as an asker would see it."""
+
+    answerable: bool
+    confidence: float
+    right: bool
+    right_of_three: bool
+
+
+def cross_validated(found: Sequence[Labelled]) -> list[Judged]:
+    """Each question judged by weights that were fitted without any question on its document."""
+    names = sorted({item.document for item in found})
+    shuffled = np.random.default_rng(7).permutation(len(names)) % _FOLDS
+    fold_of = dict(zip(names, shuffled.tolist(), strict=True))
+    judged: list[Judged] = []
     for number in range(_FOLDS):
-        rest = [item for item, f in zip(found, fold, strict=True) if f != number]
-        weights, intercept = fit(*_stack(rest))
-        for index in np.flatnonzero(fold == number).tolist():
-            if len(found[index].features):
-                total = found[index].features[0] @ weights + intercept
-                confidence[index] = 1 / (1 + np.exp(-total))
-    return confidence
+        fitted = fit([item for item in found if fold_of[item.document] != number])
+        judged += [judge(item, fitted) for item in found if fold_of[item.document] == number]
+    return judged
 
 
-def _stack(found: Sequence[Labelled]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    firsts = [item for item in found if len(item.features)]
-    return (
-        np.concatenate([item.features for item in firsts]),
-        np.concatenate([item.right for item in firsts]),
+def judge(item: Labelled, fitted: Fitted) -> Judged:
+    """What these weights make of a question."""
+    if not len(item.features):
+        return Judged(item.answerable, 0.0, right=False, right_of_three=False)
+    order = fitted.order(item.features)
+    return Judged(
+        item.answerable,
+        fitted.of_first(item.features),
+        right=bool(item.right[order[0]]),
+        right_of_three=bool(item.right[order[:3]].any()),
+    )
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error over ten bins of equal width (Guo et al. 2017)."""
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    return float(
+        sum(
+            abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+            for b in range(10)
+            if (bins == b).any()
+        )
     )
 
 
@@ -133,11 +223,12 @@ def auroc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
 
-def report(found: Sequence[Labelled]) -> dict[str, object]:
+def report(judged: Sequence[Judged]) -> dict[str, object]:
     """What each threshold would give."""
-    confidence = cross_validated(found)
-    right = np.array([len(item.right) > 0 and bool(item.right[0]) for item in found])
-    answerable = np.array([item.answerable for item in found])
+    confidence = np.array([item.confidence for item in judged])
+    right = np.array([item.right for item in judged])
+    three = np.array([item.right_of_three for item in judged])
+    answerable = np.array([item.answerable for item in judged])
     rows = []
     for threshold in np.arange(0.05, 0.8, 0.05):
         shown = confidence >= threshold
@@ -145,19 +236,19 @@ def report(found: Sequence[Labelled]) -> dict[str, object]:
             {
                 "threshold": round(float(threshold), 2),
                 "contains": round(float((right & shown)[answerable].mean()), 3),
+                "contains@3": round(float((three & shown)[answerable].mean()), 3),
                 "answered": round(float(shown[answerable].mean()), 3),
                 "silent": round(float((~shown)[~answerable].mean()), 3),
                 "precision": round(float(right[shown].mean()), 3) if shown.any() else None,
             }
         )
     return {
-        "questions": len(found),
+        "questions": len(judged),
         "right_first": round(float(right[answerable].mean()), 3),
-        "right_of_three": round(
-            float(np.mean([item.right.any() for item in found if item.answerable])), 3
-        ),
+        "right_of_three": round(float(three[answerable].mean()), 3),
         "auroc_right": round(auroc(confidence, right), 3),
         "auroc_answerable": round(auroc(confidence, answerable), 3),
+        "calibration_error": round(calibration_error(confidence, right), 3),
         "thresholds": rows,
     }
 
@@ -173,20 +264,24 @@ def main() -> None:
     homes = dict(pair.split("=", 1) for pair in arguments.home)
     lines = arguments.questions.read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines if line.strip()]
-    found = collect(records, homes, arguments.prior, arguments.passages)
-    figures = report(found)
-    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    options = replace(AnswerOptions(), prior=arguments.prior, passages=arguments.passages)
+    found = collect(records, homes, options)
+    sys.stdout.write(json.dumps(report(cross_validated(found)), indent=1) + "\n")
     if arguments.write:
-        weights, intercept = fit(*_stack(found))
+        fitted = fit(found)
         record = {
             "fitted_on": f"{arguments.questions.name}, {len(found)} questions",
-            "weights": dict(
-                zip(feature_names(), [round(float(w), 5) for w in weights], strict=True)
-            ),
-            "intercept": round(intercept, 5),
+            "choice": _named(fitted.choice),
+            "confidence": _named(fitted.confidence),
+            "lead": round(fitted.lead, 5),
+            "intercept": round(fitted.intercept, 5),
         }
         target = Path(__file__).parent.parent / "bot" / "calibration.json"
         target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _named(weights: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(feature_names(), [round(float(w), 5) for w in weights], strict=True))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bot.confidence import Calibration, Features, default_calibration
+from bot.candidates import Candidate, find_candidates
+from bot.confidence import Calibration, default_calibration
 from bot.errors import QuestionError
 from bot.settings import DEFAULT_MIN_CONFIDENCE
-from reader.reader import Passage, Reader, Span
-from retriever.links import SEPARATOR, place_of
+from reader.reader import Reader
+from retriever.links import place_of
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
-from retriever.sentences import sentence_spans
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.store.log import AnswerRecord, QuestionRecord, log_question
@@ -73,7 +73,6 @@ class AnswerOptions:
     Attributes:
         passages: how many are read.
         prior: what one unit of a passage's ranking score is worth in the reader's logits.
-        meaning: the same for the likeness of the sentence, under its headings, to the question.
         shown: how many answers at most.
         min_confidence: below it there is no answer.
         further_confidence: a further answer is shown when it has this share of the first one's.
@@ -81,20 +80,9 @@ class AnswerOptions:
 
     passages: int = 10
     prior: float = 30.0
-    meaning: float = 15.0
     shown: int = 3
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
     further_confidence: float = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An answer before it is decided whether to show it."""
-
-    span: Span
-    hit: Hit
-    features: Features
-    confidence: float
 
 
 class Answerer:
@@ -207,47 +195,15 @@ class Answerer:
         anchors: Mapping[int, Sequence[Anchor]],
         reader: Reader,
     ) -> list[Candidate]:
-        """Every answer that the reader marks in the passages, best first."""
-        if not hits:
-            return []
-        best = max(hit.score for hit in hits)
-        priors = [self._options.prior * (hit.score - best) for hit in hits]
-        spans = reader.read(
+        return find_candidates(
             question,
-            [
-                Passage(
-                    document=str(hit.document_id),
-                    start=hit.start,
-                    text=hit.text,
-                    prior=prior,
-                    skip=heading_lines(hit, anchors[hit.document_id]),
-                )
-                for hit, prior in zip(hits, priors, strict=True)
-            ],
-            top_k=8 * self._options.shown,
+            hits,
+            anchors,
+            reader=reader,
+            retriever=self._retriever,
+            calibration=self._calibration,
+            prior=self._options.prior,
         )
-        # The reader knows what an answer looks like, the encoder what the question is about.
-        likeness = self._retriever.similarity(
-            question, [_in_place(hits[span.passage], span) for span in spans]
-        )
-        order = sorted(
-            range(len(spans)),
-            key=lambda n: -(spans[n].score + self._options.meaning * float(likeness[n])),
-        )
-        found = []
-        for number in order[: 4 * self._options.shown]:
-            span = spans[number]
-            hit = hits[span.passage]
-            features = Features(
-                logit=span.score - priors[span.passage],
-                probability=span.probability,
-                coverage=self._retriever.coverage(question, f"{_above(hit)}\n{hit.text}"),
-                score=hit.score,
-                behind=hit.score - best,
-                likeness=float(likeness[number]),
-            )
-            found.append(Candidate(span, hit, features, self._calibration.confidence(features)))
-        return found
 
     def _shown(
         self,
@@ -293,32 +249,16 @@ def check_question(question: str) -> str:
     return asked
 
 
-def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
-    """The sentence, or the neighbouring sentences, of ``text`` that hold ``text[start:end]``."""
-    touching = [
-        (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
-    ]
-    if not touching:
-        return start, end
-    return min(start, touching[0][0]), max(end, touching[-1][1])
-
-
-def sentence_of(hit: Hit, span: Span) -> tuple[int, int]:
-    """The sentence that a span is shown in, as offsets into the passage's text."""
-    return sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
-
-
 def _answer(
     candidate: Candidate, origin: documents.Origin, anchors: Sequence[Anchor]
 ) -> AnswerSpan:
     hit, span = candidate.hit, candidate.span
-    begin, stop = sentence_of(hit, span)
     place = place_of(span.start, title=hit.title, link=origin.link, anchors=anchors)
     return AnswerSpan(
         text=span.text,
         confidence=candidate.confidence,
-        sentence=hit.text[begin:stop],
-        sentence_start=hit.start + begin,
+        sentence=candidate.sentence,
+        sentence_start=candidate.start,
         document=hit.document,
         title=hit.title,
         section=place.section,
@@ -339,29 +279,6 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
         and one.sentence_start < other.sentence_start + len(other.sentence)
         and other.sentence_start < one.sentence_start + len(one.sentence)
     )
-
-
-def _in_place(hit: Hit, span: Span) -> str:
-    """The sentence of a span, under its title and headings."""
-    begin, stop = sentence_of(hit, span)
-    return f"{_above(hit)}\n{hit.text[begin:stop]}"
-
-
-def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:
-    """Where in a passage's text headings stand: they are no answers."""
-    lines = []
-    for anchor in anchors:
-        if anchor.kind == "heading" and anchor.path and hit.start <= anchor.start < hit.end:
-            begin = anchor.start - hit.start
-            stop = begin + len(anchor.path[-1])
-            if hit.text[begin:stop] == anchor.path[-1]:  # a PDF's outline may be worded apart
-                lines.append((begin, stop))
-    return tuple(lines)
-
-
-def _above(hit: Hit) -> str:
-    """The title and the headings that a passage stands under."""
-    return SEPARATOR.join(part for part in (hit.title, hit.section) if part)
 
 
 def _one_a_document(hits: Sequence[Hit]) -> tuple[Hit, ...]:

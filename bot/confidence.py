@@ -1,8 +1,11 @@
-"""How sure the bot is of an answer, from the reader and the retriever together.
+"""Which answer is the best one, and how sure the bot is of it.
 
-A logistic regression on a handful of features, fitted by ``python -m bench.calibrate`` on
-questions over real handbooks. Reader logits alone tell answerable from unanswerable questions
-badly; that the question's words stand in the passage belongs in the decision.
+Both are linear in a handful of features of the reader and the retriever together, fitted by
+``python -m bench.calibrate`` on questions over real handbooks:
+
+* the *choice* is a conditional logit (McFadden 1974): the answers to one question compete;
+* the *confidence* is a logistic regression on the same features and on the *lead*, which is how
+  far the choice prefers an answer to the best other one.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ class Features:
     """What is known of an answer before it is shown.
 
     Attributes:
-        logit: start logit + end logit of the span, without the prior.
-        probability: the span's share of the softmax over all passages.
+        logit: start logit + end logit of the best span in the sentence, without the prior.
+        margin: that less the score of "no answer" in the same passage.
+        probability: the share of the sentence's spans in the softmax over all passages.
         coverage: share of the question's weight (idf) that the passage with its headings holds.
         score: what the passage was ranked by.
         behind: how far that is behind the best passage's; 0 or less.
@@ -29,6 +33,7 @@ class Features:
     """
 
     logit: float
+    margin: float
     probability: float
     coverage: float
     score: float
@@ -38,17 +43,36 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Weights of the features, in the order of :class:`Features`, and the intercept."""
+    """The weights, in the order of :class:`Features`, for the choice and for the confidence.
 
-    weights: tuple[float, ...]
+    ``lead`` and ``intercept`` belong to the confidence.
+    """
+
+    choice: tuple[float, ...]
+    confidence: tuple[float, ...]
+    lead: float
     intercept: float
 
-    def confidence(self, features: Features) -> float:
-        """The probability that the answer is right, 0 to 1."""
-        total = self.intercept + sum(
-            weight * value for weight, value in zip(self.weights, astuple(features), strict=True)
-        )
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
+    def appeal(self, features: Features) -> float:
+        """What answers to one question are ordered by, in no unit; more is better."""
+        return _dot(self.choice, features)
+
+    def confidences(self, answers: Sequence[Features]) -> list[float]:
+        """The probability of each answer to one question that it is right, 0 to 1."""
+        appeals = [self.appeal(answer) for answer in answers]
+        return [
+            _logistic(_dot(self.confidence, answer) + self.lead * lead + self.intercept)
+            for answer, lead in zip(answers, leads(appeals), strict=True)
+        ]
+
+
+def leads(appeals: Sequence[float]) -> list[float]:
+    """How far each is ahead of the best of the others; 0 for one that is alone."""
+    found = []
+    for number, own in enumerate(appeals):
+        others = [other for place, other in enumerate(appeals) if place != number]
+        found.append(own - max(others) if others else 0.0)
+    return found
 
 
 def feature_names() -> Sequence[str]:
@@ -60,7 +84,18 @@ def feature_names() -> Sequence[str]:
 def default_calibration() -> Calibration:
     """The calibration that comes with the program."""
     record = json.loads((files("bot") / "calibration.json").read_text(encoding="utf-8"))
+    names = feature_names()
     return Calibration(
-        weights=tuple(float(record["weights"][name]) for name in feature_names()),
+        choice=tuple(float(record["choice"][name]) for name in names),
+        confidence=tuple(float(record["confidence"][name]) for name in names),
+        lead=float(record["lead"]),
         intercept=float(record["intercept"]),
     )
+
+
+def _dot(weights: Sequence[float], features: Features) -> float:
+    return sum(w * value for w, value in zip(weights, astuple(features), strict=True))
+
+
+def _logistic(total: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from bot.answering import (
     AnswerOptions,
     Reply,
     check_question,
-    sentence_around,
 )
+from bot.candidates import sentence_around
 from bot.confidence import Calibration, Features, default_calibration, feature_names
 from bot.errors import QuestionError
 from reader.errors import ReaderError
@@ -25,10 +26,15 @@ from retriever.store.models import Document, Question
 from tests.documents import Store, open_store, write_pages
 from tests.reader_models import HandPlaced, tokenizer
 
+
+def by(**weights: float) -> Calibration:
+    """A calibration that weighs these features, for the choice and for the confidence."""
+    values = tuple(weights.get(name, 0.0) for name in feature_names())
+    return Calibration(choice=values, confidence=values, lead=0.0, intercept=-10.0)
+
+
 #: Confidence by the logits alone: 0.5 at 10, 0.73 at 11, 0.99 at 15, 0.00 at 0.
-BY_LOGIT = Calibration(
-    weights=tuple(float(name == "logit") for name in feature_names()), intercept=-10.0
-)
+BY_LOGIT = by(logit=1.0)
 
 NOTES = {
     "wifi.md": (
@@ -66,20 +72,28 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def answerer(store: Store, reader: Reader, **options: float) -> Answerer:
+def answerer(
+    store: Store, reader: Reader, calibration: Calibration = BY_LOGIT, **options: float
+) -> Answerer:
     return Answerer(
         store.database,
         store.retriever,
         lambda: reader,
         options=AnswerOptions(**{"min_confidence": 0.5, "prior": 0.0, **options}),  # type: ignore[arg-type]
-        calibration=BY_LOGIT,
+        calibration=calibration,
     )
 
 
-def ask(store: Store, question: str, marks: dict[str, float], **options: float) -> Reply:
+def ask(
+    store: Store,
+    question: str,
+    marks: dict[str, float],
+    calibration: Calibration = BY_LOGIT,
+    **options: float,
+) -> Reply:
     """Ask with these spans marked by that logit, and check what holds of every reply."""
     placed = {text: (logit / 2, logit / 2) for text, logit in marks.items()}
-    chosen = answerer(store, MarkingReader(placed), **options)
+    chosen = answerer(store, MarkingReader(placed), calibration, **options)
     reply = chosen.ask(question, via="cli")
     check(store, reply)
     return reply
@@ -190,11 +204,26 @@ def test_an_answer_is_made_of_whole_words(store: Store) -> None:
 
 def test_a_better_passage_weighs_more(store: Store) -> None:
     marks = {"twelve hours": 12.0, "two days": 12.0}
+    both = by(logit=1.0, score=10.0)
     for question, text in (("wifi of the annex", "two days"), ("guest code wifi", "twelve hours")):
-        assert ask(store, question, marks, prior=1.0).answers[0].text == text
+        assert ask(store, question, marks, both).answers[0].text == text
     # What the reader makes of it counts as well.
     marks["twelve hours"] = 40.0
-    assert ask(store, "wifi of the annex", marks, prior=1.0).answers[0].text == "twelve hours"
+    assert ask(store, "wifi of the annex", marks, both).answers[0].text == "twelve hours"
+
+
+def test_the_spans_of_a_sentence_speak_for_it_together(store: Store) -> None:
+    marks = {"twelve hours": 11.0, "The code": 11.0, "two days": 11.5}
+    alone = ask(store, "How long is the wifi valid?", marks)
+    assert alone.answers[0].text == "two days"
+    together = ask(store, "How long is the wifi valid?", marks, by(probability=100.0))
+    assert together.answers[0].sentence == "The code of the guest wifi is valid for twelve hours."
+
+
+def test_titles_and_headings_are_read_with_a_passage(store: Store) -> None:
+    reader = MarkingReader({})
+    answerer(store, reader).ask("wifi speed", via="cli")
+    assert {passage.context for passage in reader.seen} >= {"Wifi", "Wifi › Speed"}
 
 
 def test_collections_limit_the_answers(store: Store, tmp_path: Path) -> None:
@@ -240,6 +269,9 @@ def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
     found = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
     assert found[0].span.text == "twelve hours"
     assert [c.span.score for c in found] == sorted((c.span.score for c in found), reverse=True)
+    for candidate in found:
+        assert candidate.sentence in candidate.hit.text
+        assert candidate.start <= candidate.span.start < candidate.span.end <= candidate.end
     assert found[0].features.logit == pytest.approx(8.0)
     assert 0.0 < found[0].features.coverage <= 1.0
     with store.database.read() as session:
@@ -322,12 +354,21 @@ def test_the_sentence_around_a_span(mark: str, wanted: str) -> None:
 
 
 def test_confidence_is_a_probability() -> None:
-    calibration = Calibration((1.0, 2.0, 0.0, 0.0, -1.0, 0.0), intercept=-3.0)
-    middle = Features(logit=1.0, probability=1.0, coverage=9.0, score=9.0, behind=0.0, likeness=0.5)
-    assert calibration.confidence(middle) == pytest.approx(0.5)
-    for logit in (-1e6, 1e6):
-        extreme = Features(
-            logit=logit, probability=1.0, coverage=1.0, score=1.0, behind=0.0, likeness=1.0
-        )
-        assert 0.0 <= default_calibration().confidence(extreme) <= 1.0
-        assert 0.0 <= calibration.confidence(extreme) <= 1.0
+    def features(logit: float) -> Features:
+        return Features(
+            logit=logit, margin=0.0, probability=1.0, coverage=1.0, score=1.0, behind=0.0,
+            likeness=0.5,
+        )  # fmt: skip
+
+    calibration = Calibration(
+        choice=(1.0, *[0.0] * 6), confidence=(1.0, 0.0, 2.0, *[0.0] * 4), lead=0.5, intercept=-3.0
+    )
+    assert calibration.confidences([features(1.0)]) == pytest.approx([0.5])
+    # The better one gains by its lead of 2, the other loses by it.
+    ahead, behind = calibration.confidences([features(3.0), features(1.0)])
+    assert ahead == pytest.approx(1 / (1 + math.exp(-3.0)))
+    assert behind == pytest.approx(1 / (1 + math.exp(1.0)))
+    assert calibration.confidences([]) == []
+    for chosen in (calibration, default_calibration()):
+        for value in chosen.confidences([features(-1e6), features(1e6)]):
+            assert 0.0 <= value <= 1.0

@@ -1,0 +1,164 @@
+"""What could be answered: the sentences that the reader points at, weighed against each other.
+
+The reader marks spans; what the asker sees is a sentence. Spans of one sentence therefore speak
+for it together, and sentences compete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.confidence import Calibration, Features
+from reader.reader import Passage, Reader, Span
+from retriever.links import SEPARATOR
+from retriever.records import Anchor, Hit
+from retriever.search import Retriever
+from retriever.sentences import sentence_spans
+
+#: So many spans are asked of the reader, and so many sentences kept.
+_SPANS = 48
+_KEPT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence that may be shown as the answer, and the best span in it.
+
+    ``start`` and ``end`` bound the sentence in the document. ``confidence`` is 0 to 1.
+    """
+
+    span: Span
+    hit: Hit
+    start: int
+    end: int
+    features: Features
+    confidence: float
+
+    @property
+    def sentence(self) -> str:
+        return self.hit.text[self.start - self.hit.start : self.end - self.hit.start]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    span: Span
+    start: int
+    end: int
+    probability: float
+
+
+def find_candidates(
+    question: str,
+    hits: Sequence[Hit],
+    anchors: Mapping[int, Sequence[Anchor]],
+    *,
+    reader: Reader,
+    retriever: Retriever,
+    calibration: Calibration,
+    prior: float,
+) -> list[Candidate]:
+    """The sentences that may answer a question, best first.
+
+    Args:
+        anchors: those of each hit's document.
+        prior: what one unit of a passage's ranking score is worth in the reader's logits.
+    """
+    if not hits:
+        return []
+    best = max(hit.score for hit in hits)
+    priors = [prior * (hit.score - best) for hit in hits]
+    passages = [
+        Passage(
+            document=str(hit.document_id),
+            start=hit.start,
+            text=hit.text,
+            prior=own,
+            context=above(hit),
+            skip=heading_lines(hit, anchors[hit.document_id]),
+        )
+        for hit, own in zip(hits, priors, strict=True)
+    ]
+    sentences = _sentences(reader.read(question, passages, top_k=_SPANS), hits)
+    # The reader knows what an answer looks like, the encoder what the question is about.
+    likeness = retriever.similarity(
+        question, [_in_place(hits[sentence.span.passage], sentence) for sentence in sentences]
+    )
+    coverage = {
+        number: retriever.coverage(question, f"{above(hits[number])}\n{hits[number].text}")
+        for number in {sentence.span.passage for sentence in sentences}
+    }
+    features = [
+        Features(
+            logit=sentence.span.score - priors[sentence.span.passage],
+            margin=sentence.span.score - sentence.span.null_score,
+            probability=sentence.probability,
+            coverage=coverage[sentence.span.passage],
+            score=hits[sentence.span.passage].score,
+            behind=hits[sentence.span.passage].score - best,
+            likeness=float(like),
+        )
+        for sentence, like in zip(sentences, likeness, strict=True)
+    ]
+    order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))[:_KEPT]
+    confidences = calibration.confidences([features[n] for n in order])
+    return [
+        Candidate(
+            span=sentences[n].span,
+            hit=hits[sentences[n].span.passage],
+            start=sentences[n].start,
+            end=sentences[n].end,
+            features=features[n],
+            confidence=confidence,
+        )
+        for n, confidence in zip(order, confidences, strict=True)
+    ]
+
+
+def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
+    """The sentences of the spans, each with its best span and the probability of all of them."""
+    found: list[_Sentence] = []
+    for span in spans:  # best first
+        hit = hits[span.passage]
+        begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+        start, end = hit.start + begin, hit.start + stop
+        for number, other in enumerate(found):
+            if span.document == other.span.document and start < other.end and other.start < end:
+                total = min(1.0, other.probability + span.probability)
+                found[number] = _Sentence(other.span, other.start, other.end, total)
+                break
+        else:
+            found.append(_Sentence(span, start, end, span.probability))
+    return found
+
+
+def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """The sentence, or the neighbouring sentences, of ``text`` that hold ``text[start:end]``."""
+    touching = [
+        (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
+    ]
+    if not touching:
+        return start, end
+    return min(start, touching[0][0]), max(end, touching[-1][1])
+
+
+def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:
+    """Where in a passage's text headings stand: they are no answers."""
+    lines = []
+    for anchor in anchors:
+        if anchor.kind == "heading" and anchor.path and hit.start <= anchor.start < hit.end:
+            begin = anchor.start - hit.start
+            stop = begin + len(anchor.path[-1])
+            if hit.text[begin:stop] == anchor.path[-1]:  # a PDF's outline may be worded apart
+                lines.append((begin, stop))
+    return tuple(lines)
+
+
+def above(hit: Hit) -> str:
+    """The title and the headings that a passage stands under."""
+    return SEPARATOR.join(part for part in (hit.title, hit.section) if part)
+
+
+def _in_place(hit: Hit, sentence: _Sentence) -> str:
+    """A sentence, under its title and headings."""
+    return f"{above(hit)}\n{hit.text[sentence.start - hit.start : sentence.end - hit.start]}"
