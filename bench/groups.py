@@ -1,0 +1,211 @@
+"""From questions on documents to the groups of passages that a reader is trained on.
+
+    python -m bench.groups QUESTIONS.jsonl ... --home NAME=HOME ... --out GROUPS.jsonl
+
+A line of the questions is ``{"kb", "document", "questions": [...], "answer", "near"?}``: the answer
+as it stands in the document, or null where the document does not say it; ``near`` is a longer
+stretch around an answer that stands there several times. ``--home`` gives the home folder of an
+installation that holds the documents of that ``kb``.
+
+A group is the passage that holds the answer and the passages that the program's own ranking puts
+highest without it. Passages of the same document come first: a neighbouring paragraph is what a
+reader mistakes for the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from bot.candidates import above
+from bot.evaluation import is_document
+from bot.installation import Installation
+from bot.settings import Settings, from_environment
+from reader.groups import Group, GroupPassage, save_groups
+from retriever.links import SEPARATOR, place_of
+from retriever.records import Anchor, Hit
+from retriever.store import documents
+from retriever.store.models import Document, PassageRow
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One wording of a question, and where its answer stands (no document's text: None)."""
+
+    question: str
+    document: str
+    answer: str | None
+    near: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document of the knowledge base with its passages, as (start, end)."""
+
+    number: int
+    uri: str
+    title: str
+    text: str
+    passages: tuple[tuple[int, int], ...]
+
+
+def load(paths: Sequence[Path], kb: str) -> list[Asked]:
+    """The questions on one knowledge base, each wording by itself."""
+    found = []
+    for path in paths:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if record["kb"] == kb:
+                found += [
+                    Asked(question, record["document"], record["answer"], record.get("near"))
+                    for question in record["questions"]
+                ]
+    return found
+
+
+def sources(installation: Installation) -> list[Source]:
+    """Every document of an installation that is served."""
+    with installation.database.read() as session:
+        rows = session.execute(
+            select(Document.id, Document.uri, Document.title, Document.text)
+        ).all()
+        passages: dict[int, list[tuple[int, int]]] = {}
+        for number, start, end in session.execute(
+            select(PassageRow.document_id, PassageRow.start, PassageRow.end)
+        ).all():
+            passages.setdefault(number, []).append((start, end))
+    return [
+        Source(number, uri, title, text, tuple(sorted(passages.get(number, []))))
+        for number, uri, title, text in rows
+    ]
+
+
+def place_in(text: str, answer: str, near: str | None) -> tuple[int, int] | None:
+    """Where an answer stands in a text, whatever white space lies between its words."""
+    start = 0
+    if near is not None:
+        around = _pattern(near).search(text)
+        if around is None:
+            return None
+        start = around.start()
+    found = _pattern(answer).search(text, start)
+    return None if found is None else found.span()
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(r"\s+".join(re.escape(word) for word in text.split()))
+
+
+def groups(
+    asked: Sequence[Asked],
+    installation: Installation,
+    *,
+    negatives: int,
+    generator: np.random.Generator,
+) -> Iterator[Group | None]:
+    """A group for each question; None for one whose document or answer is not there."""
+    known = sources(installation)
+    by_number = {source.number: source for source in known}
+    with installation.database.read() as session:
+        anchors = documents.anchors_of(session, sorted(by_number))
+    for item in asked:
+        source = next((s for s in known if is_document(s.uri, item.document)), None)
+        place = (
+            None
+            if source is None or item.answer is None
+            else place_in(source.text, item.answer, item.near)
+        )
+        if source is None or (item.answer is not None and place is None):
+            yield None
+            continue
+        hits = installation.retriever.search(item.question, k=12)
+        passages: list[GroupPassage] = []
+        if place is not None:
+            holding = [p for p in source.passages if p[0] <= place[0] and place[1] <= p[1]]
+            if not holding:
+                yield None
+                continue
+            chosen = holding[int(generator.integers(len(holding)))]
+            passages.append(_passage(source, chosen, anchors[source.number], place))
+        others = [h for h in hits if place is None or not _answers(h, source, place, item.answer)]
+        if generator.random() < 0.5:
+            others.sort(key=lambda hit: hit.document_id != source.number)
+        passages += [GroupPassage(h.text, (), above(h)) for h in others[:negatives]]
+        order = generator.permutation(len(passages))
+        yield Group(item.question, tuple(passages[n] for n in order)) if passages else None
+
+
+def _answers(hit: Hit, source: Source, place: tuple[int, int], answer: str | None) -> bool:
+    """Whether a passage touches the answer's place, or says the same somewhere else."""
+    if hit.document_id == source.number and hit.start < place[1] and place[0] < hit.end:
+        return True
+    return answer is not None and _plain(answer) in _plain(hit.text)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _passage(
+    source: Source, span: tuple[int, int], anchors: Sequence[Anchor], answer: tuple[int, int]
+) -> GroupPassage:
+    start, end = span
+    section = place_of(start, title=source.title, link=None, anchors=anchors).section
+    return GroupPassage(
+        source.text[start:end],
+        ((answer[0] - start, answer[1] - start),),
+        SEPARATOR.join(part for part in (source.title, section) if part),
+    )
+
+
+def settings_of(home: str) -> Settings:
+    """The environment's settings with another home folder."""
+    folder = Path(home).absolute()
+    return replace(
+        from_environment(), home=folder, database_url=f"sqlite:///{folder / 'spanbot.db'}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("questions", type=Path, nargs="+")
+    parser.add_argument("--home", action="append", required=True, metavar="NAME=HOME")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--negatives", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=13)
+    chosen: Any = parser.parse_args(arguments)
+    generator = np.random.default_rng(chosen.seed)
+    made: list[Group] = []
+    missed = 0
+    for pair in chosen.home:
+        name, home = pair.split("=", 1)
+        asked = load(chosen.questions, name)
+        with Installation(settings_of(home)) as installation:
+            for number, group in enumerate(
+                groups(asked, installation, negatives=chosen.negatives, generator=generator), 1
+            ):
+                if group is None:
+                    missed += 1
+                else:
+                    made.append(group)
+                sys.stderr.write(f"\r{name}: {number} of {len(asked)} questions")
+        sys.stderr.write("\n")
+    order = generator.permutation(len(made))
+    save_groups([made[n] for n in order], chosen.out)
+    sys.stdout.write(
+        f"{len(made)} groups with {sum(len(g.passages) for g in made)} passages in {chosen.out}; "
+        f"{missed} questions left out (no such document or answer)\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
