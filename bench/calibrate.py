@@ -1,10 +1,11 @@
 """Fit how sure the bot is of an answer, and show what each threshold would give.
 
-    python -m bench.calibrate QUESTIONS.jsonl --home NAME=HOME ... [--write]
+    python -m bench.calibrate QUESTIONS.jsonl ... --home NAME=HOME ... [--limit N] [--write]
 
 Each line of the questions names its knowledge base (``kb``); ``--home`` gives the home folder of
 an installation to which that one was added. The table is cross-validated, by document.
-``--write`` puts the weights, fitted on all questions, into ``bot/calibration.json``.
+``--limit`` takes only the first so many of each file. ``--write`` puts the weights, fitted on all
+questions, into ``bot/calibration.json``.
 """
 
 from __future__ import annotations
@@ -255,22 +256,27 @@ def report(judged: Sequence[Judged]) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("questions", type=Path)
+    parser.add_argument("questions", type=Path, nargs="+")
     parser.add_argument("--home", action="append", required=True, metavar="NAME=HOME")
     parser.add_argument("--prior", type=float, default=AnswerOptions().prior)
     parser.add_argument("--passages", type=int, default=AnswerOptions().passages)
+    parser.add_argument("--limit", type=int, help="only the first so many of each file")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     homes = dict(pair.split("=", 1) for pair in arguments.home)
-    lines = arguments.questions.read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines if line.strip()]
+    records = [
+        json.loads(line)
+        for path in arguments.questions
+        for line in path.read_text(encoding="utf-8").splitlines()[: arguments.limit]
+    ]
     options = replace(AnswerOptions(), prior=arguments.prior, passages=arguments.passages)
     found = collect(records, homes, options)
     sys.stdout.write(json.dumps(report(cross_validated(found)), indent=1) + "\n")
     if arguments.write:
         fitted = fit(found)
         record = {
-            "fitted_on": f"{arguments.questions.name}, {len(found)} questions",
+            "fitted_on": f"{len(found)} questions of "
+            + " and ".join(path.name for path in arguments.questions),
             "choice": _named(fitted.choice),
             "confidence": _named(fitted.confidence),
             "lead": round(fitted.lead, 5),
