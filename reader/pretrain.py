@@ -474,7 +474,12 @@ def _save_model(chosen: checkpoints.Checkpoint, model: Pretrainer, folder: Path)
 
     folder.mkdir(parents=True, exist_ok=True)
     # The encoder alone: a span head that was never trained would pass for one that was.
-    model.bert.save_pretrained(folder)
+    model.bert.config.architectures = ["BertModel"]
+    model.bert.config.save_pretrained(folder)
+    encoder = {
+        key: value.detach().cpu().contiguous() for key, value in model.bert.state_dict().items()
+    }
+    save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
     chosen.tokenizer.save(folder)
     heads = {
         key: value.detach().cpu().contiguous()
