@@ -5,7 +5,7 @@ Every pass over files is noted as a run with its counts and the documents that f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +81,11 @@ class KnowledgeBase:
     def remove_collection(self, name: str) -> int:
         """Forget a collection; see :meth:`retriever.ingest.Ingestor.remove_collection`."""
         return self._ingestor.remove_collection(name)
+
+    def texts(self) -> Iterator[str]:
+        """The text of every document, for training on them."""
+        with self._database.read() as session:
+            yield from documents.texts(session)
 
     def status(self) -> Status:
         """How many documents, passages and questions there are, and the last run."""

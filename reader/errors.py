@@ -3,6 +3,7 @@
     ReaderError
     ├── CheckpointError   a model folder or hub id that cannot serve as a reader
     ├── DatasetError      a question-answering file that is not SQuAD JSON
+    ├── CorpusError       a text corpus for pre-training that cannot be used
     ├── TrainingError     a training configuration or run that cannot go on
     └── DeviceError       a device that was asked for and is not there
 
@@ -20,6 +21,10 @@ class CheckpointError(ReaderError):
 
 class DatasetError(ReaderError):
     """The dataset file cannot be read as SQuAD JSON."""
+
+
+class CorpusError(ReaderError):
+    """The corpus cannot be read as text, or there is too little of it."""
 
 
 class TrainingError(ReaderError):

@@ -82,6 +82,14 @@ class PieceTokenizer:
     def vocabulary_size(self) -> int:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
+    def vocabulary(self) -> list[str]:
+        """Every piece in order of its id; ``""`` where an id is not in use."""
+        numbers = self._tokenizer.get_vocab(with_added_tokens=True)
+        pieces = [""] * (max(numbers.values()) + 1)
+        for piece, number in numbers.items():
+            pieces[number] = piece
+        return pieces
+
     def pieces(self, text: str) -> Pieces:
         return self.pieces_batch([text])[0]
 
@@ -91,6 +99,11 @@ class PieceTokenizer:
             Pieces(tuple(encoding.ids), tuple((int(s), int(e)) for s, e in encoding.offsets))
             for encoding in encodings
         ]
+
+    def ids_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids alone, for texts too many for offsets."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json`` into the folder."""

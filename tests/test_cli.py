@@ -87,6 +87,7 @@ def test_these_are_the_commands() -> None:
         "reader",
         "reader evaluate",
         "reader finetune",
+        "reader pretrain",
         "reindex",
         "search",
         "serve",
@@ -524,6 +525,31 @@ def test_a_reader_is_trained_and_used(
     assert half < 0.6 * (trained / "model.safetensors").stat().st_size
     # The same run with another configuration would not be the same run.
     assert "another configuration" in spanbot(*arguments, "--epochs", "3").err
+
+
+def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(
+    filled: Path, model: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("the code is valid for hours\n\nask who is valid\n" * 30, "utf-8")
+    short = ["--start", model, "--steps", "2", "--rows", "2", "--length", "16", "--seed", "3"]
+    ran = spanbot("reader", "pretrain", corpus, *short, "--run", tmp_path / "text")
+    trained = Path(ran.json()["model"])
+    assert "step 2 of 2  loss" in ran.err
+    assert (tmp_path / "text" / "curve.png").exists()
+    assert (trained / "model.safetensors").exists()
+    run = tmp_path / "documents"
+    ran = spanbot("reader", "pretrain", "--from-documents", *short, "--run", run)
+    documents = spanbot("docs", "list", "--json").json()
+    history = json.loads((run / "history.json").read_text())
+    assert history["corpus"]["documents"] == len(documents)
+    spanbot("reader", "pretrain", corpus, "--from-documents", *short, "--run", run / "both").json()
+    history = json.loads((run / "both" / "history.json").read_text())
+    assert history["corpus"]["documents"] == len(documents) + 31
+    message = spanbot("reader", "pretrain", *short, "--run", run).error()
+    assert "--from-documents" in message
+    wrong = spanbot("reader", "pretrain", tmp_path / "no.txt", *short, "--run", run).error()
+    assert "cannot read the corpus" in wrong
 
 
 def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:

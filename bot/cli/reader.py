@@ -1,16 +1,30 @@
-"""Commands on the reader: ``reader evaluate|finetune``."""
+"""Commands on the reader: ``reader evaluate|finetune|pretrain``."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from bot.cli.opening import open_installation
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
+from bot.errors import SpanbotError
 from bot.settings import from_environment
+
+
+class Masking(StrEnum):
+    """The values of ``--masking``."""
+
+    SPANS = "spans"
+    PIECES = "pieces"
+
 
 reader = typer.Typer(help="Measure and train the reader.", no_args_is_help=True)
 
@@ -141,6 +155,108 @@ def finetune(
         checkpoints.save(checkpoints.load(model), run / "model-fp16", half=True)
     draw(run / "history.json", run / "curve.png")
     console.print(Text(json.dumps({"model": str(model)})))
+
+
+@reader.command()
+def pretrain(
+    start: Annotated[
+        str, typer.Option(help="Folder or hub id of the weights to start from.", show_default=False)
+    ],
+    run: Annotated[
+        Path,
+        typer.Option(help="Folder of the run; an interrupted one goes on.", show_default=False),
+    ],
+    corpora: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Text files, also .xz; blank lines part documents."),
+    ] = None,
+    from_documents: Annotated[
+        bool, typer.Option("--from-documents", help="Train on the knowledge base's documents too.")
+    ] = False,
+    masking: Annotated[
+        Masking, typer.Option(help="What is hidden; pieces is the plain baseline, alone.")
+    ] = Masking.SPANS,
+    epochs: Annotated[float, typer.Option(help="How often the text is seen.")] = 1.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, in the place of epochs.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 32,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="So many batches of rows make one step.")
+    ] = 1,
+    length: Annotated[int, typer.Option(min=8, help="Word pieces a row.")] = 512,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    dropout: Annotated[float, typer.Option(min=0.0, max=0.9)] = 0.1,
+    bf16: Annotated[
+        bool | None,
+        typer.Option(help="Compute in bfloat16; by default where it is fast."),
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 13,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200,
+) -> None:
+    """Go on pre-training a BERT on plain text by span masking, as SpanBERT was."""
+    from reader.checkpoint import choose_device
+    from reader.corpus import documents, fingerprint
+    from reader.curve import draw
+    from reader.masking import MaskingConfig
+    from reader.pretrain import PretrainConfig, Progress
+    from reader.pretrain import pretrain as train
+
+    if not corpora and not from_documents:
+        raise SpanbotError("name text files to train on, or give --from-documents")
+    settings = from_environment()
+    config = PretrainConfig(
+        epochs=epochs,
+        steps=steps,
+        rows=rows,
+        accumulate=accumulate,
+        length=length,
+        learning_rate=learning_rate,
+        dropout=dropout,
+        masking=MaskingConfig(kind=masking.value),
+        bf16=bf16,
+        seed=seed,
+        save_every=save_every,
+    )
+
+    def report(step: Progress) -> None:
+        advance(step.step, step.steps)
+        errors.print(
+            f"step {step.step:,} of {step.steps:,}  loss {step.loss:.3f} "
+            f"(masked {step.masked:.3f}, boundary {step.boundary:.3f})  "
+            f"{step.pieces_per_second:,.0f} pieces/s  "
+            f"{step.utilisation:.0%} of the matrix rate"
+        )
+
+    with ExitStack() as stack:
+        texts = documents(corpora or [])
+        if from_documents:
+            texts = chain(texts, stack.enter_context(open_installation()).knowledge.texts())
+        advance = stack.enter_context(total_progress("Pre-training"))
+        model = train(
+            start,
+            texts,
+            run,
+            config,
+            source=None if from_documents else fingerprint(corpora or []),
+            device=choose_device(settings.device),
+            prepared=_told("Documents prepared"),
+            progress=report,
+            notify=_notify,
+        )
+    draw(run / "history.json", run / "curve.png")
+    console.print(Text(json.dumps({"model": str(model)})))
+
+
+def _told(label: str, every: int = 10_000) -> Callable[[int], None]:
+    """Says a growing count now and then."""
+    total = 0
+
+    def count(more: int) -> None:
+        nonlocal total
+        if total // every != (total + more) // every:
+            errors.print(f"{label}: {total + more:,}")
+        total += more
+
+    return count
 
 
 def _notify(notice: str) -> None:

@@ -455,6 +455,12 @@ def document_text(
     return text or ""
 
 
+def texts(session: Session) -> Iterator[str]:
+    """The text of every document that has one, in order of its id, a few at a time."""
+    query = select(Document.text).where(Document.text != "").order_by(Document.id)
+    yield from session.scalars(query).yield_per(50)
+
+
 def passages_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredPassage]:
     """Passages with their texts; ids that are gone are left out."""
     found: dict[int, StoredPassage] = {}

@@ -1,0 +1,230 @@
+"""Text corpora for pre-training: streamed documents, kept as one file of piece ids.
+
+A corpus is a UTF-8 text file, ``.xz`` too, whose documents are separated by blank lines. Documents
+are read one by one and cut into pieces in small batches; what is kept is ``pieces.bin``, every
+document's ids closed by ``[SEP]``, which training reads through a memory map. Memory stays small
+however large the corpus is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.errors import CorpusError
+from reader.tokenization import PieceTokenizer
+
+_BATCH = 256  # documents tokenized together
+_MIN_PIECES = 16  # below this there is nothing to learn from
+
+
+def documents(paths: Sequence[Path]) -> Iterator[str]:
+    """The documents of the files in order, lines joined by newlines.
+
+    Raises:
+        CorpusError: a file cannot be read, is not UTF-8 or not a whole xz file, or holds no text;
+            the message names the file and, where there is one, the line.
+    """
+    for path in paths:
+        found = False
+        for document in _documents_of(path):
+            found = True
+            yield document
+        if not found:
+            raise CorpusError(f"{path} holds no text; give a file of documents with blank lines")
+
+
+def _documents_of(path: Path) -> Iterator[str]:
+    lines: list[str] = []
+    number = 0
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                if "\0" in line:
+                    raise CorpusError(f"{path}, line {number}: a zero byte; this is no text file")
+                if line:
+                    lines.append(line)
+                elif lines:
+                    yield "\n".join(lines)
+                    lines = []
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}, line {number}: not UTF-8 text; convert the file") from error
+    except (lzma.LZMAError, EOFError) as error:
+        raise CorpusError(f"{path} is not a whole xz file ({error}); copy it again") from error
+    except OSError as error:
+        raise CorpusError(f"cannot read the corpus {path}: {error.strerror or error}") from error
+    if lines:
+        yield "\n".join(lines)
+
+
+def _open(path: Path) -> IO[bytes]:
+    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """SHA-256 over the files' bytes, hexadecimal; tells whether the prepared pieces still fit.
+
+    Raises:
+        CorpusError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise CorpusError(
+                f"cannot read the corpus {path}: {error.strerror or error}"
+            ) from error
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Prepared pieces.
+
+    Attributes:
+        ids: (pieces,) unsigned integers, every document's ids and then ``[SEP]``.
+        documents: how many there are.
+        digest: SHA-256 of the ids, hexadecimal.
+    """
+
+    ids: NDArray[np.unsignedinteger]
+    documents: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What ``pieces.json`` says of ``pieces.bin``."""
+
+    pieces: int
+    documents: int
+    dtype: str
+    digest: str
+    source: str | None
+
+
+def prepare(
+    texts: Iterable[str],
+    tokenizer: PieceTokenizer,
+    folder: Path,
+    *,
+    source: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Corpus:
+    """Cut documents into pieces, kept in the folder; ``progress`` gets documents done.
+
+    Args:
+        source: names where the texts come from, a :func:`fingerprint` say. With the same source
+            and vocabulary as last time the folder's pieces are taken and ``texts`` is not read.
+
+    Raises:
+        CorpusError: there is too little text, or ``texts`` raises it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target, record = folder / "pieces.bin", folder / "pieces.json"
+    if source is not None:
+        vocabulary = hashlib.sha256("\n".join(tokenizer.vocabulary()).encode()).hexdigest()
+        source = f"{source}:{vocabulary}"
+        kept = _kept(record)
+        if kept is not None and kept.source == source and target.exists():
+            return _mapped(target, kept)
+    dtype = np.dtype("<u2" if tokenizer.vocabulary_size <= 2**16 else "<u4")
+    digest = hashlib.sha256()
+    pieces = count = 0
+    part = folder / "pieces.bin.part"
+    stream = iter(texts)
+    with part.open("wb") as file:
+        while batch := list(islice(stream, _BATCH)):
+            for ids in tokenizer.ids_batch(batch):
+                if not ids:
+                    continue
+                raw = np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes()
+                digest.update(raw)
+                file.write(raw)
+                pieces += len(ids) + 1
+                count += 1
+            if progress is not None:
+                progress(len(batch))
+    if pieces < _MIN_PIECES:
+        part.unlink()
+        raise CorpusError(
+            f"the corpus has {pieces} pieces in {count} documents; pre-training needs more text"
+        )
+    made = _Record(pieces, count, dtype.str, digest.hexdigest(), source)
+    record.unlink(missing_ok=True)  # never beside pieces that it does not describe
+    part.replace(target)
+    record_part = folder / "pieces.json.part"
+    record_part.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
+    record_part.replace(record)
+    return _mapped(target, made)
+
+
+def _kept(record: Path) -> _Record | None:
+    try:
+        return _Record(**json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _mapped(target: Path, record: _Record) -> Corpus:
+    ids = np.memmap(target, dtype=np.dtype(record.dtype), mode="r")
+    if len(ids) != record.pieces:
+        raise CorpusError(f"{target} is damaged; remove it and start again")
+    return Corpus(ids, record.documents, record.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``[CLS]``, pieces, ``[SEP]``: ids of shape (length,); ``next_id`` comes after the pieces."""
+
+    ids: NDArray[np.int64]
+    next_id: int
+
+
+class Rows:
+    """Rows of one fixed length, without end: a full corpus after the other, each in a new order.
+
+    Every epoch cuts the corpus, joined to a ring, at another place, so that no row ever needs
+    padding; documents follow each other in a row with ``[SEP]`` between them. Row number n is the
+    same in every run of a seed, which is all that resuming needs.
+    """
+
+    def __init__(self, corpus: Corpus, *, length: int, cls_id: int, sep_id: int, seed: int) -> None:
+        self._ids = corpus.ids
+        self._width = min(length - 2, len(corpus.ids))
+        if self._width < 1:
+            raise CorpusError(f"rows of {length} pieces leave no room for text")
+        self.length = self._width + 2
+        self.per_epoch = len(corpus.ids) // self._width
+        self._cls_id, self._sep_id, self._seed = cls_id, sep_id, seed
+        self._epoch = -1
+        self._shift = 0
+        self._order = np.zeros(0, dtype=np.int64)
+
+    def __getitem__(self, number: int) -> Row:
+        epoch, place = divmod(number, self.per_epoch)
+        if epoch != self._epoch:
+            generator = np.random.default_rng([self._seed, epoch])
+            self._shift = int(generator.integers(len(self._ids)))
+            self._order = generator.permutation(self.per_epoch)
+            self._epoch = epoch
+        begin = (self._shift + int(self._order[place]) * self._width) % len(self._ids)
+        taken = self._ids[begin : begin + self._width + 1]  # with one look ahead
+        if len(taken) <= self._width:
+            taken = np.concatenate([taken, self._ids[: self._width + 1 - len(taken)]])
+        ids = np.empty(self.length, dtype=np.int64)
+        ids[0], ids[-1] = self._cls_id, self._sep_id
+        ids[1:-1] = taken[: self._width]
+        return Row(ids, int(taken[self._width]))

@@ -1,0 +1,535 @@
+"""Pre-training an encoder on plain text, from scratch or from a checkpoint.
+
+Spans of words are masked and guessed twice, by the masked-piece head and by the span boundary head
+(Joshi et al. 2020); the loss is the sum of both means. With ``MaskingConfig(kind="pieces")`` the
+same run is the plain baseline, BERT's masking of single pieces and no boundary head. Rows are
+single sequences, without a next-sentence task.
+
+Every batch has the same shapes and comes from a background thread; losses stay on the device until
+they are reported, so that nothing waits on it between two steps.
+
+A run is a folder: ``corpus/`` (:mod:`reader.corpus`), ``checkpoint.pt`` (written atomically, the
+state to resume from), ``history.json`` (what :mod:`reader.curve` draws), and the finished encoder
+in ``model/``: a checkpoint to fine-tune, with the heads of pre-training beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from reader import checkpoint as checkpoints
+from reader.boundary import IGNORED, POSITION_SIZE, BoundaryHead, PieceHead, Targets, targets_of
+from reader.corpus import Corpus, Rows, prepare
+from reader.errors import CheckpointError, TrainingError
+from reader.masking import MaskingConfig, Vocabulary, mask_row, piece_budget
+from reader.throughput import measured_peak, prefers_bf16, training_flops
+
+_log = logging.getLogger(__name__)
+
+_HEADS = "pretraining_heads.safetensors"
+_AHEAD = 4  # steps that the background thread may be ahead
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """One run.
+
+    Attributes:
+        epochs: how often the corpus is seen; parts of it count.
+        steps: takes the place of ``epochs``.
+        rows: rows of ``length`` pieces that the device sees at once.
+        accumulate: such batches a step; more of them stand for a larger batch, exactly.
+        warmup: share of the steps in which the learning rate rises.
+        bf16: None takes bfloat16 where it is fast, see :func:`reader.throughput.prefers_bf16`.
+        report_every: steps between two readings of the loss.
+    """
+
+    epochs: float = 1.0
+    steps: int | None = None
+    rows: int = 32
+    accumulate: int = 1
+    length: int = 512
+    learning_rate: float = 1e-4
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    dropout: float = 0.1
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    bf16: bool | None = None
+    seed: int = 13
+    save_every: int = 200
+    report_every: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "rows", "accumulate", "learning_rate", "save_every", "report_every"):
+            if getattr(self, name) <= 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.length < 8:
+            raise TrainingError(f"length is {self.length}; a row needs at least 8 pieces")
+        if self.steps is not None and self.steps < 1:
+            raise TrainingError(f"steps is {self.steps}; it must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run reports: means since the report before.
+
+    Attributes:
+        loss: ``masked`` + ``boundary``, each the mean cross entropy of a piece.
+        pieces_per_second: pieces read by the network.
+        utilisation: share of the measured matrix rate that went into the model, 0 to 1.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    masked: float
+    boundary: float
+    pieces_per_second: float
+    utilisation: float
+
+
+@dataclass(slots=True)
+class History:
+    """What the curve is drawn from, and how fast the run was."""
+
+    config: dict[str, Any]
+    steps: int
+    corpus: dict[str, Any]
+    machine: dict[str, Any]
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+    reports: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class HostBatch:
+    """One batch before it goes to the device: ``ids`` of shape (rows, length), and its targets."""
+
+    ids: Tensor
+    positions: Tensor
+    labels: Tensor
+    left: Tensor
+    right: Tensor
+    offsets: Tensor
+    boundary_labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The batches of one step, and how many pieces each head guesses in all of them."""
+
+    batches: tuple[HostBatch, ...]
+    masked: int
+    boundary: int
+
+
+class Pretrainer(nn.Module):
+    """The encoder with its heads; ``boundary`` is None for the plain baseline."""
+
+    def __init__(self, bert: Any, pieces: PieceHead, boundary: BoundaryHead | None) -> None:
+        super().__init__()
+        self.bert = bert
+        self.pieces = pieces
+        self.boundary = boundary
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The input embeddings (vocabulary, hidden), which are both heads' output weights."""
+        weight: Tensor = self.bert.embeddings.word_embeddings.weight
+        return weight
+
+    def forward(self, batch: HostBatch) -> Tensor:
+        """Sums of the cross entropies of the masked-piece and the boundary head. Shape (2,)."""
+        states = self.bert(input_ids=batch.ids).last_hidden_state  # (rows, length, hidden)
+        states = states.flatten(0, 1)  # (rows * length, hidden)
+        logits = self.pieces(states[batch.positions], self.embeddings)  # (targets, vocabulary)
+        masked = _summed(logits, batch.labels)
+        if self.boundary is None:
+            return torch.stack([masked, torch.zeros_like(masked)])
+        logits = self.boundary(
+            states[batch.left], states[batch.right], batch.offsets, self.embeddings
+        )
+        return torch.stack([masked, _summed(logits, batch.boundary_labels)])
+
+
+def _summed(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+
+
+def make_step(
+    number: int, rows: Rows, vocabulary: Vocabulary, config: PretrainConfig, *, pin: bool
+) -> Step:
+    """The batches of step ``number`` (from 0), the same in every run of the configuration."""
+    generator = np.random.default_rng([config.seed, 1, number])
+    size = config.rows * piece_budget(rows.length, config.masking.budget)
+    batches, masked, boundary = [], 0, 0
+    for part in range(config.accumulate):
+        first = (number * config.accumulate + part) * config.rows
+        taken = [rows[first + index] for index in range(config.rows)]
+        hidden = [
+            mask_row(
+                row.ids,
+                vocabulary,
+                config.masking,
+                generator,
+                next_continues=bool(vocabulary.continues[row.next_id]),
+            )
+            for row in taken
+        ]
+        targets = targets_of(np.stack([row.ids for row in taken]), hidden, size)
+        batches.append(_host_batch(np.stack([row.ids for row in hidden]), targets, pin))
+        masked += int((targets.labels != IGNORED).sum())
+        boundary += int((targets.boundary_labels != IGNORED).sum())
+    return Step(tuple(batches), masked, boundary)
+
+
+def _host_batch(ids: np.ndarray[Any, np.dtype[np.int64]], targets: Targets, pin: bool) -> HostBatch:
+    tensors = {"ids": torch.from_numpy(ids)}
+    tensors |= {f.name: torch.from_numpy(getattr(targets, f.name)) for f in fields(targets)}
+    return HostBatch(**{k: v.pin_memory() if pin else v for k, v in tensors.items()})
+
+
+def _on_device(batch: HostBatch, device: torch.device) -> HostBatch:
+    return HostBatch(
+        **{f.name: getattr(batch, f.name).to(device, non_blocking=True) for f in fields(batch)}
+    )
+
+
+@contextmanager
+def in_background(make: Callable[[int], Step], numbers: range) -> Iterator[Iterator[Step]]:
+    """What ``make`` gives for each number, made in a thread that is a few steps ahead.
+
+    An error in the thread is raised where the step would have been taken.
+    """
+    ready: queue.Queue[Step | BaseException] = queue.Queue(maxsize=_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: Step | BaseException) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for number in numbers:
+                if stopped.is_set():
+                    return
+                put(make(number))
+        except BaseException as error:  # noqa: BLE001  (raised again by the consumer)
+            put(error)
+
+    def taken() -> Iterator[Step]:
+        for _ in numbers:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    thread = threading.Thread(target=work, name="pretraining-data", daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def pretrain(
+    start: str | Path,
+    texts: Iterable[str],
+    run: Path,
+    config: PretrainConfig,
+    *,
+    source: str | None = None,
+    pieces: Path | None = None,
+    device: torch.device | None = None,
+    prepared: Callable[[int], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    notify: Callable[[str], None] = _log.warning,
+) -> Path:
+    """Train, and write the encoder to ``run/model``; an interrupted run goes on where it stopped.
+
+    Args:
+        start: folder or hub id of the weights to start from. A span head is not kept; heads of an
+            earlier pre-training are.
+        texts: the documents.
+        source, prepared: as ``source`` and ``progress`` of :func:`reader.corpus.prepare`.
+        pieces: folder of the prepared pieces, for runs that share them; by default in ``run``.
+        progress: called every ``report_every`` steps and after every checkpoint, which is then
+            safely on disk.
+
+    Raises:
+        CheckpointError: ``start`` cannot be loaded.
+        CorpusError: too little text, or text that cannot be read.
+        TrainingError: a run folder of another configuration or other text, a loss that is not a
+            number, or too little memory on the device.
+    """
+    torch.manual_seed(config.seed)
+    folder = checkpoints.resolve(start, notify=notify)
+    chosen = checkpoints.load(folder, device=device, head_required=False, dropout=config.dropout)
+    place, tokenizer = chosen.device, chosen.tokenizer
+    vocabulary = Vocabulary.of_pieces(tokenizer.vocabulary())
+    corpus = prepare(texts, tokenizer, pieces or run / "corpus", source=source, progress=prepared)
+    rows = Rows(
+        corpus,
+        length=min(config.length, chosen.max_length),
+        cls_id=tokenizer.cls_id,
+        sep_id=tokenizer.sep_id,
+        seed=config.seed,
+    )
+    steps = config.steps or max(
+        1, math.ceil(config.epochs * rows.per_epoch / (config.rows * config.accumulate))
+    )
+    bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
+    model = _build(chosen, folder, config)
+    optimizer, schedule = _optimizer(model, config, steps, place)
+    run.mkdir(parents=True, exist_ok=True)
+    history = _new_history(config, steps, corpus, place, bf16)
+    done = _resume(run, model, optimizer, schedule, history)
+    meter = _Meter(model, rows, config, history.machine["peak_flops"])
+    model.train()
+    with in_background(
+        lambda number: make_step(number, rows, vocabulary, config, pin=place.type == "cuda"),
+        range(done, steps),
+    ) as made:
+        for number, step in enumerate(made, start=done + 1):
+            meter.add(_train_step(model, step, place, bf16))
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            saves = number == steps or number % config.save_every == 0
+            if not saves and number % config.report_every:
+                continue
+            report = meter.read(number, steps)
+            if not math.isfinite(report.loss):
+                raise TrainingError(
+                    f"the loss is {report.loss} at step {number}; lower the learning rate "
+                    f"({config.learning_rate}) and start a new run"
+                )
+            history.losses.append((number, report.loss))
+            history.reports.append(asdict(report))
+            if saves:
+                _save(run, model, optimizer, schedule, history, number)
+            if progress is not None:
+                progress(report)
+            meter.start()
+    model.eval()
+    _save_model(chosen, model, run / "model")
+    return run / "model"
+
+
+class _Meter:
+    """Losses and speed between two reports; the losses stay on the device until then."""
+
+    def __init__(self, model: Pretrainer, rows: Rows, config: PretrainConfig, peak: float) -> None:
+        batch_targets = config.rows * piece_budget(rows.length, config.masking.budget)
+        hidden = model.bert.config.hidden_size
+        self._flops = config.accumulate * training_flops(
+            model.bert.config,
+            rows=config.rows,
+            length=rows.length,
+            targets=batch_targets,
+            boundary_inputs=2 * hidden + POSITION_SIZE if model.boundary is not None else 0,
+        )
+        self._pieces = config.rows * config.accumulate * rows.length
+        self._peak = peak
+        self.start()
+
+    def start(self) -> None:
+        self._steps = 0
+        self._sum: Tensor | None = None
+        self._began = time.perf_counter()
+
+    def add(self, losses: Tensor) -> None:
+        self._sum = losses if self._sum is None else self._sum + losses
+        self._steps += 1
+
+    def read(self, step: int, steps: int) -> Progress:
+        assert self._sum is not None
+        masked, boundary = (self._sum / self._steps).tolist()  # waits for the device
+        seconds = (time.perf_counter() - self._began) / self._steps
+        return Progress(
+            step=step,
+            steps=steps,
+            loss=masked + boundary,
+            masked=masked,
+            boundary=boundary,
+            pieces_per_second=self._pieces / seconds,
+            utilisation=self._flops / seconds / self._peak,
+        )
+
+
+def _train_step(model: Pretrainer, step: Step, device: torch.device, bf16: bool) -> Tensor:
+    """Gradients of one step; returns the detached mean losses of both heads, shape (2,)."""
+    counts = torch.tensor([max(1, step.masked), max(1, step.boundary)], dtype=torch.float32)
+    if device.type == "cuda":
+        counts = counts.pin_memory().to(device, non_blocking=True)
+    total: Tensor | None = None
+    try:
+        for batch in step.batches:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                sums = model(_on_device(batch, device))
+            means = sums / counts
+            means.sum().backward()
+            total = means.detach() if total is None else total + means.detach()
+    except torch.cuda.OutOfMemoryError as error:
+        rows = step.batches[0].ids.shape[0]
+        raise TrainingError(
+            f"{rows} rows at once do not fit into the memory of {device}; take half of them and "
+            "twice the accumulation, which trains the same"
+        ) from error
+    assert total is not None
+    return total
+
+
+def _build(chosen: checkpoints.Checkpoint, folder: Path, config: PretrainConfig) -> Pretrainer:
+    bert: Any = chosen.model.bert
+    sizes = (bert.config.hidden_size, bert.config.vocab_size)
+    model = Pretrainer(
+        bert, PieceHead(*sizes), BoundaryHead(*sizes) if config.masking.kind == "spans" else None
+    )
+    path = folder / _HEADS
+    if path.is_file():
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            wanted = model.state_dict().keys()
+            state = {key: value for key, value in load_file(path).items() if key in wanted}
+            model.load_state_dict(state, strict=False)  # an earlier run may have had one head
+        except (SafetensorError, OSError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
+            ) from error
+    return model.to(chosen.device)
+
+
+def _optimizer(
+    model: Pretrainer, config: PretrainConfig, steps: int, device: torch.device
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    """AdamW, weight decay for matrices only; linear warm-up and linear decay to zero."""
+    named = list(model.parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in named if p.ndim >= 2],
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [p for p in named if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=device.type == "cuda",
+    )
+    warmup = max(1, round(config.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
+    )
+    return optimizer, schedule
+
+
+def _new_history(
+    config: PretrainConfig, steps: int, corpus: Corpus, device: torch.device, bf16: bool
+) -> History:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return History(
+        config=asdict(config),
+        steps=steps,
+        corpus={
+            "pieces": len(corpus.ids),
+            "documents": corpus.documents,
+            "digest": corpus.digest,
+        },
+        machine={
+            "device": name,
+            "bf16": bf16,
+            "peak_flops": measured_peak(device, bf16=bf16),
+        },
+    )
+
+
+def _save_model(chosen: checkpoints.Checkpoint, model: Pretrainer, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # The encoder alone: a span head that was never trained would pass for one that was.
+    model.bert.config.architectures = ["BertModel"]
+    model.bert.config.save_pretrained(folder)
+    encoder = {
+        key: value.detach().cpu().contiguous() for key, value in model.bert.state_dict().items()
+    }
+    save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
+    chosen.tokenizer.save(folder)
+    heads = {
+        key: value.detach().cpu().contiguous()
+        for key, value in model.state_dict().items()
+        if not key.startswith("bert.")
+    }
+    save_file(heads, folder / _HEADS)
+
+
+def _save(
+    run: Path, model: Pretrainer, optimizer: Any, schedule: Any, history: History, step: int
+) -> None:
+    state = {
+        "step": step,
+        "history": asdict(history),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    temporary = run / "checkpoint.pt.part"
+    torch.save(state, temporary)
+    temporary.replace(run / "checkpoint.pt")
+    record = run / "history.json.part"
+    record.write_text(json.dumps(asdict(history)) + "\n", encoding="utf-8")
+    record.replace(run / "history.json")
+
+
+def _resume(run: Path, model: Pretrainer, optimizer: Any, schedule: Any, history: History) -> int:
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        before = state["history"]
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise TrainingError(
+            f"{path} cannot be read ({error}); remove it to start the run anew"
+        ) from error
+    if before["config"] != history.config or before["corpus"] != history.corpus:
+        raise TrainingError(
+            f"{run} holds a run of another configuration or other text; choose a new folder"
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    history.losses = [(int(step), float(value)) for step, value in before["losses"]]
+    history.reports = list(before["reports"])
+    torch.set_rng_state(state["random"])
+    if torch.cuda.is_available() and state["cuda_random"]:
+        torch.cuda.set_rng_state_all(state["cuda_random"])
+    return int(state["step"])

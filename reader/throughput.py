@@ -1,0 +1,70 @@
+"""How much arithmetic training needs, and how much of the machine it gets.
+
+Model FLOP utilisation is the arithmetic that the model needs, recomputation not counted, over what
+the machine could do in the time (Chowdhery et al. 2022, appendix B). "Could do" is measured on the
+machine itself with one large matrix product in the precision of the training.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+
+def prefers_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is the faster precision: on CUDA, and on CPUs with instructions for it.
+
+    Other CPUs emulate it, many times slower than float32.
+    """
+    if device.type == "cuda":
+        return True
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def measured_peak(device: torch.device, *, bf16: bool, size: int = 0, repeats: int = 5) -> float:
+    """The best rate of a square matrix product, in FLOP per second.
+
+    ``size`` is the side of the matrices; 0 takes 8,192 on CUDA and 1,024 on the CPU.
+    """
+    size = size or (8192 if device.type == "cuda" else 1024)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    generator = torch.Generator(device=device).manual_seed(0)
+    matrix = torch.randn(size, size, device=device, generator=generator).to(dtype)
+    best = float("inf")
+    for _ in range(repeats + 1):  # the first one warms up
+        _wait(device)
+        began = time.perf_counter()
+        torch.mm(matrix, matrix)
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * size**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def training_flops(
+    config: Any, *, rows: int, length: int, targets: int, boundary_inputs: int = 0
+) -> float:
+    """FLOPs of one training step's matrix products: forward, and twice that backward.
+
+    Args:
+        config: a BERT's configuration.
+        rows, length: shape of the batch.
+        targets: pieces guessed by each head.
+        boundary_inputs: width of the boundary head's input; 0 without that head.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    per_piece = config.num_hidden_layers * (
+        2 * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * hidden
+    )
+    output = 2 * hidden * config.vocab_size
+    per_target = 2 * hidden * hidden + output
+    if boundary_inputs:
+        per_target += 2 * (boundary_inputs * hidden + hidden * hidden) + output
+    return 3.0 * float(rows * length * per_piece + targets * per_target)

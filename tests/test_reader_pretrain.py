@@ -1,0 +1,245 @@
+"""Pre-training runs of a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from reader import checkpoint as checkpoints
+from reader.boundary import IGNORED, BoundaryHead, PieceHead
+from reader.curve import draw
+from reader.errors import CheckpointError, TrainingError
+from reader.masking import MaskingConfig
+from reader.pretrain import (
+    HostBatch,
+    PretrainConfig,
+    Pretrainer,
+    Progress,
+    Step,
+    in_background,
+    pretrain,
+)
+from reader.throughput import measured_peak, prefers_bf16, training_flops
+from tests.reader_models import checkpoint
+
+CPU = torch.device("cpu")
+TEXTS = [
+    "the code is valid for many hours. ask who is valid for the token",
+    "the vpn token is valid for days. how many days, how many hours",
+    "reset the code for the vpn. ask the token who is valid",
+] * 4
+
+
+def config(**changes: Any) -> PretrainConfig:
+    values: dict[str, Any] = {
+        "steps": 12, "rows": 4, "length": 32, "learning_rate": 3e-3, "report_every": 4,
+        "save_every": 5, "bf16": False,
+    }  # fmt: skip
+    return PretrainConfig(**{**values, **changes})
+
+
+def run_it(start: Path, run: Path, settings: PretrainConfig, **more: Any) -> Path:
+    return pretrain(start, TEXTS, run, settings, device=CPU, **more)
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    heads = load_file(model / "pretraining_heads.safetensors")
+    return {**load_file(model / "model.safetensors"), **heads}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("start") / "model", head=False)
+
+
+@pytest.mark.parametrize("kind", ["spans", "pieces"])
+def test_a_tiny_model_learns_and_its_encoder_can_be_fine_tuned(
+    start: Path, tmp_path: Path, kind: Any
+) -> None:
+    seen: list[Progress] = []
+    model = run_it(
+        start,
+        tmp_path / "run",
+        config(steps=120, dropout=0.0, masking=MaskingConfig(kind=kind)),
+        progress=seen.append,
+    )
+    assert seen[-1].masked < seen[0].masked - 0.5
+    if kind == "spans":
+        assert seen[-1].boundary < seen[0].boundary - 0.5
+    else:
+        assert all(report.boundary == 0 for report in seen)
+    assert all(report.loss == report.masked + report.boundary for report in seen)
+    assert all(report.pieces_per_second > 0 < report.utilisation for report in seen)
+    assert [report.step for report in seen][-1] == 120
+    with pytest.raises(CheckpointError, match="no question-answering head"):
+        checkpoints.load(model, device=CPU)
+    before = checkpoints.load(start, device=CPU, head_required=False).model.bert.state_dict()
+    loaded = checkpoints.load(model, device=CPU, head_required=False)
+    after = loaded.model.bert.state_dict()
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["corpus"]["documents"] == len(TEXTS)
+    assert history["machine"]["peak_flops"] > 0
+    draw(tmp_path / "run" / "history.json", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+class CutError(Exception):
+    """The run is cut off here."""
+
+
+def cut_at(step: int) -> Callable[[Progress], None]:
+    def progress(report: Progress) -> None:
+        if report.step == step:
+            raise CutError
+
+    return progress
+
+
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(
+    start: Path, tmp_path: Path, step: int
+) -> None:
+    settings = config(accumulate=2, rows=2)
+    whole = run_it(start, tmp_path / "whole", settings)
+    with pytest.raises(CutError):
+        run_it(start, tmp_path / "cut", settings, progress=cut_at(step))
+    assert not (tmp_path / "cut" / "model").exists()
+    resumed = run_it(start, tmp_path / "cut", settings)
+    assert equal(weights(whole), weights(resumed))
+    one, other = (
+        json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "cut")
+    )
+    assert one["losses"][-1] == other["losses"][-1]
+    again = run_it(start, tmp_path / "cut", settings)  # complete: nothing is trained
+    assert equal(weights(whole), weights(again))
+
+
+def test_accumulated_batches_train_as_one_large_one(start: Path, tmp_path: Path) -> None:
+    """Gradients of the parts add up to those of the whole: the first step's losses agree."""
+    losses = []
+    for rows, accumulate in ((4, 1), (2, 2), (1, 4)):
+        settings = config(rows=rows, accumulate=accumulate, steps=4, dropout=0.0)
+        seen: list[Progress] = []
+        run_it(start, tmp_path / f"{rows}", settings, progress=seen.append)
+        losses.append((seen[0].masked, seen[0].boundary))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[2], rel=1e-4)
+
+
+def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
+    loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=0.0)
+    bert: Any = loaded.model.bert
+    sizes = (bert.config.hidden_size, bert.config.vocab_size)
+    model = Pretrainer(bert, PieceHead(*sizes), BoundaryHead(*sizes))
+    assert model.embeddings is bert.embeddings.word_embeddings.weight
+    names = [name for name, _ in model.named_parameters()]
+    assert len(names) == len(model.state_dict())
+    one = torch.tensor([1])
+    batch = HostBatch(
+        torch.tensor([[2, 10, 3]]), one, one * 10, one * 0, one * 2, one * 0, one * 10
+    )
+    model(batch).sum().backward()
+    gradient = model.embeddings.grad
+    assert gradient is not None
+    # Pieces that the row does not hold get gradients too: as output weights.
+    assert float(gradient[50].abs().sum()) > 0
+
+
+def test_unused_targets_count_for_nothing(start: Path) -> None:
+    loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=0.0)
+    bert: Any = loaded.model.bert
+    sizes = (bert.config.hidden_size, bert.config.vocab_size)
+    model = Pretrainer(bert, PieceHead(*sizes), BoundaryHead(*sizes)).eval()
+    ids = torch.tensor([[2, 10, 11, 3]])
+    short = [torch.tensor([v]) for v in (1, 10, 0, 2, 0, 10)]
+    long = [
+        torch.cat([value, torch.tensor([IGNORED if name in (1, 5) else 0])])
+        for name, value in enumerate(short)
+    ]
+    assert torch.allclose(model(HostBatch(ids, *short)), model(HostBatch(ids, *long)))
+
+
+def test_the_heads_go_on_with_the_next_run(start: Path, tmp_path: Path) -> None:
+    first: list[Progress] = []
+    model = run_it(start, tmp_path / "a", config(steps=80, dropout=0.0), progress=first.append)
+    second: list[Progress] = []
+    run_it(model, tmp_path / "b", config(steps=4, dropout=0.0), progress=second.append)
+    assert second[0].loss < first[0].loss - 0.5
+    third: list[Progress] = []
+    plain = config(steps=4, dropout=0.0, masking=MaskingConfig(kind="pieces"))
+    run_it(model, tmp_path / "c", plain, progress=third.append)
+    assert third[0].masked < first[0].masked - 0.5
+    (model / "pretraining_heads.safetensors").write_bytes(b"garbage")
+    with pytest.raises(CheckpointError, match="does not fit this encoder"):
+        run_it(model, tmp_path / "d", plain)
+
+
+def test_an_epoch_is_as_many_steps_as_hold_the_text(start: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run_it(start, tmp_path / "a", config(steps=None, epochs=2), progress=seen.append)
+    pieces = json.loads((tmp_path / "a" / "history.json").read_text())["corpus"]["pieces"]
+    assert seen[-1].steps == -(-2 * (pieces // 30) // 4)
+
+
+def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
+    run_it(start, tmp_path / "run", config(steps=2))
+    with pytest.raises(TrainingError, match="another configuration or other text"):
+        run_it(start, tmp_path / "run", config(steps=3))
+    with pytest.raises(TrainingError, match="another configuration or other text"):
+        pretrain(start, TEXTS[1:], tmp_path / "run", config(steps=2), device=CPU)
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
+        run_it(start, tmp_path / "run", config(steps=2))
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        run_it(start, tmp_path / "hot", config(learning_rate=1e30))
+    for wrong in ({"rows": 0}, {"epochs": 0}, {"length": 4}, {"steps": 0}):
+        with pytest.raises(TrainingError, match=next(iter(wrong))):
+            config(**wrong)
+
+
+def test_an_error_in_the_background_is_raised_in_the_foreground() -> None:
+    def make(number: int) -> Step:
+        if number == 2:
+            raise OSError("the disk is gone")
+        return Step((), number, 0)
+
+    taken: list[int] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        with in_background(make, range(9)) as steps:
+            taken.extend(step.masked for step in steps)
+    with in_background(make, range(3, 99)) as steps:
+        taken.append(next(steps).masked)  # left early: the thread ends all the same
+    assert taken[-1] == 3
+
+
+def test_bf16_is_chosen_where_the_machine_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, wanted in (({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
+        assert prefers_bf16(CPU) is wanted
+    assert prefers_bf16(torch.device("cuda"))
+
+
+def test_arithmetic_is_counted_as_by_hand() -> None:
+    class Bert:
+        hidden_size, intermediate_size, num_hidden_layers, vocab_size = 4, 8, 2, 10
+
+    # A piece: 2 layers of 4 products of 4x4, two of 4x8, and attention over 3 pieces, twice.
+    piece = 2 * (2 * (4 * 16 + 2 * 32) + 2 * 2 * 3 * 4)
+    target = 2 * 16 + 2 * 40
+    boundary = 2 * (11 * 4 + 16) + 2 * 40
+    assert training_flops(Bert, rows=5, length=3, targets=7) == 3 * (15 * piece + 7 * target)
+    with_boundary = training_flops(Bert, rows=5, length=3, targets=7, boundary_inputs=11)
+    assert with_boundary == 3 * (15 * piece + 7 * (target + boundary))
+    assert measured_peak(CPU, bf16=False, size=32, repeats=1) > 0
