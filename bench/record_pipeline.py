@@ -50,8 +50,8 @@ TEXTS = {
     "letters": _LETTERS,
     "accents": "Die Größe beträgt 90 m² – Zoë hat’s geprüft. Ça coûte 1 250,50 € à Besançon.",
     "combining": "Cafe\u0301 Zoe\u0308 opens at 8:30, the nai\u0308ve one at 9:00.",
-    "scripts": "会議は 東京 で 10 時に. Встреча в Москве в 9 часов. 회의 는 서울 에서. اجتماع في القاهرة.",
-    "emoji": "Ship it 🚀🚀 on Friday 👩‍💻, not on Monday 😱. The on-call phone is +49\u00a030\u00a0123.",
+    "scripts": "会議は 東京 で 10 時に. Встреча в Москве в 9 часов. 회의 는 서울. اجتماع.",
+    "emoji": "Ship it 🚀🚀 on Friday 👩‍💻, not on Monday 😱. The phone is +49\u00a030\u00a0123.",
     "spaces": "  The\tcode \n\n is\u2003valid   for\u200b 12 hours.\r\n ",
     "marks": "«12 hours»—(or 90 days?)…[see #3]; a/b/c, e.g. v1.2.3-rc1 & <b>x</b>",
     "specials": "[CLS] the code [SEP] is valid for [MASK] 12 hours [PAD] [UNK].",
@@ -87,8 +87,8 @@ def long_text(sentences: int, seed: int) -> str:
 def texts() -> dict[str, str]:
     return {
         **TEXTS,
-        "long": long_text(60, 1),
-        "longer": long_text(130, 2),
+        "long": long_text(30, 1),
+        "longer": long_text(60, 2),
         "medium": long_text(14, 3),
     }
 
@@ -274,8 +274,10 @@ def _record(folders: dict[str, str], target: Path) -> None:
     def example(question: str, context: str) -> Any:
         return SquadExample(None, question, context, None, None, None)
 
+    torch.set_num_threads(1)  # one order of summing, whatever the machine has
     table, recorded, opened = texts(), [], {}
-    for case in cases():
+    for number, case in enumerate(cases(), 1):
+        sys.stderr.write(f"\rcase {number}")
         key = json.dumps([case["model"], case.get("setup")])
         if key not in opened:
             opened[key] = pipeline(
