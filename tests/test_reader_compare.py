@@ -82,10 +82,10 @@ def test_a_predictions_file_that_is_wrong(tmp_path: Path, content: bytes, messag
 
 
 def test_other_files_that_are_wrong(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="cannot read .*none.json: No such file"):
+    with pytest.raises(DatasetError, match=r"cannot read .*none.json: No such file"):
         load_predictions(tmp_path / "none.json")
     path = tmp_path / "n.json"
     for value in ("true", '"high"', "NaN"):
         path.write_text(f'{{"q1": {value}}}')
-        with pytest.raises(DatasetError, match='the value for "q1" is .*, expected a number'):
+        with pytest.raises(DatasetError, match=r'the value for "q1" is .*, expected a number'):
             load_no_answer(path)
