@@ -32,6 +32,7 @@ from reader import checkpoint as checkpoints
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
 from reader.finetune import FinetuneConfig, finetune
+from reader.groups import of_squad
 from reader.masking import Kind, MaskingConfig
 from reader.metrics import best_over, exact_match, f1
 from reader.pretrain import PretrainConfig, Progress, pretrain
@@ -154,7 +155,7 @@ def _finetuned(
     clock: Clock,
 ) -> Path:
     """The one place that knows how fine-tuning is called."""
-    return finetune(start, examples, run, config, device=device, progress=clock.check)
+    return finetune(start, of_squad(examples), run, config, device=device, progress=clock.check)
 
 
 def paired_interval(

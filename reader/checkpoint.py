@@ -115,19 +115,6 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there.
-
-    A CPU without instructions for it emulates them: seen 75 times slower than float32.
-    """
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
-
-
 def load(
     source: str | Path,
     *,

@@ -1,12 +1,15 @@
-"""Scoring a reader on a SQuAD file."""
+"""Scoring a reader on a SQuAD file, and the files that hold predictions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from reader.errors import DatasetError
 from reader.metrics import squad_scores
 from reader.reader import Passage, Reader
 from reader.squad import Example
@@ -15,47 +18,130 @@ _CHUNK = 128  # questions whose windows are sorted by length together
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """One of the best answers to a question: ``context[start:end]`` in characters.
+
+    ``score`` is in logits, ``probability`` 0 to 1 (see :class:`reader.reader.Span`).
+    """
+
+    text: str
+    start: int
+    end: int
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Predictions by question id, and the figures of the SQuAD script."""
+    """What a reader answered, by question id, and the figures of the SQuAD script.
+
+    ``no_answer`` is the score of "no answer" minus the best span's, in logits; 0 where the data
+    has no unanswerable questions.
+    """
 
     predictions: dict[str, str]
     scores: dict[str, float]
+    no_answer: dict[str, float] = field(default_factory=dict)
+    n_best: dict[str, list[Proposal]] = field(default_factory=dict)
 
 
 def evaluate(
     reader: Reader,
     examples: Sequence[Example],
     *,
+    n_best: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Read every question on its own paragraph; ``progress`` gets the questions done.
 
     Where the data has unanswerable questions, the answer is ``""`` when the score of "no answer"
-    is above the best span's.
+    is above the best span's; ``best_exact`` and ``best_f1`` tell what another threshold than this
+    0 would reach. ``n_best`` is how many non-overlapping answers are kept for each question.
     """
     has_unanswerable = any(not example.answers for example in examples)
-    predictions: dict[str, str] = {}
+    best: dict[str, str] = {}
     odds: dict[str, float] = {}
+    proposals: dict[str, list[Proposal]] = {}
     for begin in range(0, len(examples), _CHUNK):
         chunk = examples[begin : begin + _CHUNK]
         asked = [(e.question, [Passage(document=e.id, start=0, text=e.context)]) for e in chunk]
-        for example, spans in zip(chunk, reader.read_batch(asked, top_k=1), strict=True):
-            text, difference = "", 0.0
-            if spans:
-                text = spans[0].text
-                if has_unanswerable:
-                    difference = spans[0].null_score - spans[0].score
-            odds[example.id] = difference
-            predictions[example.id] = "" if difference > 0 else text
+        for example, spans in zip(chunk, reader.read_batch(asked, top_k=n_best), strict=True):
+            proposals[example.id] = [
+                Proposal(span.text, span.start, span.end, span.score, span.probability)
+                for span in spans
+            ]
+            best[example.id] = spans[0].text if spans else ""
+            compare = has_unanswerable and bool(spans)
+            odds[example.id] = spans[0].null_score - spans[0].score if compare else 0.0
         if progress is not None:
             progress(len(chunk))
-    return Evaluation(predictions, squad_scores(examples, predictions, odds))
+    predictions = {key: "" if odds[key] > 0 else text for key, text in best.items()}
+    scores = squad_scores(examples, best, odds, threshold=0.0)
+    return Evaluation(predictions, scores, odds, proposals)
 
 
-def save_predictions(predictions: dict[str, str], path: Path) -> None:
+def save_predictions(predictions: Mapping[str, str], path: Path) -> None:
     """Write the predictions as SQuAD's own tools read them: one object, id to text."""
+    _save(predictions, path)
+
+
+def save_no_answer(no_answer: Mapping[str, float], path: Path) -> None:
+    """Write how unlikely an answer is, as SQuAD 2.0's script reads it: id to number."""
+    _save(no_answer, path)
+
+
+def save_n_best(n_best: Mapping[str, Sequence[Proposal]], path: Path) -> None:
+    """Write the best answers, id to a list of objects with the fields of :class:`Proposal`."""
+    _save({key: [asdict(one) for one in several] for key, several in n_best.items()}, path)
+
+
+def _save(record: Mapping[str, object], path: Path) -> None:
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(
-        json.dumps(predictions, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps(record, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def load_predictions(path: Path) -> dict[str, str]:
+    """Read a predictions file: one JSON object, question id to answer text.
+
+    Raises:
+        DatasetError: the file is missing or of another form; the message names the line or the
+            question that is wrong.
+    """
+    record = _load(path)
+    for key, value in record.items():
+        if not isinstance(value, str):
+            raise DatasetError(
+                f'{path}: the prediction for "{key}" is {type(value).__name__}, expected a text'
+            )
+    return record
+
+
+def load_no_answer(path: Path) -> dict[str, float]:
+    """Read how unlikely an answer is: one JSON object, question id to number.
+
+    Raises:
+        DatasetError: as for :func:`load_predictions`.
+    """
+    record = _load(path)
+    for key, value in record.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise DatasetError(f'{path}: the value for "{key}" is {value!r}, expected a number')
+    return {key: float(value) for key, value in record.items()}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
+    if not isinstance(record, dict):
+        raise DatasetError(f"{path} holds a {type(record).__name__}, expected an object of answers")
+    return record

@@ -2,16 +2,27 @@
 
 The normalisation (lower case, no punctuation, no articles, single spaces), the F1 over bags of
 tokens, the maximum over reference answers and the threshold search follow the definitions of the
-official SQuAD 1.1 and 2.0 evaluation (Rajpurkar et al. 2016, 2018).
+official SQuAD 1.1 and 2.0 evaluation (Rajpurkar et al. 2016, 2018). The two differ at the edges:
+
+- Texts of which nothing is left after normalisation ("The", "?") agree with each other in 2.0; in
+  1.1 two such texts match exactly and have F1 0.
+- 2.0 leaves out reference answers of which nothing is left, 1.1 keeps them.
+- A question without a prediction scores 0 in 1.1. The script of 2.0 leaves it out of the first
+  averages and then stops with an error; here it scores 0 in both, answerable or not.
+- A question counts as answerable by having reference answers; ``is_impossible`` takes them away
+  when the file is read (:mod:`reader.squad`).
 """
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from reader.errors import DatasetError
 from reader.squad import Example
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -47,38 +58,104 @@ def best_over(metric: Callable[[str, str], float], prediction: str, golds: Seque
     return max(metric(prediction, gold) for gold in wanted)
 
 
+def squad_v1_scores(
+    examples: Sequence[Example], predictions: Mapping[str, str]
+) -> dict[str, float]:
+    """The figures of the SQuAD 1.1 script, ``exact_match`` and ``f1``, in percent.
+
+    Args:
+        predictions: question id to answer text; a question without one scores 0.
+
+    Raises:
+        DatasetError: a question without reference answers, which 1.1 does not know.
+    """
+    exact = f1s = 0.0
+    for example in examples:
+        if not example.answers:
+            raise DatasetError(f'the question "{example.id}" has no answers; score it as SQuAD 2.0')
+        prediction = predictions.get(example.id)
+        if prediction is None:
+            continue
+        golds = example.answer_texts
+        exact += max(exact_match(prediction, gold) for gold in golds)
+        f1s += max(_f1_of_v1(prediction, gold) for gold in golds)
+    count = max(1, len(examples))
+    return {"exact_match": 100.0 * exact / count, "f1": 100.0 * f1s / count}
+
+
+def _f1_of_v1(prediction: str, gold: str) -> float:
+    """F1 as 1.1 has it: no common word is 0, even where neither text has any."""
+    return f1(prediction, gold) if normalise_answer(prediction) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionScore:
+    """One question's exact match and F1, 0 to 1."""
+
+    exact: float
+    f1: float
+    answerable: bool
+
+
+def question_scores(
+    examples: Sequence[Example], predictions: Mapping[str, str]
+) -> dict[str, QuestionScore]:
+    """Each question's scores by SQuAD 2.0, by its id, in the order of the examples."""
+    found: dict[str, QuestionScore] = {}
+    for example in examples:
+        prediction = predictions.get(example.id)
+        golds, answerable = example.answer_texts, bool(example.answers)
+        if prediction is None:
+            found[example.id] = QuestionScore(0.0, 0.0, answerable)
+        else:
+            found[example.id] = QuestionScore(
+                best_over(exact_match, prediction, golds),
+                best_over(f1, prediction, golds),
+                answerable,
+            )
+    return found
+
+
 def squad_scores(
     examples: Sequence[Example],
     predictions: Mapping[str, str],
     no_answer: Mapping[str, float] | None = None,
+    *,
+    threshold: float = math.inf,
 ) -> dict[str, float]:
     """The figures of the SQuAD 2.0 script, in percent, for 1.1 and 2.0 data.
 
     Args:
-        predictions: question id to answer text, ``""`` for "no answer".
+        predictions: question id to answer text, ``""`` for "no answer"; a question without one
+            scores 0.
         no_answer: question id to how unlikely an answer is, on any scale; 0 for all without it.
+        threshold: answers whose ``no_answer`` is above it count as "no answer".
 
     Returns:
         ``exact``, ``f1``, ``total``, the same for ``HasAns_`` and (where there are any) ``NoAns_``
         questions, and ``best_exact``/``best_f1`` with the thresholds on ``no_answer`` that reach
-        them.
+        them. As in the script, these come from the answers before ``threshold`` is applied, and
+        equal ``no_answer`` values are told apart in the search.
     """
-    exact: dict[str, float] = {}
-    f1s: dict[str, float] = {}
-    has_answer: dict[str, bool] = {}
-    for example in examples:
-        prediction = predictions.get(example.id, "")
-        exact[example.id] = best_over(exact_match, prediction, example.answer_texts)
-        f1s[example.id] = best_over(f1, prediction, example.answer_texts)
-        has_answer[example.id] = bool(example.answers)
+    raw = question_scores(examples, predictions)
+    has_answer = {key: score.answerable for key, score in raw.items()}
+    odds = {key: (no_answer or {}).get(key, 0.0) for key in raw}
+    refused = {key for key in raw if odds[key] > threshold}
+    exact, f1s = (
+        {
+            key: float(not score.answerable) if key in refused else getattr(score, name)
+            for key, score in raw.items()
+        }
+        for name in ("exact", "f1")
+    )
     report = {**_averages(exact, f1s, list(exact), "")}
     for prefix, wanted in (("HasAns_", True), ("NoAns_", False)):
         ids = [key for key, value in has_answer.items() if value is wanted]
         if ids:
             report.update(_averages(exact, f1s, ids, prefix))
-    odds = {key: (no_answer or {}).get(key, 0.0) for key in exact}
-    for name, scores in (("best_exact", exact), ("best_f1", f1s)):
-        report[name], report[f"{name}_thresh"] = _best_threshold(
+    for name in ("exact", "f1"):
+        scores = {key: float(getattr(score, name)) for key, score in raw.items()}
+        report[f"best_{name}"], report[f"best_{name}_thresh"] = _best_threshold(
             predictions, scores, odds, has_answer
         )
     return report

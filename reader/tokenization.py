@@ -39,6 +39,18 @@ class Pieces:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class WordPieces:
+    """A text as word pieces, with the number of the word that each belongs to."""
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+    words: tuple[int | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 class PieceTokenizer:
     """A WordPiece tokenizer without templates, padding or truncation: only pieces and offsets."""
 
@@ -104,6 +116,12 @@ class PieceTokenizer:
         """The ids alone, for texts too many for offsets."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    def word_pieces(self, text: str) -> WordPieces:
+        """The pieces of a text with their words, as the tokenizer's pre-tokenizer cuts them."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        offsets = tuple((int(start), int(end)) for start, end in encoding.offsets)
+        return WordPieces(tuple(encoding.ids), offsets, tuple(encoding.word_ids))
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json`` into the folder."""

@@ -68,7 +68,15 @@ def test_only_settings_read_the_environment() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["bot", "bot.cli.main", "bot.slack.app", "retriever.search", "reader", "reader.reader"],
+    [
+        "bot",
+        "bot.cli.main",
+        "bot.slack.app",
+        "retriever.search",
+        "reader",
+        "reader.reader",
+        "reader.pipeline",
+    ],
 )
 def test_importing_loads_no_network(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'transformers'}} & set(sys.modules))"

@@ -85,9 +85,11 @@ def test_these_are_the_commands() -> None:
         "doctor",
         "evaluate",
         "reader",
+        "reader compare",
         "reader evaluate",
         "reader finetune",
         "reader pretrain",
+        "reader score",
         "reindex",
         "search",
         "serve",
@@ -501,6 +503,62 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     data = squad(tmp_path / "dev2.json", unanswerable=True)
     scores = spanbot("reader", "evaluate", data, "--model", model).json()
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
+
+
+def test_what_a_reader_answered_is_written_and_scored_again(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "dev.json", unanswerable=True)
+    files = {name: tmp_path / f"{name}.json" for name in ("predictions", "no-answer", "n-best")}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    scores = spanbot("reader", "evaluate", data, "--model", model, *options).json()
+    record = {name: json.loads(path.read_text()) for name, path in files.items()}
+    assert all(set(answers) == {"a", "b", "c"} for answers in record.values())
+    for key, proposals in record["n-best"].items():
+        assert len(proposals) > 1
+        assert all(SQUAD_CONTEXT[p["start"] : p["end"]] == p["text"] for p in proposals)
+        refused = record["no-answer"][key] > 0
+        assert record["predictions"][key] == ("" if refused else proposals[0]["text"])
+    again = spanbot("reader", "score", data, files["predictions"]).json()
+    assert {key: again[key] for key in ("exact", "f1", "total")} == {
+        key: scores[key] for key in ("exact", "f1", "total")
+    }
+
+
+def test_predictions_are_scored_without_a_model(tmp_path: Path) -> None:
+    data, answers = squad(tmp_path / "dev.json"), tmp_path / "answers.json"
+    answers.write_text(json.dumps({"a": "The 12 hours", "b": "days"}))
+    old = spanbot("reader", "score", data, answers, "--script", "1.1").json()
+    assert old == {"exact_match": 50.0, "f1": pytest.approx(100 * (1 + 2 / 3) / 2)}
+    odds = tmp_path / "odds.json"
+    odds.write_text(json.dumps({"a": 0.2, "b": 0.9}))
+    new = spanbot(
+        "reader", "score", data, answers, "--no-answer", odds, "--threshold", "0.1"
+    ).json()
+    assert set(new) == CARD
+    assert (new["exact"], new["best_exact"], new["best_exact_thresh"]) == (0.0, 50.0, 0.2)
+    answers.write_text(json.dumps({"a": "12 hours"}))
+    ran = spanbot("reader", "score", data, answers)
+    assert ran.json()["exact"] == 50.0
+    assert 'no answer to 1 of 2 questions, "b" among them' in ran.err
+    assert (
+        spanbot("reader", "score", data, answers, "--script", "1.1", "--no-answer", odds).code == 2
+    )
+
+
+def test_two_runs_are_compared(tmp_path: Path) -> None:
+    data = squad(tmp_path / "dev.json", unanswerable=True)
+    runs = [tmp_path / "a.json", tmp_path / "b.json"]
+    runs[0].write_text(json.dumps({"a": "12 hours", "b": "x", "c": "x"}))
+    runs[1].write_text(json.dumps({"a": "12 hours", "b": "90 days", "c": ""}))
+    found = {
+        one["metric"]: one for one in spanbot("reader", "compare", data, *runs, "--json").json()
+    }
+    assert [*found] == ["exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"]
+    assert found["exact"]["difference"] == pytest.approx(200 / 3)
+    shown = spanbot("reader", "compare", data, *runs)
+    assert "+66.67" in shown.out
+    assert "NoAns_f1" in shown.out
+    runs[1].write_text("[1]")
+    assert "b.json holds a list" in spanbot("reader", "compare", data, *runs).error()
 
 
 def test_a_reader_is_trained_and_used(

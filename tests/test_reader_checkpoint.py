@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from reader import checkpoint as checkpoints
-from reader.errors import CheckpointError, DeviceError
+from reader.errors import CheckpointError, DeviceError, ReaderError
 from reader.features import windows
 from reader.network import Network
 from reader.reader import Passage, load_reader
@@ -119,6 +120,39 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     for folder, message in cases:
         with pytest.raises(CheckpointError, match=message):
             checkpoints.load(folder, device=torch.device("cpu"))
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
+    good = checkpoint(tmp_path / "good")
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(good, tmp_path / name))
+
+    half = copy("half")  # a whole header, and half of what it announces
+    weights = half / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    empty = copy("empty")
+    (empty / "model.safetensors").write_bytes(b"")
+    none = copy("none")
+    (none / "model.safetensors").unlink()
+    larger = copy("larger")  # the configuration promises more words than the weights have
+    config = json.loads((larger / "config.json").read_text())
+    (larger / "config.json").write_text(json.dumps({**config, "vocab_size": 500}))
+    pickled = checkpoint(tmp_path / "pickled", layout="spanbert") / "pytorch_model.bin"
+    pickled.write_bytes(pickled.read_bytes()[:2000])
+    for folder in (half, empty, none, larger, pickled.parent):
+        with pytest.raises(CheckpointError, match=f"the weights in {folder} cannot be loaded: .+"):
+            checkpoints.load(folder, device=torch.device("cpu"))
+
+
+def test_weights_that_are_not_numbers_are_found_when_they_are_used(tmp_path: Path) -> None:
+    loaded = checkpoints.load(checkpoint(tmp_path / "m"), device=torch.device("cpu"))
+    with torch.no_grad():
+        loaded.model.bert.embeddings.word_embeddings.weight[:] = float("nan")
+    checkpoints.save(loaded, tmp_path / "broken")
+    reader = load_reader(tmp_path / "broken", device="cpu")
+    with pytest.raises(ReaderError, match=f"the model {tmp_path / 'broken'} gave logits that are"):
+        reader.read("who?", [Passage("a", 0, "the code")])
 
 
 class Trap:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reader.errors import DatasetError
-from reader.metrics import exact_match, f1, normalise_answer, squad_scores
+from reader.metrics import exact_match, f1, normalise_answer, squad_scores, squad_v1_scores
 from reader.squad import Example, GoldAnswer, load_squad
 
 
@@ -111,3 +111,77 @@ def test_unanswerable_questions_and_the_best_threshold() -> None:
     assert (scores["NoAns_exact"], scores["NoAns_total"]) == (50.0, 2)
     # Refusing whatever is less likely than q4 gets all four right.
     assert (scores["best_exact"], scores["best_exact_thresh"]) == (100.0, -1.0)
+
+
+# The edges of the two scripts, worked by hand
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A.B. the-C", "ab thec"),  # punctuation goes first, and glues what it parted
+        ("a theatre", "theatre"),  # articles are whole words
+        ("the\u00a0end\u2003\n", "end"),  # every white space of Unicode is one space
+        ("Straße ÄÖ", "straße äö"),  # lower case, no folding
+        ("_an_", ""),  # the underscore is punctuation, and what it hid an article
+        ("¿qué?", "¿qué"),  # punctuation outside ASCII stays
+        ("$5,000.00", "500000"),
+    ],
+)
+def test_normalisation_at_its_edges(text: str, expected: str) -> None:
+    assert normalise_answer(text) == expected
+
+
+def test_answers_of_which_nothing_is_left() -> None:
+    examples = [example(1, "The"), example(2, "?", "12 hours")]
+    # 2.0: "The" leaves no reference, so "" is right; "?" is left out beside another reference.
+    assert squad_scores(examples, {"q1": "", "q2": "!"})["exact"] == 50.0
+    assert squad_scores(examples, {"q1": "a", "q2": "12 hours"})["f1"] == 100.0
+    # It still counts as answerable.
+    assert squad_scores(examples, {})["HasAns_total"] == 2
+    # 1.1: every reference counts, and two empty texts match exactly with F1 0.
+    assert squad_v1_scores(examples, {"q1": "a", "q2": "!"}) == {"exact_match": 100.0, "f1": 0.0}
+
+
+def test_the_figures_of_the_first_script() -> None:
+    examples = [example(1, "12 hours", "twelve hours"), example(2, "Lena Holm"), example(3, "x")]
+    scores = squad_v1_scores(examples, {"q1": "Twelve hours!", "q2": "Lena", "more": "ignored"})
+    assert scores["exact_match"] == pytest.approx(100 / 3)
+    assert scores["f1"] == pytest.approx(100 * (1 + 2 / 3) / 3)
+    assert list(scores) == ["exact_match", "f1"]
+    assert squad_v1_scores([], {}) == {"exact_match": 0.0, "f1": 0.0}
+    with pytest.raises(DatasetError, match='"q4" has no answers'):
+        squad_v1_scores([example(4)], {"q4": ""})
+
+
+def test_a_question_without_a_prediction_scores_nothing() -> None:
+    examples = [example(1, "yes"), example(2)]
+    scores = squad_scores(examples, {})
+    assert (scores["exact"], scores["HasAns_exact"], scores["NoAns_exact"]) == (0.0, 0.0, 0.0)
+    assert scores["total"] == 2
+    assert squad_scores(examples, {"q2": ""})["NoAns_exact"] == 100.0
+
+
+def test_the_best_of_several_references_counts_for_each_figure_alone() -> None:
+    # F1 with "a b c d" is 2/3, with "b x" 1/2; neither matches exactly.
+    scores = squad_scores([example(1, "k b c d", "b x")], {"q1": "b c"})
+    assert (scores["exact"], scores["f1"]) == (0.0, pytest.approx(100 * 2 / 3))
+
+
+def test_answers_above_the_threshold_count_as_none() -> None:
+    examples = [example(1, "yes"), example(2), example(3, "no")]
+    predictions, odds = {"q1": "yes", "q2": "x", "q3": "no"}, {"q1": 0.1, "q2": 0.9, "q3": 0.8}
+    at = [
+        squad_scores(examples, predictions, odds, threshold=t)["exact"] for t in (1.0, 0.9, 0.8, 0)
+    ]
+    assert at == pytest.approx([200 / 3, 200 / 3, 100.0, 100 / 3])
+    # The search looks at the answers before the threshold.
+    for threshold in (1.0, 0.0):
+        found = squad_scores(examples, predictions, odds, threshold=threshold)
+        assert (found["best_exact"], found["best_exact_thresh"]) == (100.0, 0.8)
+        assert (found["best_f1"], found["best_f1_thresh"]) == (100.0, 0.8)
+
+
+def test_refusing_everything_can_be_the_best() -> None:
+    found = squad_scores([example(1), example(2)], {"q1": "x", "q2": "y"}, {"q1": 1.0, "q2": 2.0})
+    assert (found["exact"], found["best_exact"], found["best_exact_thresh"]) == (0.0, 100.0, 0.0)

@@ -234,6 +234,27 @@ def test_the_example_of_an_answer_is_what_ask_prints() -> None:
     assert shape(reply_record(a_reply())) == shape(example("ask"))
 
 
+def test_the_example_of_a_comparison_is_what_compare_prints(tmp_path: Path) -> None:
+    answers, data = tmp_path / "a.json", tmp_path / "dev.json"
+    answers.write_text('{"q": "six"}', encoding="utf-8")
+    qa = {"id": "q", "question": "How many?", "answers": [{"text": "six", "answer_start": 0}]}
+    data.write_text(json.dumps({"data": [{"paragraphs": [{"context": "six", "qas": [qa]}]}]}))
+    printed = run("reader", "compare", str(data), str(answers), str(answers))
+    assert shape(printed) == shape(example("reader compare"))
+
+
+def test_the_call_on_model_cards_can_be_made() -> None:
+    (body,) = [body for language, body in FENCE.findall(README) if language == "python"]
+    model = 'model="mrm8488/spanbert-finetuned-squadv1"'
+    assert model in body
+    code, shown = body.replace(model, "device=-1").split("# ")
+    *setup, call = code.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(setup), names)
+    answer = eval(call, names)
+    assert shown.strip() == str({**answer, "score": ...}).replace("Ellipsis", "...")
+
+
 def test_the_examples_of_questions_can_be_asked(tmp_path: Path) -> None:
     (body,) = [body for language, body in FENCE.findall(README) if language == "jsonl"]
     file = tmp_path / "questions.jsonl"

@@ -1,16 +1,18 @@
-"""Commands on the reader: ``reader evaluate|finetune|pretrain``."""
+"""Commands on the reader: ``reader evaluate|score|compare|finetune|pretrain``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from bot.cli.opening import open_installation
@@ -39,13 +41,20 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Write every answer here, question id to text.")
     ] = None,
+    no_answer: Annotated[
+        Path | None,
+        typer.Option(help='Write how far "no answer" is above the answer, id to logits.'),
+    ] = None,
+    n_best: Annotated[
+        Path | None, typer.Option(help="Write the 20 best answers to each question here.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many questions, spread over the file.")
     ] = None,
 ) -> None:
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
-    from reader.evaluate import evaluate as score
-    from reader.evaluate import save_predictions
+    from reader.evaluate import evaluate as score_reader
+    from reader.evaluate import save_n_best, save_no_answer, save_predictions
     from reader.reader import load_reader
     from reader.squad import load_squad
 
@@ -55,10 +64,98 @@ def evaluate(
         examples = [examples[i * len(examples) // limit] for i in range(limit)]
     chosen = load_reader(model or settings.reader, device=settings.device, notify=_notify)
     with count_progress("Reading", len(examples)) as progress:
-        result = score(chosen, examples, progress=progress)
+        result = score_reader(
+            chosen, examples, n_best=20 if n_best is not None else 1, progress=progress
+        )
     if predictions is not None:
         save_predictions(result.predictions, predictions)
+    if no_answer is not None:
+        save_no_answer(result.no_answer, no_answer)
+    if n_best is not None:
+        save_n_best(result.n_best, n_best)
     print_json(result.scores)
+
+
+class Script(StrEnum):
+    """Whose rules score: those of SQuAD's script for 1.1 or for 2.0."""
+
+    V1 = "1.1"
+    V2 = "2.0"
+
+
+@reader.command()
+def score(
+    data: Annotated[Path, typer.Argument(help="SQuAD JSON, also .xz.", show_default=False)],
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON, question id to text.", show_default=False)
+    ],
+    script: Annotated[Script, typer.Option(help="Score as this version's script.")] = Script.V2,
+    no_answer: Annotated[
+        Path | None, typer.Option(help="JSON, question id to how unlikely an answer is.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Above this --no-answer an answer counts as none.")
+    ] = 1.0,
+) -> None:
+    """Score a file of predictions, without a model; prints SQuAD's figures as JSON."""
+    from reader.evaluate import load_no_answer, load_predictions
+    from reader.metrics import squad_scores, squad_v1_scores
+    from reader.squad import load_squad
+
+    examples = load_squad(data)
+    answers = load_predictions(predictions)
+    _tell_missing(predictions, answers, {example.id for example in examples})
+    if script is Script.V1:
+        if no_answer is not None:
+            raise typer.BadParameter("SQuAD 1.1 knows no --no-answer; use --script 2.0")
+        print_json(squad_v1_scores(examples, answers))
+        return
+    odds = load_no_answer(no_answer) if no_answer is not None else None
+    print_json(squad_scores(examples, answers, odds, threshold=threshold))
+
+
+@reader.command()
+def compare(
+    data: Annotated[Path, typer.Argument(help="SQuAD JSON, also .xz.", show_default=False)],
+    a: Annotated[Path, typer.Argument(help="One run's predictions.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="The other run's.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two files of predictions: their figures, and the interval of the difference."""
+    from reader.compare import compare as compare_runs
+    from reader.evaluate import load_predictions
+    from reader.squad import load_squad
+
+    examples = load_squad(data)
+    runs = (load_predictions(a), load_predictions(b))
+    for path, run in zip((a, b), runs, strict=True):
+        _tell_missing(path, run, {example.id for example in examples})
+    found = compare_runs(examples, *runs)
+    if as_json:
+        print_json([asdict(comparison) for comparison in found])
+        return
+    table = Table(caption="B − A with its 95 % interval, by a paired bootstrap over questions")
+    for heading in ("", "questions", "A", "B", "B − A", "from", "to", "B better"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for one in found:
+        table.add_row(
+            one.metric,
+            f"{one.questions:,}",
+            f"{one.a:.2f}",
+            f"{one.b:.2f}",
+            *(f"{value:+.2f}" for value in (one.difference, one.low, one.high)),
+            f"{one.b_better:.1%}",
+        )
+    console.print(table)
+
+
+def _tell_missing(path: Path, predictions: dict[str, str], ids: set[str]) -> None:
+    missing = sorted(ids - predictions.keys())
+    if missing:
+        _notify(
+            f'{path} has no answer to {len(missing):,} of {len(ids):,} questions, "{missing[0]}" '
+            "among them; they score 0"
+        )
 
 
 @reader.command()
@@ -101,13 +198,14 @@ def finetune(
     """Fine-tune a BERT for question answering on SQuAD files or a team's own questions."""
     from reader import checkpoint as checkpoints
     from reader.curve import draw
-    from reader.evaluate import evaluate as score
+    from reader.evaluate import evaluate as score_reader
     from reader.finetune import FinetuneConfig, Progress
     from reader.finetune import finetune as train
     from reader.groups import load_training
     from reader.network import Network
     from reader.reader import Reader
     from reader.squad import load_squad
+    from reader.throughput import prefers_bf16
 
     settings = from_environment()
     groups = [group for path in data for group in load_training(path)]
@@ -121,12 +219,12 @@ def finetune(
         dropout=dropout,
         no_answer=no_answer,
         final_rate=final_rate,
-        bf16=checkpoints.fast_bf16(device) if bf16 is None else bf16,
+        bf16=prefers_bf16(device) if bf16 is None else bf16,
         seed=seed,
     )
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:
-        result = score(Reader(checkpoint.tokenizer, Network(checkpoint)), measured)
+        result = score_reader(Reader(checkpoint.tokenizer, Network(checkpoint)), measured)
         errors.print(f"dev F1 {result.scores['f1']:.2f} on {len(measured)} questions")
         return result.scores["f1"]
 

@@ -1,0 +1,238 @@
+"""The pipeline call against what transformers 4.57.6 answered, and its own promises."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from bench.record_pipeline import CASES, outcome
+from reader import checkpoint as checkpoints
+from reader.errors import CheckpointError, ReaderError
+from reader.pipeline import QuestionAnsweringPipeline, pipeline
+from tests.pipeline_models import POSITIONS, seeded_checkpoint
+from tests.reader_models import checkpoint
+
+RECORD = json.loads(CASES.read_text(encoding="utf-8"))
+TEXT = "The code is valid for 12 hours. Ask Lena Holm about 90 days."
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("models")
+    return {
+        "embedded": checkpoints.EMBEDDED,
+        "cased": seeded_checkpoint(place / "cased", cased=True, seed=0),
+        "uncased": seeded_checkpoint(place / "uncased", cased=False, seed=1),
+    }
+
+
+@pytest.fixture(scope="module")
+def loaded(folders: dict[str, Path]) -> dict[str, checkpoints.Checkpoint]:
+    torch.set_num_threads(1)
+    return {
+        name: checkpoints.load(folder, device=torch.device("cpu"))
+        for name, folder in folders.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def embedded(loaded: dict[str, checkpoints.Checkpoint]) -> QuestionAnsweringPipeline:
+    return pipeline("question-answering", model=loaded["embedded"], device=-1)
+
+
+@pytest.fixture(scope="module")
+def small(loaded: dict[str, checkpoints.Checkpoint]) -> QuestionAnsweringPipeline:
+    return pipeline("question-answering", model=loaded["uncased"], device=-1)
+
+
+def example(question: str, context: str) -> SimpleNamespace:
+    return SimpleNamespace(question_text=question, context_text=context)
+
+
+def largest_difference(ours: Any, theirs: Any) -> float:
+    """Of two equal results' scores; anything else that differs fails.
+
+    Answers of score 0 fill up a list in an order that hangs on the processor: only their number
+    is compared.
+    """
+    if isinstance(theirs, list) and theirs and isinstance(theirs[0], list | dict):
+        assert isinstance(ours, list)
+        assert len(ours) == len(theirs)
+        return max(map(largest_difference, ours, theirs))
+    if isinstance(theirs, dict):
+        assert set(ours) == set(theirs)
+        if theirs["score"] == 0.0:
+            assert ours["score"] == 0.0
+            return 0.0
+        keys = ("start", "end", "answer")
+        assert [ours[key] for key in keys] == [theirs[key] for key in keys]
+        return abs(float(ours["score"]) - float(theirs["score"]))
+    assert ours == theirs
+    return 0.0
+
+
+def test_the_record_is_large_and_of_the_version_that_is_named() -> None:
+    assert RECORD["versions"]["transformers"] == "4.57.6"
+    assert sum("result" in case for case in RECORD["cases"]) >= 100
+    assert CASES.stat().st_size < 400_000
+
+
+@pytest.mark.parametrize("model", ["embedded", "cased", "uncased"])
+def test_every_recorded_call_gives_what_transformers_gave(
+    model: str, loaded: dict[str, checkpoints.Checkpoint]
+) -> None:
+    cases = [case for case in RECORD["cases"] if case["model"] == model]
+    assert cases
+    for case in cases:
+        asked = pipeline(
+            "question-answering", model=loaded[model], device=-1, **case.get("setup", {})
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of deprecated forms
+            ours = outcome(asked, case, RECORD["texts"], example)
+        assert ours.get("error") == case.get("error"), case
+        if "result" in case:
+            assert largest_difference(ours["result"], case["result"]) <= 1e-6, case
+
+
+# Where a pipeline comes from
+
+
+def test_the_call_of_a_model_card(folders: dict[str, Path]) -> None:
+    folder = str(folders["cased"])
+    qa = pipeline("question-answering", model=folder, tokenizer=folder, device="cpu")
+    with pytest.warns(FutureWarning, match="positional"):
+        answer = qa({"context": TEXT, "question": "How long?"})
+    assert answer == qa(question="How long?", context=TEXT)
+    assert TEXT[answer["start"] : answer["end"]] == answer["answer"]  # type: ignore[index, call-overload]
+    assert (qa.task, qa.device) == ("question-answering", torch.device("cpu"))
+
+
+def test_loaded_models_of_transformers_are_taken(
+    folders: dict[str, Path], loaded: dict[str, checkpoints.Checkpoint]
+) -> None:
+    from transformers import AutoTokenizer, BertForQuestionAnswering
+
+    folder = folders["uncased"]
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model = BertForQuestionAnswering.from_pretrained(folder)
+    qa = pipeline(model=model, tokenizer=tokenizer, device=-1)
+    same = pipeline(model=loaded["uncased"], tokenizer=folder, device=torch.device("cpu"))
+    asked = {"question": "who?", "context": TEXT * 3, "top_k": 3}
+    assert largest_difference(qa(**asked), same(**asked)) <= 1e-6
+    with pytest.raises(ValueError, match="needs its tokenizer"):
+        pipeline(model=model)
+    with pytest.raises(ValueError, match="model is int"):
+        pipeline(model=5, device=-1)
+    with pytest.raises(ValueError, match="tokenizer is int"):
+        pipeline(model=model, tokenizer=5, device=-1)
+
+
+def test_what_cannot_be_had_is_refused(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = folders["uncased"]
+    with pytest.raises(KeyError, match="Unknown task fill-mask"):
+        pipeline("fill-mask", model=folder)
+    with pytest.raises(RuntimeError, match="name a model"):
+        pipeline()
+    with pytest.raises(ValueError, match="framework='tf' is not supported"):
+        pipeline("question-answering", model=folder, framework="tf")
+    with pytest.raises(ValueError, match="dtype='float16'"):
+        pipeline("question-answering", model=folder, torch_dtype="float16")
+    with pytest.raises(ValueError, match="top_k parameter"):
+        pipeline("question-answering", model=folder, device=-1, top_k=0)
+    with pytest.raises(CheckpointError, match="no question-answering head"):
+        pipeline(model=checkpoint(tmp_path / "headless", head=False), device=-1)
+
+
+# The faults that are kept and those that are mended
+
+
+def test_scores_of_equal_texts_add_up_over_windows(embedded: QuestionAnsweringPipeline) -> None:
+    answer = embedded(
+        question="How long?", context="Valid for 12 hours. " * 20, max_seq_len=20, doc_stride=13
+    )
+    assert answer["score"] > 3  # type: ignore[index, call-overload, operator]
+
+
+@pytest.mark.parametrize(("context", "top_k"), [("it", 13), ("x y z", 27)])
+def test_contexts_with_as_many_spans_as_candidates(
+    small: QuestionAnsweringPipeline, context: str, top_k: int
+) -> None:
+    answers = small(question="who ask", context=context, top_k=top_k)
+    assert answers[0]["answer"] in context  # type: ignore[index, operator]
+
+
+def test_no_room_beside_the_question(small: QuestionAnsweringPipeline) -> None:
+    with pytest.raises(ValueError, match="the question has 80 word pieces and leaves no room"):
+        small(question="who " * 80, context=TEXT)
+    with pytest.raises(ValueError, match=r"`doc_stride` \(32\) must be smaller than the room.* 21"):
+        small(question="who " * 40, context=TEXT * 9)
+    with pytest.raises(ValueError, match=f"more than the {POSITIONS} positions"):
+        small(question="who", context=TEXT * 9, max_seq_len=POSITIONS + 1)
+
+
+def test_a_dict_of_questions_on_one_context(small: QuestionAnsweringPipeline) -> None:
+    with pytest.warns(FutureWarning):
+        together = small({"question": ["who?", "how many?"], "context": TEXT})
+    assert together == [small(question=q, context=TEXT) for q in ("who?", "how many?")]
+
+
+def test_forms_that_transformers_took_by_chance(small: QuestionAnsweringPipeline) -> None:
+    lists = {"question": ["who?"], "context": [TEXT]}
+    with pytest.warns(FutureWarning), pytest.raises(ValueError, match="one of several"):
+        small([lists, {"question": "who?", "context": TEXT}])
+    with pytest.warns(FutureWarning), pytest.raises(ValueError, match="same lengths"):
+        small({"question": ["who?", "why?"], "context": [TEXT]})
+
+
+def test_a_dataset_is_read_lazily(small: QuestionAnsweringPipeline) -> None:
+    class Questions(torch.utils.data.Dataset[dict[str, str]]):
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> dict[str, str]:
+            if index >= len(self):
+                raise IndexError(index)
+            return {"question": "who?", "context": TEXT[index:]}
+
+    with pytest.warns(FutureWarning):
+        answers = small(Questions())
+    assert not isinstance(answers, list)
+    assert list(answers) == [small(question="who?", context=TEXT[i:]) for i in range(2)]
+
+
+def test_warnings(small: QuestionAnsweringPipeline) -> None:
+    asked = {"question": "who?", "context": TEXT}
+    with pytest.warns(UserWarning, match="topk is deprecated"):
+        assert len(small(**asked, topk=2)) == 2  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="no parameter max_answer_length"):
+        assert small(**asked, max_answer_length=2) == small(**asked)
+    with pytest.warns(FutureWarning, match="`data`"):
+        assert small(data=asked) == small(**asked)
+    with pytest.raises(ValueError, match="padding is 'left'"):
+        small(**asked, padding="left")
+    with pytest.raises(ValueError, match="doc_stride"):
+        small(**asked, doc_stride=-1)
+
+
+def test_a_cased_vocabulary_alone_is_read_in_its_case(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "m", cased=True, layout="spanbert")
+    with pytest.warns(FutureWarning):
+        answer = pipeline(model=folder, device=-1)("Who?", TEXT)
+    assert answer["answer"] in TEXT  # type: ignore[index, call-overload, operator]
+    pieces = checkpoints.load(folder, device=torch.device("cpu")).tokenizer
+    assert pieces.word_pieces("VPN").ids == pieces.pieces("VPN").ids != pieces.pieces("vpn").ids
+
+
+def test_logits_that_are_not_numbers_are_refused(folders: dict[str, Path]) -> None:
+    broken = checkpoints.load(folders["uncased"], device=torch.device("cpu"))
+    with torch.no_grad():
+        broken.model.qa_outputs.bias.fill_(float("nan"))
+    with pytest.raises(ReaderError, match="not numbers; its weights are damaged"):
+        pipeline(model=broken, device=-1)(question="who?", context=TEXT)
