@@ -1,6 +1,6 @@
 """From questions on documents to the groups of passages that a reader is trained on.
 
-    python -m bench.groups QUESTIONS.jsonl ... --home NAME=HOME ... --out GROUPS.jsonl
+    python -m bench.groups QUESTIONS ... --home NAME=HOME ... --out GROUPS.jsonl [--apart NAME]
 
 A line of the questions is ``{"kb", "document", "questions": [...], "answer", "near"?}``: the answer
 as it stands in the document, or null where the document does not say it; ``near`` is a longer
@@ -9,7 +9,9 @@ installation that holds the documents of that ``kb``.
 
 A group is the passage that holds the answer and the passages that the program's own ranking puts
 highest without it. Passages of the same document come first: a neighbouring paragraph is what a
-reader mistakes for the answer.
+reader mistakes for the answer. ``--apart NAME`` says that the documents of that ``kb`` are of
+different organisations, so that one's rules answer nothing about another: groups then hold passages
+of one document only.
 """
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ def groups(
     *,
     negatives: int,
     generator: np.random.Generator,
+    apart: bool = False,
 ) -> Iterator[Group | None]:
     """A group for each question; None for one whose document or answer is not there."""
     known = sources(installation)
@@ -127,7 +130,7 @@ def groups(
         if source is None or (item.answer is not None and place is None):
             yield None
             continue
-        hits = installation.retriever.search(item.question, k=12)
+        hits = installation.retriever.search(item.question, k=30 if apart else 12)
         passages: list[GroupPassage] = []
         if place is not None:
             holding = [p for p in source.passages if p[0] <= place[0] and place[1] <= p[1]]
@@ -137,7 +140,9 @@ def groups(
             chosen = holding[int(generator.integers(len(holding)))]
             passages.append(_passage(source, chosen, anchors[source.number], place))
         others = [h for h in hits if place is None or not _answers(h, source, place, item.answer)]
-        if generator.random() < 0.5:
+        if apart:
+            others = [hit for hit in others if hit.document_id == source.number]
+        elif generator.random() < 0.5:
             others.sort(key=lambda hit: hit.document_id != source.number)
         passages += [GroupPassage(h.text, (), above(h)) for h in others[:negatives]]
         order = generator.permutation(len(passages))
@@ -179,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("questions", type=Path, nargs="+")
     parser.add_argument("--home", action="append", required=True, metavar="NAME=HOME")
+    parser.add_argument("--apart", action="append", default=[], metavar="NAME")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--negatives", type=int, default=2)
     parser.add_argument("--seed", type=int, default=13)
@@ -191,7 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = load(chosen.questions, name)
         with Installation(settings_of(home)) as installation:
             for number, group in enumerate(
-                groups(asked, installation, negatives=chosen.negatives, generator=generator), 1
+                groups(
+                    asked,
+                    installation,
+                    negatives=chosen.negatives,
+                    generator=generator,
+                    apart=name in chosen.apart,
+                ),
+                1,
             ):
                 if group is None:
                     missed += 1
