@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,24 +126,38 @@ def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
     """
     usable = [item for item in found if item.right.any() and not item.right.all()]
     scale = np.concatenate([item.features for item in usable]).std(axis=0) + 1e-9
-    weights = np.zeros(len(scale))
-    for _ in range(100):
-        gradient = _L2 * weights
-        hessian = _L2 * np.eye(len(scale))
-        for item in usable:
-            design = item.features / scale
+    designs = [item.features / scale for item in usable]
+
+    def state(weights: NDArray[np.float64]) -> tuple[float, list[tuple[Any, Any]]]:
+        """The loss, and for each question the shares of all answers and of the right ones."""
+        loss, shares = 0.5 * _L2 * float(weights @ weights), []
+        for item, design in zip(usable, designs, strict=True):
             total = design @ weights
-            p = np.exp(total - total.max())
-            p /= p.sum()
-            q = np.where(item.right, p, 0.0)
-            q /= q.sum()
+            right = np.where(item.right, total, -np.inf)
+            every = np.logaddexp.reduce(total)
+            good = np.logaddexp.reduce(right)
+            loss += float(every - good)
+            shares.append((np.exp(total - every), np.exp(right - good)))
+        return loss, shares
+
+    weights = np.zeros(len(scale))
+    loss, shares = state(weights)
+    for _ in range(100):
+        gradient, hessian = _L2 * weights, _L2 * np.eye(len(scale))
+        for design, (p, q) in zip(designs, shares, strict=True):
             mean = p @ design
             gradient += mean - q @ design
             hessian += design.T @ (design * p[:, None]) - np.outer(mean, mean)
         step = np.linalg.solve(hessian, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-7:
+        size = 1.0
+        following = state(weights - step)
+        while following[0] > loss and size > 1e-4:  # too far: half as far
+            size /= 2
+            following = state(weights - size * step)
+        if loss - following[0] < 1e-9:
             break
+        weights = weights - size * step
+        loss, shares = following
     return weights / scale
 
 
