@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 #: BERT's position table; a checkpoint's configuration may lower it, never a missing file raise it.
 DEFAULT_MAX_LENGTH = 512
 
+_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
@@ -173,4 +175,6 @@ def _from_vocabulary(folder: Path, settings: dict[str, Any]) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.decoder = WordPieceDecoder(prefix="##")
+    # As in a tokenizer.json: their names in a text are they, and are not cut into letters.
+    tokenizer.add_special_tokens([piece for piece in _SPECIALS if piece in vocabulary])
     return tokenizer

@@ -44,6 +44,12 @@ def test_what_the_tokenizer_files_say_goes_before_the_vocabulary(
     assert not caplog.text
 
 
+def test_the_names_of_special_pieces_are_one_piece_in_a_lone_vocabulary(tmp_path: Path) -> None:
+    tokens = PieceTokenizer.from_folder(checkpoint(tmp_path / "m"))
+    assert tokens.pieces("the [SEP] code").ids[1] == tokens.sep_id
+    assert tokens.vocabulary_size == len(vocabulary())
+
+
 def test_a_saved_tokenizer_gives_the_same_pieces(tmp_path: Path) -> None:
     first = PieceTokenizer.from_folder(checkpoint(tmp_path / "a", cased=True))
     (tmp_path / "b").mkdir()
