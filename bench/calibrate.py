@@ -158,7 +158,8 @@ def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
             break
         weights = weights - size * step
         loss, shares = following
-    return weights / scale
+    unscaled: NDArray[np.float64] = weights / scale
+    return unscaled
 
 
 def fit_logistic(

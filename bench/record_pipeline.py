@@ -269,7 +269,10 @@ def _record(folders: dict[str, str], target: Path) -> None:
     import tokenizers
     import torch
     import transformers
-    from transformers import SquadExample, pipeline
+
+    # The old version's names, which the installed one no longer has.
+    pipeline: Any = transformers.pipeline
+    SquadExample: Any = getattr(transformers, "SquadExample")  # noqa: B009, N806
 
     def example(question: str, context: str) -> Any:
         return SquadExample(None, question, context, None, None, None)

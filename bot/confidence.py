@@ -94,7 +94,7 @@ def default_calibration() -> Calibration:
 
 
 def _dot(weights: Sequence[float], features: Features) -> float:
-    return sum(w * value for w, value in zip(weights, astuple(features), strict=True))
+    return float(sum(w * value for w, value in zip(weights, astuple(features), strict=True)))
 
 
 def _logistic(total: float) -> float:

@@ -103,7 +103,8 @@ class QuestionAnsweringPipeline:
                 :class:`Parameters`; also for a question that is too long for a window.
             ReaderError: the network gave logits that are not numbers.
         """
-        inputs = {k: kwargs.pop(k) for k in ("question", "context", "X", "data") if k in kwargs}
+        names = ("question", "context", "X", "data")
+        inputs: dict[str, Any] = {name: kwargs.pop(name) for name in names if name in kwargs}
         examples = examples_of(args, inputs)
         parameters = self._parameters.with_changes(kwargs)
         if not isinstance(examples, list):

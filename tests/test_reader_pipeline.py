@@ -157,7 +157,7 @@ def test_scores_of_equal_texts_add_up_over_windows(embedded: QuestionAnsweringPi
     answer = embedded(
         question="How long?", context="Valid for 12 hours. " * 20, max_seq_len=20, doc_stride=13
     )
-    assert answer["score"] > 3  # type: ignore[index, call-overload, operator]
+    assert answer["score"] > 3  # type: ignore[index, call-overload]
 
 
 @pytest.mark.parametrize(("context", "top_k"), [("it", 13), ("x y z", 27)])
@@ -165,7 +165,7 @@ def test_contexts_with_as_many_spans_as_candidates(
     small: QuestionAnsweringPipeline, context: str, top_k: int
 ) -> None:
     answers = small(question="who ask", context=context, top_k=top_k)
-    assert answers[0]["answer"] in context  # type: ignore[index, operator]
+    assert answers[0]["answer"] in context  # type: ignore[index, call-overload, literal-required]
 
 
 def test_no_room_beside_the_question(small: QuestionAnsweringPipeline) -> None:
@@ -225,7 +225,7 @@ def test_a_cased_vocabulary_alone_is_read_in_its_case(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "m", cased=True, layout="spanbert")
     with pytest.warns(FutureWarning):
         answer = pipeline(model=folder, device=-1)("Who?", TEXT)
-    assert answer["answer"] in TEXT  # type: ignore[index, call-overload, operator]
+    assert answer["answer"] in TEXT  # type: ignore[index, call-overload]
     pieces = checkpoints.load(folder, device=torch.device("cpu")).tokenizer
     assert pieces.word_pieces("VPN").ids == pieces.pieces("VPN").ids != pieces.pieces("vpn").ids
 

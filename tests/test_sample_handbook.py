@@ -64,11 +64,11 @@ def test_the_questions_are_answered(installation: Installation) -> None:
     outcomes = run_questions(questions, installation.retriever, installation.answerer)
     figures = measure(outcomes)
     # What is reached today less one question: no change may lose it again. The aim for
-    # ``contains`` is 0.75, which takes a better reader.
+    # ``contains`` is 0.75, which takes a better reader still.
     assert figures["success@5"] >= 0.95
-    assert figures["contains"] >= 0.36
-    assert figures["contains@3"] >= 0.52
-    assert figures["silent"] >= 0.72
+    assert figures["contains"] >= 0.56
+    assert figures["contains@3"] >= 0.63
+    assert figures["silent"] >= 0.6
     for outcome in outcomes:
         for answer in outcome.reply.answers:
             start = answer.start - answer.sentence_start
