@@ -149,9 +149,7 @@ def _look(path: Path) -> set[int]:
         for number in ids:
             builder.add(_passage(number))
         with tempfile.TemporaryDirectory() as folder:
-            fresh = IndexFolder(Path(folder)).update(
-                None, new=builder.segment(), content_version=1
-            )
+            fresh = IndexFolder(Path(folder)).update(None, new=builder.segment(), content_version=1)
         for query in (["common1"], ["common2", "common3", "common4"]):
             if index.search_bm25(query, 10) != fresh.search_bm25(query, 10):
                 raise ValueError(f"{query} finds other passages than in a new index")
@@ -182,9 +180,7 @@ def _read(path: Path, until: float, seed: int, pipe: Connection) -> None:
     pipe.send((queries, generations))
 
 
-def read_while_writing(
-    path: Path, *, readers: int, seconds: float, seed: int
-) -> dict[str, object]:
+def read_while_writing(path: Path, *, readers: int, seconds: float, seed: int) -> dict[str, object]:
     """Search in several processes while another writes; what was seen."""
     _change(IndexFolder(path), list(range(1, 200)), [])
     ours, theirs = _CONTEXT.Pipe(duplex=False)

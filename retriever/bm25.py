@@ -31,7 +31,7 @@ def norms(lengths: NDArray[np.uint32], average: float) -> NDArray[np.float64]:
     """The part of the denominator that depends on the length alone, of the shape of ``lengths``."""
     if average == 0.0:  # nobody has a term, so nobody asks
         return np.full(len(lengths), K1)
-    result: NDArray[np.float64] = K1 * (1 - B + B * lengths / average)
+    result: NDArray[np.float64] = K1 * (1 - B + B * lengths.astype(np.float64) / average)
     return result
 
 

@@ -136,8 +136,10 @@ class IndexKeeper:
                 usable = self._open if self._stamp is not None else None
                 if usable is not None and not force and self._is_fresh(version):
                     return usable
-                if not isinstance(usable, PassageIndex) or force or not self._continues(
-                    usable, version
+                if (
+                    not isinstance(usable, PassageIndex)
+                    or force
+                    or not self._continues(usable, version)
                 ):
                     usable = None
                 vectors = self._kept_vectors() if usable is None else {}
@@ -245,7 +247,9 @@ class IndexKeeper:
                 missing = [at for at, vector in enumerate(given) if vector is None]
                 advance(len(batch) - len(missing))
                 if missing:
-                    made = encoder.encode([index_text(batch[at]) for at in missing], progress=advance)
+                    made = encoder.encode(
+                        [index_text(batch[at]) for at in missing], progress=advance
+                    )
                     for at, vector in zip(missing, made, strict=True):
                         given[at] = vector
             for text, vector in zip(batch, given, strict=True):

@@ -18,14 +18,13 @@ from retriever.index.build import IndexedPassage
 from retriever.index.files import DamagedError
 from retriever.index.kernel import Kernel
 from retriever.index.merge import FAN_IN, Size, choose, merge
-from retriever.index.segment import NO_MARKS, Marks
+from retriever.index.segment import Marks, Segment
 from retriever.index.statistics import EMPTY
 from retriever.okapi import OkapiIndex
 from retriever.ranking import WEIGHT, upper_bound
 from tests.index_parts import (
     KERNELS,
     Mirror,
-    check_against_rank_bm25,
     random_passages,
     random_query,
     segment_of,
@@ -120,9 +119,9 @@ def test_more_than_one_block_of_passages(tmp_path: Path, kernel: Kernel) -> None
                 (scores != 0) & (True if allowed is None else index.passages % 3 == 1)
             )
             best = candidates[np.lexsort((index.passages[candidates], -scores[candidates]))][:10]
-            assert [(hit.passage_id, hit.bm25) for hit in index.search_bm25(query, 10, allowed)] == [
-                (int(index.passages[at]), float(scores[at])) for at in best
-            ]
+            assert [
+                (hit.passage_id, hit.bm25) for hit in index.search_bm25(query, 10, allowed)
+            ] == [(int(index.passages[at]), float(scores[at])) for at in best]
     check_idf(mirror)
 
 
@@ -184,7 +183,7 @@ def test_queries_that_nobody_should_ask(tmp_path: Path, kernel: Kernel) -> None:
     mirror = Mirror(tmp_path / "index", kernel)
     assert mirror.folder.open() is None
     empty = mirror.change()
-    assert (len(empty), empty.search(["vpn"], 5), empty.weights(["vpn"])) == (0, [], [-1.0986122886681098])
+    assert (len(empty), empty.search(["vpn"], 5), empty.weights(["vpn"])) == (0, [], [0.0])
     mirror.change(random_passages(source, 80, vocabulary=300))
     many = [f"t{source.randrange(400)}" for _ in range(10_000)]
     mirror.check([[], ["\x00", "\x1b[2J", "\udcff"], many])
@@ -200,7 +199,8 @@ def test_vectors_find_what_no_word_finds(tmp_path: Path) -> None:
     place = folder.IndexFolder(tmp_path)
     index = place.update(None, new=segment_of(passages), content_version=1, encoder="test")
     first, second, *_ = index.search(["vpn"], 5, vector=directions[3])
-    assert (first.passage_id, first.score, first.bm25) == (14, pytest.approx(1.0), 0.0)
+    assert (first.passage_id, first.bm25) == (14, 0.0)
+    assert first.score == pytest.approx(1.0)
     bound = upper_bound(index.weights(["vpn"]))
     assert second.passage_id in {11, 13}
     assert second.score == pytest.approx(WEIGHT * second.bm25 / bound)
@@ -304,7 +304,7 @@ def test_what_is_deleted_while_segments_are_merged_stays_deleted(
     for number in range(FAN_IN):
         mirror.change(random_passages(source, 30, first=1 + 30 * number))
 
-    def slow(parts: list[tuple[folder.Segment, Marks]]) -> folder.Segment:
+    def slow(parts: list[tuple[Segment, Marks]]) -> Segment:
         made = merge(parts)
         mirror.change(random_passages(source, 10, first=1000), [3, 40, 41])
         return made
@@ -336,4 +336,4 @@ def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 def test_processes_that_search_while_one_writes(tmp_path: Path) -> None:
     result = read_while_writing(tmp_path / "index", readers=2, seconds=1.5, seed=1)
     assert result["errors"] == []
-    assert result["queries"] > 0
+    assert result["queries"] != 0

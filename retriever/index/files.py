@@ -79,7 +79,7 @@ def write_arrays(
 def _parts(head: bytes, arrays: Mapping[str, NDArray[Any]]) -> Iterator[bytes | memoryview]:
     yield head
     for array in arrays.values():
-        content = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         for begin in range(0, len(content), _CHUNK):
             yield content[begin : begin + _CHUNK]
         yield bytes(_aligned(array.nbytes) - array.nbytes)

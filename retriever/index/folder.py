@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -246,9 +246,7 @@ class IndexFolder:
             marks_file = self._write_marks(marks, written)
             kept = [(entry, part) for entry, part in now.items() if entry.file not in then]
             if live:
-                kept.append(
-                    (SegmentEntry(named, marks_file, len(merged), live), (merged, marks))
-                )
+                kept.append((SegmentEntry(named, marks_file, len(merged), live), (merged, marks)))
             state = _State(
                 tuple(entry for entry, _ in kept),
                 tuple(part for _, part in kept),
@@ -262,19 +260,24 @@ class IndexFolder:
         return True
 
     def _opened(self, manifest: Manifest, known: PassageIndex | None) -> PassageIndex:
-        have = {}
-        if known is not None:
-            if known.manifest == manifest:
-                return known
-            for entry, (segment, marks) in zip(
-                known.manifest.segments, known.segments, strict=True
-            ):
-                have[entry.file] = (segment, entry.marks, marks)
+        if known is not None and known.manifest == manifest:
+            return known
+        have = (
+            {}
+            if known is None
+            else {
+                entry.file: (segment, entry.marks, marks)
+                for entry, (segment, marks) in zip(
+                    known.manifest.segments, known.segments, strict=True
+                )
+            }
+        )
         parts: list[tuple[Segment, Marks]] = []
         for entry in manifest.segments:
-            segment, file, marks = have.get(entry.file, (None, None, NO_MARKS))
-            if segment is None:
-                segment = read_segment(self.path, entry.file)
+            if entry.file in have:
+                segment, file, marks = have[entry.file]
+            else:
+                segment, file, marks = read_segment(self.path, entry.file), None, NO_MARKS
             if file != entry.marks:
                 marks = NO_MARKS if entry.marks is None else read_marks(self.path, entry.marks)
             if len(segment) != entry.passages or len(marks.live) not in (0, entry.passages):
@@ -282,9 +285,7 @@ class IndexFolder:
             parts.append((segment, marks))
         return PassageIndex(manifest, parts, kernel=self._given)
 
-    def _without(
-        self, state: _State, gone: NDArray[np.int64], written: list[FileEntry]
-    ) -> _State:
+    def _without(self, state: _State, gone: NDArray[np.int64], written: list[FileEntry]) -> _State:
         entries = list(state.entries)
         parts = list(state.parts)
         statistics = state.statistics
@@ -322,9 +323,7 @@ class IndexFolder:
             before + segment.document_frequencies,
         )
         entry = SegmentEntry(file, None, len(segment), len(segment))
-        return _State(
-            (*state.entries, entry), (*state.parts, (segment, NO_MARKS)), statistics
-        )
+        return _State((*state.entries, entry), (*state.parts, (segment, NO_MARKS)), statistics)
 
     def _marks(self, segment: Segment, marks: Marks, gone: NDArray[np.int64]) -> Marks:
         """The marks after these ids are deleted too; the same object where nothing changes."""

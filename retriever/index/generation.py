@@ -180,7 +180,7 @@ class PassageIndex:
     def _search_all(
         self, terms: Sequence[str], k: int, collections: frozenset[int] | None
     ) -> list[Ranked]:
-        """As :meth:`search_bm25`, also for terms of negative weight: very few passages have some."""
+        """As :meth:`search_bm25`, also for terms of negative weight: few passages have some."""
         known = self._look_up(terms)
         found: list[tuple[float, int]] = []
         for at, part in enumerate(self._parts):
@@ -225,9 +225,7 @@ class PassageIndex:
             remembered.update(found)
         elif found:
             self._terms = dict(found)
-        return {
-            term: found[term] if term in found else remembered[term] for term in distinct
-        }
+        return {term: found[term] if term in found else remembered[term] for term in distinct}
 
     def _find(self, terms: Sequence[str]) -> dict[str, _Term]:
         encoded = sorted({encode(term) for term in terms})

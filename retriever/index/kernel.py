@@ -7,7 +7,6 @@ becomes a score, and what a query is to a segment.
 from __future__ import annotations
 
 import importlib.util
-
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -134,9 +133,7 @@ def frequency_of(postings: Postings, places: NDArray[np.int64]) -> NDArray[np.in
     return frequencies
 
 
-def choice_of(
-    segment: Segment, marks: Marks, collections: frozenset[int] | None = None
-) -> Filter:
+def choice_of(segment: Segment, marks: Marks, collections: frozenset[int] | None = None) -> Filter:
     """The live passages of a segment in these collections; None for all."""
     allowed = (
         np.zeros(0, dtype=np.bool_)
@@ -171,5 +168,3 @@ def default() -> Kernel:
     if _kernel is None:
         _kernel = load()
     return _kernel
-
-

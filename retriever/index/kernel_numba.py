@@ -1,3 +1,5 @@
+# To numba, Python's and numpy's integers are the same; to a type checker they are not.
+# mypy: disable-error-code="arg-type,assignment,no-any-return,return-value"
 """The kernel compiled by numba, with MaxScore (Turtle and Flood 1995) over blocks of passages.
 
 In a block, terms are ordered by the most that one of their postings there can add to a score. The
@@ -130,9 +132,7 @@ def _find(
 
 
 @_compiled
-def _saturation(
-    postings: Postings, scoring: Scoring, place: int, document: int
-) -> float:
+def _saturation(postings: Postings, scoring: Scoring, place: int, document: int) -> float:
     """``tf * (k1 + 1) / (tf + norm)`` of a posting."""
     tf = postings.frequencies[place] & LARGE
     code = postings.lengths[document]

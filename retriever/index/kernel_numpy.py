@@ -97,7 +97,8 @@ class NumpyKernel:
         starts = postings.run_starts[first : last + 1].astype(np.int64)
         blocks = postings.run_blocks[first:last].astype(np.int64) * BLOCK
         places = np.arange(starts[0], starts[-1])
-        return places, postings.offsets[starts[0] : starts[-1]] + np.repeat(blocks, np.diff(starts))
+        offsets = postings.offsets[starts[0] : starts[-1]].astype(np.int64)
+        return places, offsets + np.repeat(blocks, starts[1:] - starts[:-1])
 
     def _contribution(
         self, postings: Postings, scoring: Scoring, number: int, weight: float

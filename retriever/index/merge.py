@@ -1,8 +1,8 @@
 """Which segments to merge, and how.
 
 Size-tiered: segments of about the same size are merged when there are ``FAN_IN`` of them, so that a
-passage is written again only once for every ``FAN_IN``-fold growth, and a segment of which a quarter
-is deleted is written again by itself.
+passage is written again only once for every ``FAN_IN``-fold growth, and a segment of which a
+quarter is deleted is written again by itself.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def choose(sizes: Sequence[Size]) -> list[str]:
 
 
 def merge(parts: Sequence[tuple[Segment, Marks]]) -> Segment:
-    """One segment of the live passages of several. It holds a few bytes a posting in memory."""
+    """One segment of the live passages of several; it takes some 40 bytes of memory a posting."""
     kept = [
         np.flatnonzero(marks.live) if len(marks.live) else np.arange(len(segment))
         for segment, marks in parts
@@ -108,9 +108,11 @@ class _Source:
         """New term numbers, passage numbers and frequencies of the terms ``begin`` to ``end``."""
         arrays = self.segment.postings
         runs = slice(int(arrays.term_runs[begin]), int(arrays.term_runs[end]))
-        sizes = np.diff(arrays.run_starts[runs.start : runs.stop + 1].astype(np.int64))
+        starts = arrays.run_starts[runs.start : runs.stop + 1].astype(np.int64)
+        sizes = starts[1:] - starts[:-1]
         part = slice(int(arrays.run_starts[runs.start]), int(arrays.run_starts[runs.stop]))
-        owners = np.repeat(self.places[begin:end], np.diff(arrays.term_runs[begin : end + 1]))
+        counts = arrays.term_runs[begin : end + 1].astype(np.int64)
+        owners = np.repeat(self.places[begin:end], counts[1:] - counts[:-1])
         old = arrays.offsets[part] + np.repeat(arrays.run_blocks[runs].astype(np.int64), sizes) * (
             BLOCK
         )

@@ -1,9 +1,9 @@
 """A segment: an immutable inverted index of some passages; and marks of those deleted since.
 
 A passage's number in a segment is its place in the order of passage ids. Numbers fall into blocks
-of 65,536, so that a posting is a 16-bit offset into its block and 8 bits more: its term frequency and
-the level of its saturation, ``tf * (k1 + 1) / (tf + norm)``, 4 bits each. The postings of a term in
-one block are a run; a term has as many runs as there are blocks that hold it.
+of 65,536, so that a posting is a 16-bit offset into its block and 8 bits more: its term frequency
+and the level of its saturation, ``tf * (k1 + 1) / (tf + norm)``, 4 bits each. The postings of a
+term in one block are a run; a term has as many runs as there are blocks that hold it.
 
 Nothing that changes with other passages decides a score: not document frequencies, not the average
 length. Levels, and the bound of a run, its highest saturation, only say which postings need not be
@@ -188,7 +188,7 @@ def write_marks(path: Path, marks: Marks) -> FileEntry:
     Raises:
         OSError: they cannot be written.
     """
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "live": np.packbits(marks.live, bitorder="little"),
         "terms": marks.terms,
         "counts": marks.counts,

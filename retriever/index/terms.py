@@ -7,6 +7,7 @@ search in the mapped file, and the terms of one dictionary are found in another 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def unpack(terms: Terms) -> list[bytes]:
     """All terms, in order."""
     text = terms.text.tobytes()
     ends = terms.ends.tolist()
-    return [text[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    return [text[begin:end] for begin, end in pairwise(ends)]
 
 
 def select(terms: Terms, numbers: NDArray[np.int64]) -> Terms:

@@ -546,9 +546,7 @@ def passage_ranges(session: Session) -> PassageRanges:
             own = select(PassageRow.id).where(PassageRow.document_id == number)
             ids.append(np.array(session.scalars(own.order_by(PassageRow.id)).all()))
     counts = [row[7] for row in rows]
-    signatures = [
-        zlib.crc32("\0".join(row[2:5]).encode(errors="surrogatepass")) for row in rows
-    ]
+    signatures = [zlib.crc32("\0".join(row[2:5]).encode(errors="surrogatepass")) for row in rows]
     return PassageRanges(
         passages=np.concatenate(ids),
         documents=np.repeat(np.array([row[0] for row in rows], dtype=np.int64), counts),
