@@ -223,6 +223,15 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "index").iterdir()} == {"MANIFEST", "write.lock"}
 
 
+def test_ids_that_are_elsewhere_delete_nobody_here(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in (10, 20, 30)])
+    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in (11, 12, 13, 21, 22, 23)])
+    mirror.change((), [11, 12, 13, 22, 23])
+    assert mirror.index().passages.tolist() == [10, 20, 30, 21]
+    mirror.check([["t20"], ["t21", "all"]])
+
+
 def test_a_reader_keeps_its_generation(tmp_path: Path) -> None:
     mirror = Mirror(tmp_path / "index")
     mirror.change(PASSAGES)

@@ -328,8 +328,9 @@ class IndexFolder:
     def _marks(self, segment: Segment, marks: Marks, gone: NDArray[np.int64]) -> Marks:
         """The marks after these ids are deleted too; the same object where nothing changes."""
         places = np.searchsorted(segment.passages, gone)
-        places = places[places < len(segment)]
-        places = places[np.isin(segment.passages[places], gone, assume_unique=True)]
+        inside = places < len(segment)
+        places, gone = places[inside], gone[inside]
+        places = places[segment.passages[places] == gone]
         live = _live(segment, marks)
         places = places[live[places]]
         if not len(places):
