@@ -225,11 +225,13 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
 
 def test_ids_that_are_elsewhere_delete_nobody_here(tmp_path: Path) -> None:
     mirror = Mirror(tmp_path / "index")
-    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in (10, 20, 30)])
-    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in (11, 12, 13, 21, 22, 23)])
-    mirror.change((), [11, 12, 13, 22, 23])
-    assert mirror.index().passages.tolist() == [10, 20, 30, 21]
-    mirror.check([["t20"], ["t21", "all"]])
+    here = [10_000 * n for n in range(1, 31)]
+    elsewhere = [n + more for n in here for more in (1, 2, 3)]
+    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in here])
+    mirror.change([IndexedPassage(n, 1, [f"t{n}", "all"]) for n in elsewhere])
+    mirror.change((), elsewhere[:60])
+    assert mirror.index().passages.tolist() == here + elsewhere[60:]
+    mirror.check([["t20000"], ["t300001", "all"]])
 
 
 def test_a_reader_keeps_its_generation(tmp_path: Path) -> None:
