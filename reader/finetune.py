@@ -10,7 +10,6 @@ A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume fr
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,12 @@ from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
+from reader.training import (
+    linear_schedule,
+    parameter_groups,
+    read_checkpoint,
+    write_checkpoint,
+)
 from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
@@ -119,16 +124,10 @@ def finetune(
     for epoch in range(config.epochs):
         generator = np.random.default_rng([config.seed, epoch])
         plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
-    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
-    warmup = max(1, round(config.warmup * len(plan)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(
-            (step + 1) / warmup,
-            config.final_rate
-            + (1 - config.final_rate) * (len(plan) - step) / max(1, len(plan) - warmup),
-        ),
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate
     )
+    schedule = linear_schedule(optimizer, len(plan), warmup=config.warmup, final=config.final_rate)
     run.mkdir(parents=True, exist_ok=True)
     history = History(config=asdict(config), steps=len(plan))
     done = _resume(run, model, optimizer, schedule, history)
@@ -159,16 +158,6 @@ def finetune(
     model.eval()
     checkpoints.save(chosen, run / "model")
     return run / "model"
-
-
-def _parameter_groups(model: torch.nn.Module, config: FinetuneConfig) -> list[dict[str, Any]]:
-    """Weight decay for matrices only, as usual for BERT."""
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    return [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
 
 
 def _train_step(
@@ -218,24 +207,13 @@ def _save(
         "evaluations": history.evaluations,
         "random": torch.get_rng_state(),
     }
-    temporary = run / "checkpoint.pt.part"
-    torch.save(state, temporary)
-    temporary.replace(run / "checkpoint.pt")
-    record = run / "history.json.part"
-    record.write_text(json.dumps(asdict(history)) + "\n", encoding="utf-8")
-    record.replace(run / "history.json")
+    write_checkpoint(run, state, asdict(history))
 
 
 def _resume(run: Path, model: Any, optimizer: Any, schedule: Any, history: History) -> int:
-    path = run / "checkpoint.pt"
-    if not path.exists():
+    state = read_checkpoint(run)
+    if state is None:
         return 0
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise TrainingError(
-            f"{path} cannot be read ({error}); remove it to start the run anew"
-        ) from error
     if state["config"] != history.config or state["steps"] != history.steps:
         raise TrainingError(
             f"{run} holds a run of another configuration or other data; choose a new folder"

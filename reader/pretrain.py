@@ -15,7 +15,6 @@ in ``model/``: a checkpoint to fine-tune, with the heads of pre-training beside 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import queue
@@ -38,6 +37,12 @@ from reader.corpus import Corpus, Rows, prepare
 from reader.errors import CheckpointError, TrainingError
 from reader.masking import MaskingConfig, Vocabulary, mask_row, piece_budget
 from reader.throughput import measured_peak, prefers_bf16, training_flops
+from reader.training import (
+    linear_schedule,
+    parameter_groups,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -429,24 +434,12 @@ def _optimizer(
     model: Pretrainer, config: PretrainConfig, steps: int, device: torch.device
 ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
     """AdamW, weight decay for matrices only; linear warm-up and linear decay to zero."""
-    named = list(model.parameters())
     optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in named if p.ndim >= 2],
-                "weight_decay": config.weight_decay,
-            },
-            {"params": [p for p in named if p.ndim < 2], "weight_decay": 0.0},
-        ],
+        parameter_groups(model, config.weight_decay),
         lr=config.learning_rate,
         fused=device.type == "cuda",
     )
-    warmup = max(1, round(config.warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
-    )
-    return optimizer, schedule
+    return optimizer, linear_schedule(optimizer, steps, warmup=config.warmup)
 
 
 def _new_history(
@@ -501,26 +494,15 @@ def _save(
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    temporary = run / "checkpoint.pt.part"
-    torch.save(state, temporary)
-    temporary.replace(run / "checkpoint.pt")
-    record = run / "history.json.part"
-    record.write_text(json.dumps(asdict(history)) + "\n", encoding="utf-8")
-    record.replace(run / "history.json")
+    write_checkpoint(run, state, asdict(history))
 
 
 def _resume(run: Path, model: Pretrainer, optimizer: Any, schedule: Any, history: History) -> int:
-    path = run / "checkpoint.pt"
-    if not path.exists():
+    state = read_checkpoint(run)
+    if state is None:
         return 0
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        before = state["history"]
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise TrainingError(
-            f"{path} cannot be read ({error}); remove it to start the run anew"
-        ) from error
-    if before["config"] != history.config or before["corpus"] != history.corpus:
+    before = state.get("history")  # fine-tuning's checkpoints have none
+    if before is None or before["config"] != history.config or before["corpus"] != history.corpus:
         raise TrainingError(
             f"{run} holds a run of another configuration or other text; choose a new folder"
         )
