@@ -12,6 +12,11 @@ highest without it. Passages of the same document come first: a neighbouring par
 reader mistakes for the answer. ``--apart NAME`` says that the documents of that ``kb`` are of
 different organisations, so that one's rules answer nothing about another: groups then hold passages
 of one document only.
+
+``--sentences FILE`` also writes each group with one sentence of every passage in the passage's
+place: the answer's, and any of the others'. Both files are what a reader (``spanbot reader
+finetune``) or a ranker (``python -m reader.contrast``) is trained on; ``--by-document`` keeps the
+questions on a document together, which the ranker's training makes use of.
 """
 
 from __future__ import annotations
@@ -28,13 +33,14 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from bot.candidates import above
+from bot.candidates import above, sentence_around
 from bot.evaluation import is_document
 from bot.installation import Installation
 from bot.settings import Settings, from_environment
 from reader.groups import Group, GroupPassage, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
+from retriever.sentences import sentence_spans
 from retriever.store import documents
 from retriever.store.models import Document, PassageRow
 
@@ -130,7 +136,8 @@ def groups(
         if source is None or (item.answer is not None and place is None):
             yield None
             continue
-        hits = installation.retriever.search(item.question, k=30 if apart else 12)
+        wanted = 0 if not negatives else 30 if apart else 12
+        hits = installation.retriever.search(item.question, k=wanted) if wanted else []
         passages: list[GroupPassage] = []
         if place is not None:
             holding = [p for p in source.passages if p[0] <= place[0] and place[1] <= p[1]]
@@ -172,6 +179,22 @@ def _passage(
     )
 
 
+def in_sentences(group: Group, generator: np.random.Generator) -> Group:
+    """The group with a sentence for each passage: the one that answers, else one at random."""
+    passages = []
+    for passage in group.passages:
+        if passage.answers:
+            start, end = passage.answers[0]
+            begin, stop = sentence_around(passage.text, start, end)
+            answers: tuple[tuple[int, int], ...] = ((start - begin, end - begin),)
+        else:
+            spans = sentence_spans(passage.text)
+            begin, stop = spans[int(generator.integers(len(spans)))]
+            answers = ()
+        passages.append(GroupPassage(passage.text[begin:stop], answers, passage.context))
+    return Group(group.question, tuple(passages))
+
+
 def settings_of(home: str) -> Settings:
     """The environment's settings with another home folder."""
     folder = Path(home).absolute()
@@ -186,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--home", action="append", required=True, metavar="NAME=HOME")
     parser.add_argument("--apart", action="append", default=[], metavar="NAME")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sentences", type=Path)
+    parser.add_argument("--by-document", action="store_true")
     parser.add_argument("--negatives", type=int, default=2)
     parser.add_argument("--seed", type=int, default=13)
     chosen: Any = parser.parse_args(arguments)
@@ -195,6 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for pair in chosen.home:
         name, home = pair.split("=", 1)
         asked = load(chosen.questions, name)
+        if chosen.by_document:
+            asked.sort(key=lambda item: item.document)
         with Installation(settings_of(home)) as installation:
             for number, group in enumerate(
                 groups(
@@ -212,8 +239,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     made.append(group)
                 sys.stderr.write(f"\r{name}: {number} of {len(asked)} questions")
         sys.stderr.write("\n")
-    order = generator.permutation(len(made))
-    save_groups([made[n] for n in order], chosen.out)
+    if not chosen.by_document:
+        made = [made[n] for n in generator.permutation(len(made))]
+    save_groups(made, chosen.out)
+    if chosen.sentences is not None:
+        save_groups([in_sentences(group, generator) for group in made], chosen.sentences)
     sys.stdout.write(
         f"{len(made)} groups with {sum(len(g.passages) for g in made)} passages in {chosen.out}; "
         f"{missed} questions left out (no such document or answer)\n"

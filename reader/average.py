@@ -1,0 +1,68 @@
+"""The mean of two checkpoints of one architecture.
+
+    python -m reader.average BEFORE AFTER --share 0.85 --out FOLDER
+
+Weights between those of before and after a fine-tuning often keep most of what the first could and
+most of what the second learnt (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+``--share`` is the second's. Everything but the weights is the second's too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reader.errors import CheckpointError
+
+_WEIGHTS = "model.safetensors"
+
+
+def average(before: Path, after: Path, target: Path, *, share: float) -> None:
+    """Write ``(1 - share) * before + share * after`` in the number format of ``after``.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, the two do not hold the same weights, or
+            ``share`` is not between 0 and 1.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    if not 0 <= share <= 1:
+        raise CheckpointError(f"the share {share} is not between 0 and 1")
+    try:
+        one, other = load_file(before / _WEIGHTS), load_file(after / _WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{before} and {after} cannot be averaged: {error}") from error
+    shapes = [{name: value.shape for name, value in weights.items()} for weights in (one, other)]
+    if shapes[0] != shapes[1]:
+        raise CheckpointError(
+            f"{before} and {after} cannot be averaged: their weights have other names or shapes"
+        )
+    mean = {
+        name: ((1 - share) * one[name].float() + share * value.float()).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in other.items()
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    for path in after.iterdir():
+        if path.is_file() and path.name != _WEIGHTS:
+            shutil.copyfile(path, target / path.name)
+    save_file(mean, target / _WEIGHTS, metadata={"format": "pt"})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--share", type=float, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    chosen: Any = parser.parse_args(arguments)
+    average(chosen.before, chosen.after, chosen.out, share=chosen.share)
+
+
+if __name__ == "__main__":
+    main()

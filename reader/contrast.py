@@ -1,0 +1,279 @@
+"""Training a ranker: the vector of a question close to that of the text that answers it.
+
+    python -m reader.contrast GROUPS.jsonl ... --start FOLDER --run RUN
+
+A softmax over all texts of a batch, in which the texts that answer the question share the
+probability (van den Oord et al. 2018, "Representation learning with contrastive predictive coding";
+in-batch negatives as in Karpukhin et al. 2020, "Dense passage retrieval"). The texts are those of
+:mod:`reader.groups`, under their headings: passages or sentences. Neighbouring questions of a file
+come into one batch, so that a file ordered by document gives negatives of the same document, which
+are the hard ones. A text that holds a question's answer word for word is none of its negatives.
+
+A run is a folder as in :mod:`reader.finetune`: ``checkpoint.pt``, ``history.json``, ``model/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reader.errors import CheckpointError, TrainingError
+from reader.groups import Group, load_training
+from reader.tokenization import PieceTokenizer
+from reader.training import linear_schedule, parameter_groups, read_checkpoint, write_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastConfig:
+    """One training run.
+
+    A batch holds ``batch_questions`` questions, in blocks of ``block`` neighbours of one file.
+    Texts are cut to ``max_length`` pieces; similarities are multiplied by ``scale``.
+    """
+
+    learning_rate: float = 3e-5
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    batch_questions: int = 64
+    block: int = 8
+    max_length: int = 192
+    scale: float = 20.0
+    seed: int = 13
+    save_every: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A question, the texts that answer it, and texts that do not."""
+
+    question: str
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+def contrasts(groups: Sequence[Group]) -> list[Contrast]:
+    """The groups that have an answer, in their order."""
+    found = []
+    for group in groups:
+        texts = [(f"{p.context}\n{p.text}" if p.context else p.text, p) for p in group.passages]
+        right = tuple(text for text, passage in texts if passage.answers)
+        if right:
+            found.append(
+                Contrast(
+                    group.question,
+                    right,
+                    tuple(text for text, passage in texts if not passage.answers),
+                    tuple(_plain(p.text[s:e]) for p in group.passages for s, e in p.answers),
+                )
+            )
+    return found
+
+
+def batches(
+    files: Sequence[Sequence[Contrast]], config: ContrastConfig, generator: np.random.Generator
+) -> list[list[Contrast]]:
+    """Every question of every file once; a batch is of one file."""
+    plan: list[list[Contrast]] = []
+    for items in files:
+        blocks = [items[n : n + config.block] for n in range(0, len(items), config.block)]
+        mixed = [item for n in generator.permutation(len(blocks)) for item in blocks[n]]
+        size = config.batch_questions
+        plan += [mixed[n : n + size] for n in range(0, len(mixed), size)]
+    return [plan[n] for n in generator.permutation(len(plan))]
+
+
+def labels(batch: Sequence[Contrast], texts: Sequence[str]) -> NDArray[np.int8]:
+    """Of shape (questions, texts): 1 where the text answers, 0 where it does not, -1 unknown."""
+    plain = [_plain(text) for text in texts]
+    found = np.zeros((len(batch), len(texts)), dtype=np.int8)
+    for row, item in enumerate(batch):
+        own, wrong = set(item.right), set(item.wrong)
+        for column, text in enumerate(texts):
+            if text in own:
+                found[row, column] = 1
+            elif text not in wrong and any(answer in plain[column] for answer in item.answers):
+                found[row, column] = -1
+    return found
+
+
+def contrast_loss(similarity: torch.Tensor, label: torch.Tensor, scale: float) -> torch.Tensor:
+    """Mean over questions of the negative log probability of the texts that answer.
+
+    Args:
+        similarity: cosines, shape (questions, texts).
+        label: see :func:`labels`; texts of label -1 do not take part.
+    """
+    logits = (similarity * scale).masked_fill(label < 0, float("-inf"))
+    right = logits.masked_fill(label != 1, float("-inf"))
+    return (torch.logsumexp(logits, 1) - torch.logsumexp(right, 1)).mean()
+
+
+def embed(
+    model: Any, tokenizer: PieceTokenizer, texts: Sequence[str], max_length: int
+) -> torch.Tensor:
+    """Vectors of length one, shape (texts, dimensions), with gradients."""
+    pieces = [p.ids[: max_length - 2] for p in tokenizer.pieces_batch(list(texts))]
+    order = sorted(range(len(texts)), key=lambda n: len(pieces[n]))
+    parts, begin = [], 0
+    device = next(model.parameters()).device
+    while begin < len(order):  # lengths alike go together: less padding
+        chosen = order[begin : begin + 32]
+        longest = max(len(pieces[n]) for n in chosen) + 2
+        ids = torch.full((len(chosen), longest), tokenizer.pad_id)
+        mask = torch.zeros((len(chosen), longest), dtype=torch.long)
+        for row, n in enumerate(chosen):
+            whole = (tokenizer.cls_id, *pieces[n], tokenizer.sep_id)
+            ids[row, : len(whole)] = torch.tensor(whole)
+            mask[row, : len(whole)] = 1
+        ids, mask = ids.to(device), mask.to(device)
+        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        weight = mask[:, :, None].float()
+        parts.append((hidden * weight).sum(1) / weight.sum(1))
+        begin += len(chosen)
+    back = torch.empty(len(order), dtype=torch.long)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return torch.nn.functional.normalize(torch.cat(parts)[back.to(device)], dim=1)
+
+
+def train(
+    start: Path,
+    files: Sequence[Sequence[Group]],
+    run: Path,
+    config: ContrastConfig,
+    *,
+    device: torch.device | None = None,
+    progress: Callable[[int, int, float, float], None] | None = None,
+) -> Path:
+    """Train, and write the encoder to ``run/model``; an interrupted run goes on where it stopped.
+
+    Args:
+        start: folder of a BERT sentence encoder.
+        progress: gets the step, the steps, the loss, and the seconds of the step.
+
+    Raises:
+        CheckpointError: ``start`` is no BERT checkpoint.
+        TrainingError: nothing to train on, a run folder of another configuration, or a loss that
+            is not a number.
+    """
+    from transformers import BertModel
+
+    torch.manual_seed(config.seed)
+    try:
+        model: Any = BertModel.from_pretrained(
+            start,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+        tokenizer = PieceTokenizer.from_folder(start)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{start} is not a BERT checkpoint: {error}") from error
+    model.to(device or torch.device("cpu"))
+    plan = batches(
+        [contrasts(groups) for groups in files], config, np.random.default_rng(config.seed)
+    )
+    if not plan:
+        raise TrainingError("no question has a text that answers it; check the data")
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, config.weight_decay), lr=config.learning_rate
+    )
+    schedule = linear_schedule(optimizer, len(plan), warmup=config.warmup)
+    run.mkdir(parents=True, exist_ok=True)
+    losses: list[tuple[int, float]] = []
+    done = 0
+    state = read_checkpoint(run)
+    if state is not None:
+        if state["config"] != asdict(config) or state["steps"] != len(plan):
+            raise TrainingError(
+                f"{run} holds a run of another configuration or other data; choose a new folder"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        losses, done = [(int(s), float(v)) for s, v in state["losses"]], int(state["step"])
+    model.train()
+    for step, batch in enumerate(plan[done:], done + 1):
+        began = time.perf_counter()
+        texts = list(dict.fromkeys(text for item in batch for text in (*item.right, *item.wrong)))
+        questions = embed(model, tokenizer, [item.question for item in batch], config.max_length)
+        vectors = embed(model, tokenizer, texts, config.max_length)
+        label = torch.from_numpy(labels(batch, texts)).to(vectors.device)
+        loss = contrast_loss(questions @ vectors.T, label, config.scale)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {step}; lower the learning rate "
+                f"({config.learning_rate}) and start a new run"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append((step, float(loss.item())))
+        if progress is not None:
+            progress(step, len(plan), losses[-1][1], time.perf_counter() - began)
+        if step == len(plan) or step % config.save_every == 0:
+            record = {"config": asdict(config), "steps": len(plan), "losses": losses}
+            write_checkpoint(
+                run,
+                {
+                    **record,
+                    "step": step,
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                },
+                {**record, "evaluations": []},
+            )
+    model.save_pretrained(run / "model")
+    tokenizer.save(run / "model")
+    return run / "model"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _every(groups: Sequence[Group], one_in: int) -> Iterator[Group]:
+    yield from (group for number, group in enumerate(groups) if number % one_in == 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("groups", nargs="+", metavar="GROUPS[:N]", help="N: only every Nth")
+    parser.add_argument("--start", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--learning-rate", type=float, default=ContrastConfig().learning_rate)
+    chosen: Any = parser.parse_args(arguments)
+    files = []
+    for name in chosen.groups:
+        path, _, one_in = name.partition(":")
+        files.append(list(_every(load_training(Path(path)), int(one_in or 1))))
+
+    def show(step: int, steps: int, loss: float, seconds: float) -> None:
+        sys.stderr.write(f"\rstep {step} of {steps}, loss {loss:.3f}, {seconds:.1f} s a step ")
+
+    train(
+        chosen.start,
+        files,
+        chosen.run,
+        ContrastConfig(learning_rate=chosen.learning_rate),
+        progress=show,
+    )
+    sys.stderr.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Training runs of a tiny ranker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from reader import contrast
+from reader.contrast import (
+    Contrast,
+    ContrastConfig,
+    batches,
+    contrast_loss,
+    contrasts,
+    labels,
+    train,
+)
+from reader.errors import CheckpointError, TrainingError
+from reader.groups import Group, GroupPassage, save_groups
+from tests.reader_models import checkpoint
+
+FACTS = [
+    ("how long is the code valid", "the code is valid for hours", "hours"),
+    ("who can reset the vpn", "ask who can reset the vpn", "ask who"),
+    ("how many days for the token", "the token is for many days", "many days"),
+    ("where is the code", "reset is where the code is", "where"),
+] * 4
+
+
+def groups() -> list[Group]:
+    return [
+        Group(
+            question,
+            (
+                GroupPassage(text, ((text.index(answer), text.index(answer) + len(answer)),)),
+                GroupPassage("the vpn is valid", context="vpn"),
+            ),
+        )
+        for question, text, answer in FACTS
+    ]
+
+
+def small(**changes: int) -> ContrastConfig:
+    values: dict[str, int] = {"batch_questions": 4, "block": 2, "save_every": 3, **changes}
+    return ContrastConfig(learning_rate=3e-3, **values)
+
+
+def test_the_loss_is_that_of_a_softmax_over_the_texts_that_take_part() -> None:
+    similarity = torch.tensor([[0.5, 0.1, 0.4], [0.2, 0.3, 0.9]])
+    label = torch.tensor([[1, 0, -1], [1, 1, 0]])
+    expected = [
+        -np.log(np.exp(5.0) / (np.exp(5.0) + np.exp(1.0))),
+        -np.log((np.exp(2.0) + np.exp(3.0)) / (np.exp(2.0) + np.exp(3.0) + np.exp(9.0))),
+    ]
+    assert contrast_loss(similarity, label, 10.0).item() == pytest.approx(np.mean(expected), 1e-5)
+
+
+def test_a_text_that_holds_the_answer_is_nobody_s_negative_but_where_it_is_said_to_be() -> None:
+    items = [
+        Contrast("how long", ("valid for Two  hours",), ("not two hours",), ("two hours",)),
+        Contrast("who", ("ask the desk",), (), ("the desk",)),
+    ]
+    texts = ["valid for Two  hours", "not two hours", "ask the desk", "it takes two\nhours"]
+    assert labels(items, texts).tolist() == [[1, 0, 0, -1], [0, 0, 1, 0]]
+
+
+def test_questions_without_an_answer_are_left_out_and_headings_stand_above_the_text() -> None:
+    silent = Group("what", (GroupPassage("the code"),))
+    found = contrasts([silent, groups()[0]])
+    assert [item.question for item in found] == ["how long is the code valid"]
+    assert found[0].right == ("the code is valid for hours",)
+    assert found[0].wrong == ("vpn\nthe vpn is valid",)
+    assert found[0].answers == ("hours",)
+
+
+def test_a_batch_is_of_one_file_and_keeps_neighbours_together() -> None:
+    files = [[Contrast(f"{name}{n}", ("text",), (), ()) for n in range(10)] for name in ("a", "b")]
+    plan = batches(files, small(), np.random.default_rng(3))
+    assert sorted(item.question for batch in plan for item in batch) == sorted(
+        item.question for file in files for item in file
+    )
+    for batch in plan:
+        assert len({item.question[0] for item in batch}) == 1
+        numbers = [int(item.question[1:]) for item in batch]
+        for even in range(0, 10, 2):
+            assert (even in numbers) == (even + 1 in numbers)
+
+
+def test_training_brings_the_question_nearer_to_its_text(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    seen: list[float] = []
+    model = train(
+        start,
+        [groups() * 3],
+        tmp_path / "run",
+        small(batch_questions=16),
+        progress=lambda step, steps, loss, seconds: seen.append(loss),
+    )
+    assert len(seen) == 3
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [loss for _, loss in history["losses"]] == pytest.approx(seen)
+    before, after = (load_file(f / "model.safetensors") for f in (start, model))
+    assert not torch.equal(
+        before["encoder.layer.0.output.dense.weight"], after["encoder.layer.0.output.dense.weight"]
+    )
+    again: list[float] = []
+    train(
+        model,
+        [groups() * 3],
+        tmp_path / "second",
+        small(batch_questions=16),
+        progress=lambda step, steps, loss, seconds: again.append(loss),
+    )
+    assert np.mean(again) < np.mean(seen)
+
+
+def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    whole = train(start, [groups()], tmp_path / "whole", small())
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(step: int, steps: int, loss: float, seconds: float) -> None:
+        if step == 4:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(start, [groups()], tmp_path / "halves", small(save_every=3), progress=stop)
+    resumed: list[int] = []
+    halves = train(
+        start,
+        [groups()],
+        tmp_path / "halves",
+        small(),
+        progress=lambda step, steps, loss, seconds: resumed.append(step),
+    )
+    assert resumed == [4]
+    one, other = (load_file(model / "model.safetensors") for model in (whole, halves))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    with pytest.raises(TrainingError, match="no question has a text that answers it"):
+        train(start, [[Group("what", (GroupPassage("the code"),))]], tmp_path / "run", small())
+    with pytest.raises(CheckpointError, match="is not a BERT checkpoint"):
+        train(tmp_path / "nowhere", [groups()], tmp_path / "run", small())
+    train(start, [groups()], tmp_path / "run", small())
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        train(start, [groups()], tmp_path / "run", small(batch_questions=2))
+
+
+def test_the_command_takes_every_nth_question_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    save_groups(groups(), tmp_path / "groups.jsonl")
+    run = tmp_path / "run"
+    contrast.main([f"{tmp_path / 'groups.jsonl'}:4", "--start", str(start), "--run", str(run)])
+    assert "step 1 of 1" in capsys.readouterr().err
+    assert (run / "model" / "model.safetensors").exists()
