@@ -24,7 +24,7 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
     """Write ``(1 - share) * before + share * after`` in the number format of ``after``.
 
     Raises:
-        CheckpointError: a file is missing or damaged, the two do not hold the same weights, or
+        CheckpointError: a file is missing or damaged, ``before`` lacks weights of ``after``, or
             ``share`` is not between 0 and 1.
     """
     from safetensors import SafetensorError
@@ -36,11 +36,11 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
         one, other = load_file(before / _WEIGHTS), load_file(after / _WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{before} and {after} cannot be averaged: {error}") from error
-    shapes = [{name: value.shape for name, value in weights.items()} for weights in (one, other)]
-    if shapes[0] != shapes[1]:
-        raise CheckpointError(
-            f"{before} and {after} cannot be averaged: their weights have other names or shapes"
-        )
+    for name, value in other.items():  # the first may hold more, such as an unused pooling layer
+        if name not in one or one[name].shape != value.shape:
+            raise CheckpointError(
+                f"{before} and {after} cannot be averaged: {name} is not the same in both"
+            )
     mean = {
         name: ((1 - share) * one[name].float() + share * value.float()).to(value.dtype)
         if value.is_floating_point()
