@@ -16,9 +16,8 @@ from retriever.records import Anchor, Hit
 from retriever.search import Retriever
 from retriever.sentences import sentence_spans
 
-#: So many spans are asked of the reader, and so many sentences kept.
+#: So many spans are asked of the reader.
 _SPANS = 48
-_KEPT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def find_candidates(
         )
         for sentence, like in zip(sentences, likeness, strict=True)
     ]
-    order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))[:_KEPT]
+    order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))
     confidences = calibration.confidences([features[n] for n in order])
     return [
         Candidate(
