@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.found import Found
 from bot.confidence import feature_names, leads
+from bot.wanted import text_features
 
 _FOLDS = 10
 _L2 = 1.0
@@ -64,9 +65,16 @@ class Judged:
 
 
 def labelled(found: Found) -> Labelled:
-    """The numbers of what was found to a question."""
-    names = feature_names()
-    rows = [[answer.features[name] for name in names] for answer in found.answers]
+    """The numbers of what was found to a question.
+
+    What the words alone say is taken from the words, so that its rules can change without asking
+    anew.
+    """
+    names, asked, rows = feature_names(), found.question.question, []
+    for answer in found.answers:
+        span = found.passages[answer.passage].text[answer.span_start : answer.span_end]
+        features = {**answer.features, **text_features(asked, answer.sentence, span)}
+        rows.append([features[name] for name in names])
     return Labelled(
         answerable=found.question.answerable,
         group=found.question.group,
@@ -96,29 +104,33 @@ def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
     Several right answers to a question share its probability.
     """
     usable = [item for item in found if item.right.any() and not item.right.all()]
-    scale = np.concatenate([item.features for item in usable]).std(axis=0) + 1e-9
-    designs = [item.features / scale for item in usable]
+    rows = np.concatenate([item.features for item in usable])
+    right = np.concatenate([item.right for item in usable])
+    counts = [len(item.right) for item in usable]
+    begins = np.concatenate([[0], np.cumsum(counts)[:-1]])  # of each question's rows
+    scale = rows.std(axis=0) + 1e-9
+    design = rows / scale
 
-    def state(weights: NDArray[np.float64]) -> tuple[float, list[tuple[Any, Any]]]:
-        """The loss, and for each question the shares of all answers and of the right ones."""
-        loss, shares = 0.5 * _L2 * float(weights @ weights), []
-        for item, design in zip(usable, designs, strict=True):
-            total = design @ weights
-            right = np.where(item.right, total, -np.inf)
-            every = np.logaddexp.reduce(total)
-            good = np.logaddexp.reduce(right)
-            loss += float(every - good)
-            shares.append((np.exp(total - every), np.exp(right - good)))
-        return loss, shares
+    def shares(total: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The softmax over each question's rows, and its logarithmic denominator."""
+        largest = np.repeat(np.maximum.reduceat(total, begins), counts)
+        grown = np.exp(total - largest)
+        sums = np.add.reduceat(grown, begins)
+        return grown / np.repeat(sums, counts), np.log(sums) + largest[begins]
+
+    def state(weights: NDArray[np.float64]) -> tuple[float, Any, Any]:
+        """The loss, and the shares of all rows and of the right ones."""
+        total = design @ weights
+        p, every = shares(total)
+        q, good = shares(np.where(right, total, -1e30))
+        return 0.5 * _L2 * float(weights @ weights) + float((every - good).sum()), p, q
 
     weights = np.zeros(len(scale))
-    loss, shares = state(weights)
+    loss, p, q = state(weights)
     for _ in range(100):
-        gradient, hessian = _L2 * weights, _L2 * np.eye(len(scale))
-        for design, (p, q) in zip(designs, shares, strict=True):
-            mean = p @ design
-            gradient += mean - q @ design
-            hessian += design.T @ (design * p[:, None]) - np.outer(mean, mean)
+        means = np.add.reduceat(design * p[:, None], begins)
+        gradient = _L2 * weights + (p - q) @ design
+        hessian = _L2 * np.eye(len(scale)) + design.T @ (design * p[:, None]) - means.T @ means
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         following = state(weights - step)
@@ -128,7 +140,7 @@ def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
         if loss - following[0] < 1e-9:
             break
         weights = weights - size * step
-        loss, shares = following
+        loss, p, q = following
     unscaled: NDArray[np.float64] = weights / scale
     return unscaled
 

@@ -1,6 +1,6 @@
 """Which answer is the best one, and how sure the bot is of it.
 
-Both are linear in a handful of features of the reader and the retriever together, fitted by
+Both are linear in a handful of features of reader, retriever and wording together, fitted by
 ``python -m bench.calibrate`` on questions over real handbooks:
 
 * the *choice* is a conditional logit (McFadden 1974): the answers to one question compete;
@@ -33,6 +33,11 @@ class Features:
         score: what the passage was ranked by.
         behind: how far that is behind the best passage's; 0 or less.
         likeness: cosine of the question and the sentence under its headings; 0 without a ranker.
+        brief: 1 for a sentence of very few words, else 0.
+        decisive: for a question that yes or no could answer, 1 for a sentence with a word of
+            permission, duty or denial, -1 without; 0 for other questions.
+        amount: the same for a question of how much, how long or when, and a span with a number,
+            a date or a time.
     """
 
     logit: float
@@ -42,6 +47,9 @@ class Features:
     score: float
     behind: float
     likeness: float
+    brief: float
+    decisive: float
+    amount: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,30 @@ def test_a_better_passage_weighs_more(store: Store) -> None:
     assert ask(store, "wifi of the annex", marks, both).answers[0].text == "twelve hours"
 
 
+def test_a_question_of_yes_or_no_gets_a_sentence_that_decides(store: Store) -> None:
+    marks = {"every floor": 12.0, "on Fridays": 11.0}
+    weighed = by(logit=1.0, decisive=2.0)
+    question = "can dogs use the wifi on Fridays?"
+    [answer] = ask(store, question, marks, weighed, shown=1).answers
+    assert answer.sentence == "Dogs are welcome on Fridays."
+    assert answer.text == "Dogs are welcome on Fridays"  # the clause, for the span decides nothing
+    question = "where can dogs use the wifi on Fridays?"
+    [answer] = ask(store, question, marks, weighed, shown=1).answers
+    assert answer.text == "every floor"
+    [answer] = ask(store, question, {"on Fridays": 12.0}, weighed).answers
+    assert answer.text == "on Fridays"
+
+
+def test_a_question_of_how_much_gets_a_span_with_an_amount(store: Store) -> None:
+    marks = {"at the desk": 12.0, "twelve hours": 11.0}
+    weighed = by(logit=1.0, amount=2.0)
+    for question, text in (
+        ("How long is the wifi valid?", "twelve hours"),
+        ("wifi", "at the desk"),
+    ):
+        assert ask(store, question, marks, weighed).answers[0].text == text
+
+
 def test_the_spans_of_a_sentence_speak_for_it_together(store: Store) -> None:
     marks = {"twelve hours": 11.0, "The code": 11.0, "two days": 11.5}
     alone = ask(store, "How long is the wifi valid?", marks)
@@ -393,12 +417,12 @@ def test_confidence_is_a_probability() -> None:
     def features(logit: float) -> Features:
         return Features(
             logit=logit, margin=0.0, probability=1.0, coverage=1.0, score=1.0, behind=0.0,
-            likeness=0.5,
+            likeness=0.5, brief=0.0, decisive=0.0, amount=0.0,
         )  # fmt: skip
 
     calibration = Calibration(
-        choice=(1.0, *[0.0] * 6),
-        confidence=(1.0, 0.0, 2.0, *[0.0] * 4),
+        choice=(1.0, *[0.0] * 9),
+        confidence=(1.0, 0.0, 2.0, *[0.0] * 7),
         lead=0.5,
         intercept=-3.0,
         precisions=AS_THEY_SAY,
