@@ -108,7 +108,7 @@ def fit_choice(found: Sequence[Labelled]) -> NDArray[np.float64]:
     right = np.concatenate([item.right for item in usable])
     counts = [len(item.right) for item in usable]
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])  # of each question's rows
-    scale = rows.std(axis=0) + 1e-9
+    scale = _spread(rows)
     design = rows / scale
 
     def shares(total: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -154,7 +154,7 @@ def fit_logistic(
         features: shape (samples, features).
         right: shape (samples,).
     """
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
+    mean, scale = features.mean(axis=0), _spread(features)
     design = np.column_stack([(features - mean) / scale, np.ones(len(features))])
     penalty = np.diag([_L2] * features.shape[1] + [0.0])
     weights = np.zeros(design.shape[1])
@@ -168,6 +168,12 @@ def fit_logistic(
             break
     unscaled = weights[:-1] / scale
     return unscaled, float(weights[-1] - unscaled @ mean)
+
+
+def _spread(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The standard deviation of each feature; 1 for one that never changes."""
+    deviation = features.std(axis=0)
+    return np.where(deviation > 1e-9, deviation, 1.0)
 
 
 def folds(groups: Sequence[str]) -> list[NDArray[np.bool_]]:

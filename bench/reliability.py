@@ -131,7 +131,7 @@ def draw(confidence: Floats, right: Bools, picture: Path) -> None:
     left.axhline(1 - right.mean(), color="grey", linewidth=0.8, label="in no order")
     left.set(xlabel="coverage: questions answered", ylabel="risk: wrong among the answers")
     left.set(title=f"Risk and coverage, {len(right):,} questions", xlim=(0, 1), ylim=(0, None))
-    left.legend(loc="upper left")
+    left.legend(loc="lower right")
 
     error = calibration_error(confidence, right)
     middle.plot([0, 1], [0, 1], color="grey", linewidth=0.8)

@@ -144,10 +144,22 @@ def test_the_choice_weighs_what_tells_right_from_wrong() -> None:
     assert weights[0] > 5 * weights[1:].max()
 
 
+def test_a_feature_that_never_changes_weighs_nothing() -> None:
+    usual, constant = invented(300), invented(300)
+    for item in usual:
+        item.features[:, 1] = 0.0
+    for item in constant:
+        item.features[:, 1] = 1.0
+    assert fit_choice(constant) == pytest.approx(fit_choice(usual), abs=1e-6)
+    same, none = fit(constant), fit(usual)
+    assert same.confidence == pytest.approx(none.confidence, abs=1e-6)
+    assert same.intercept == pytest.approx(none.intercept, abs=1e-6)
+
+
 def test_questions_of_a_group_are_judged_together_and_each_once() -> None:
     groups = [item.group for item in invented(100)]
     parts = folds(groups)
-    assert (sum(part.astype(int) for part in parts) == 1).all()
+    assert (np.sum(parts, axis=0) == 1).all()
     for part in parts:
         inside = {group for group, held in zip(groups, part, strict=True) if held}
         outside = {group for group, held in zip(groups, part, strict=True) if not held}
