@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.candidates import Candidate, find_candidates
-from bot.confidence import Calibration, default_calibration
+from bot.confidence import Calibration, Precisions, default_calibration
 from bot.errors import QuestionError
-from bot.settings import DEFAULT_MIN_CONFIDENCE
+from bot.settings import DEFAULT_PRECISION
 from reader.reader import Reader
 from retriever.links import place_of
 from retriever.records import Anchor, Hit
@@ -18,6 +19,8 @@ from retriever.search import Retriever
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.store.log import AnswerRecord, QuestionRecord, log_question
+
+_log = logging.getLogger(__name__)
 
 #: Longer questions are refused: no question has so many words that matter.
 MAX_QUESTION_CHARACTERS = 1000
@@ -67,6 +70,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Considered:
+    """What was read for a question, and every sentence that may answer it, best first."""
+
+    hits: tuple[Hit, ...]
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerOptions:
     """How answers are looked for.
 
@@ -74,14 +85,15 @@ class AnswerOptions:
         passages: how many are read.
         prior: what one unit of a passage's ranking score is worth in the reader's logits.
         shown: how many answers at most.
-        min_confidence: below it there is no answer.
+        precision: so many of the first answers shown are to be right, 0 to 1; there is no answer
+            where the confidence is below the one that gave this precision when it was measured.
         further_confidence: a further answer is shown when it has this share of the first one's.
     """
 
     passages: int = 10
     prior: float = 30.0
     shown: int = 3
-    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    precision: float = DEFAULT_PRECISION
     further_confidence: float = 0.4
 
 
@@ -102,6 +114,7 @@ class Answerer:
         self._reader = reader
         self._options = options or AnswerOptions()
         self._calibration = calibration or default_calibration()
+        self._least = _least_confidence(self._calibration.precisions, self._options.precision)
 
     def ask(
         self,
@@ -182,11 +195,13 @@ class Answerer:
         with self._database.read() as session:
             return documents.anchors_of(session, ids), documents.origins(session, ids)
 
-    def consider(self, question: str) -> list[Candidate]:
-        """Every answer to a question, best first, sure enough or not; nothing is noted."""
+    def consider(self, question: str) -> Considered:
+        """Every answer to a question, sure enough or not; nothing is noted."""
         hits = self._retriever.search(question, k=self._options.passages)
         anchors, _ = self._places(hits)
-        return self._candidates(question, hits, anchors, self._reader())
+        return Considered(
+            tuple(hits), tuple(self._candidates(question, hits, anchors, self._reader()))
+        )
 
     def _candidates(
         self,
@@ -212,7 +227,7 @@ class Answerer:
         origins: Mapping[int, documents.Origin],
     ) -> tuple[AnswerSpan, ...]:
         """The answers to show: sure enough, and no sentence twice."""
-        if not found or found[0].confidence < self._options.min_confidence:
+        if not found or found[0].confidence < self._least:
             return ()
         least = self._options.further_confidence * found[0].confidence
         answers: list[AnswerSpan] = []
@@ -229,6 +244,19 @@ class Answerer:
             if len(answers) == self._options.shown:
                 break
         return tuple(answers)
+
+
+def _least_confidence(precisions: Precisions, wanted: float) -> float:
+    least = precisions.threshold(wanted)
+    if wanted > precisions.highest:
+        _log.warning(
+            "a precision of %.3g is asked for, the highest that was measured is %.3g: answers are "
+            "shown from the confidence that gave it, %.2f",
+            wanted,
+            precisions.highest,
+            least,
+        )
+    return least
 
 
 def check_question(question: str) -> str:

@@ -7,18 +7,18 @@ for it together, and sentences compete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.confidence import Calibration, Features
+from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, Reader, Span
 from retriever.links import SEPARATOR
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
 from retriever.sentences import sentence_spans
 
-#: So many spans are asked of the reader, and so many sentences kept.
+#: So many spans are asked of the reader.
 _SPANS = 48
-_KEPT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,17 @@ def find_candidates(
             score=hits[sentence.span.passage].score,
             behind=hits[sentence.span.passage].score - best,
             likeness=float(like),
+            **text_features(
+                question, _text(hits[sentence.span.passage], sentence), sentence.span.text
+            ),
         )
         for sentence, like in zip(sentences, likeness, strict=True)
     ]
-    order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))[:_KEPT]
+    order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))
     confidences = calibration.confidences([features[n] for n in order])
     return [
         Candidate(
-            span=sentences[n].span,
+            span=_deciding(question, hits[sentences[n].span.passage], sentences[n]),
             hit=hits[sentences[n].span.passage],
             start=sentences[n].start,
             end=sentences[n].end,
@@ -161,4 +164,20 @@ def above(hit: Hit) -> str:
 
 def _in_place(hit: Hit, sentence: _Sentence) -> str:
     """A sentence, under its title and headings."""
-    return f"{above(hit)}\n{hit.text[sentence.start - hit.start : sentence.end - hit.start]}"
+    return f"{above(hit)}\n{_text(hit, sentence)}"
+
+
+def _text(hit: Hit, sentence: _Sentence) -> str:
+    return hit.text[sentence.start - hit.start : sentence.end - hit.start]
+
+
+def _deciding(question: str, hit: Hit, sentence: _Sentence) -> Span:
+    """The best span of a sentence; to a question of yes or no, with the clause that decides it."""
+    span = sentence.span
+    if not wants_decision(question):
+        return span
+    text = _text(hit, sentence)
+    start, end = deciding_clause(text, span.start - sentence.start, span.end - sentence.start)
+    return replace(
+        span, start=sentence.start + start, end=sentence.start + end, text=text[start:end]
+    )

@@ -1,11 +1,14 @@
 """Which answer is the best one, and how sure the bot is of it.
 
-Both are linear in a handful of features of the reader and the retriever together, fitted by
+Both are linear in a handful of features of reader, retriever and wording together, fitted by
 ``python -m bench.calibrate`` on questions over real handbooks:
 
 * the *choice* is a conditional logit (McFadden 1974): the answers to one question compete;
 * the *confidence* is a logistic regression on the same features and on the *lead*, which is how
-  far the choice prefers an answer to the best other one.
+  far the choice prefers an answer to the best other one. It is a probability of being right.
+
+An operator sets no confidence but a precision: how many of the answers shown are to be right. The
+calibration holds which precision each least confidence gave on questions that it was not fitted on.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ class Features:
         score: what the passage was ranked by.
         behind: how far that is behind the best passage's; 0 or less.
         likeness: cosine of the question and the sentence under its headings; 0 without a ranker.
+        brief: 1 for a sentence of very few words, else 0.
+        decisive: for a question that yes or no could answer, 1 for a sentence with a word of
+            permission, duty or denial, -1 without; 0 for other questions.
+        amount: the same for a question of how much, how long or when, and a span with a number,
+            a date or a time.
     """
 
     logit: float
@@ -39,6 +47,32 @@ class Features:
     score: float
     behind: float
     likeness: float
+    brief: float
+    decisive: float
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Precisions:
+    """What share of the answers shown were right, by the confidence that showing them took.
+
+    ``measured`` are pairs of a threshold, from 0, and the precision of the first answers whose
+    confidence reaches it; both rise.
+    """
+
+    measured: tuple[tuple[float, float], ...]
+
+    @property
+    def highest(self) -> float:
+        """The best precision that was measured."""
+        return self.measured[-1][1]
+
+    def threshold(self, precision: float) -> float:
+        """The least confidence to show at for this precision; the strictest for one too high."""
+        for threshold, reached in self.measured:
+            if reached >= precision:
+                return threshold
+        return self.measured[-1][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +86,7 @@ class Calibration:
     confidence: tuple[float, ...]
     lead: float
     intercept: float
+    precisions: Precisions
 
     def appeal(self, features: Features) -> float:
         """What answers to one question are ordered by, in no unit; more is better."""
@@ -83,13 +118,24 @@ def feature_names() -> Sequence[str]:
 @cache
 def default_calibration() -> Calibration:
     """The calibration that comes with the program."""
-    record = json.loads((files("bot") / "calibration.json").read_text(encoding="utf-8"))
+    return read_calibration((files("bot") / "calibration.json").read_text(encoding="utf-8"))
+
+
+def read_calibration(text: str) -> Calibration:
+    """The calibration that ``bench.calibrate`` wrote; features that it does not name weigh 0."""
+    record = json.loads(text)
     names = feature_names()
     return Calibration(
-        choice=tuple(float(record["choice"][name]) for name in names),
-        confidence=tuple(float(record["confidence"][name]) for name in names),
+        choice=tuple(float(record["choice"].get(name, 0.0)) for name in names),
+        confidence=tuple(float(record["confidence"].get(name, 0.0)) for name in names),
         lead=float(record["lead"]),
         intercept=float(record["intercept"]),
+        precisions=Precisions(
+            tuple(
+                (float(threshold), float(reached))
+                for threshold, reached in record["precisions"].items()
+            )
+        ),
     )
 
 

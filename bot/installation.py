@@ -56,7 +56,7 @@ class Installation:
         )
         self.retriever = Retriever(self.database, self.keeper)
         self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
-        self.answerer = self.answerer_with(AnswerOptions(min_confidence=settings.min_confidence))
+        self.answerer = self.answerer_with(AnswerOptions(precision=settings.precision))
         self.knowledge = KnowledgeBase(self.database, self.ingestor)
 
     def answerer_with(self, options: AnswerOptions) -> Answerer:

@@ -21,7 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_DEVICE": "auto, cpu or cuda",
     "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
-    "SPANBOT_MIN_CONFIDENCE": "below it the bot says that it found no answer; 0 to 1",
+    "SPANBOT_PRECISION": "so many of the answers shown are to be right; 0 to 1",
     "SPANBOT_ADMINS": "Slack user ids of the admins, separated by commas",
     "SPANBOT_REINDEX_CRON": "when to look at every source again, as a cron expression",
     "SPANBOT_HTTP_HOST": "address that the HTTP mode listens on",
@@ -32,8 +32,8 @@ VARIABLES: Mapping[str, str] = {
     "SLACK_API_URL": "base URL of Slack's Web API",
 }
 
-#: The threshold that was measured on the tuning questions; see bench/README.md.
-DEFAULT_MIN_CONFIDENCE = 0.3
+#: Seven in ten answers shown are right; what that costs in silence is in bench/README.md.
+DEFAULT_PRECISION = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Settings:
     device: str
     ranker: bool
     retriever: Literal["bm25", "rank_bm25"]
-    min_confidence: float
+    precision: float
     admins: frozenset[str]
     reindex_cron: str | None
     http_host: str
@@ -79,6 +79,11 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     def get(name: str) -> str | None:
         return given.get(name, "").strip() or None
 
+    if old := get("SPANBOT_MIN_CONFIDENCE"):
+        raise ConfigurationError(
+            f'SPANBOT_MIN_CONFIDENCE is "{old}" but no longer a setting; unset it and set '
+            "SPANBOT_PRECISION instead: how many of the answers shown are to be right, 0 to 1"
+        )
     home = Path(get("SPANBOT_HOME") or user_data_path("spanbot")).expanduser().absolute()
     retriever = get("SPANBOT_RETRIEVER") or "bm25"
     if retriever not in ("bm25", "rank_bm25"):
@@ -100,7 +105,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         device=get("SPANBOT_DEVICE") or "auto",
         ranker=ranker == "on",
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
-        min_confidence=_confidence(get("SPANBOT_MIN_CONFIDENCE")),
+        precision=_precision(get("SPANBOT_PRECISION")),
         admins=frozenset(admin for admin in admins if admin),
         reindex_cron=get("SPANBOT_REINDEX_CRON"),
         http_host=get("SPANBOT_HTTP_HOST") or "127.0.0.1",
@@ -112,17 +117,16 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _confidence(value: str | None) -> float:
+def _precision(value: str | None) -> float:
     if value is None:
-        return DEFAULT_MIN_CONFIDENCE
+        return DEFAULT_PRECISION
     try:
         number = float(value)
     except ValueError:
         number = -1.0
     if not 0.0 <= number <= 1.0:
         raise ConfigurationError(
-            f'SPANBOT_MIN_CONFIDENCE is "{value}"; use a number from 0 to 1, like '
-            f"{DEFAULT_MIN_CONFIDENCE}"
+            f'SPANBOT_PRECISION is "{value}"; use a number from 0 to 1, like {DEFAULT_PRECISION}'
         )
     return number
 

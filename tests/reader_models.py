@@ -14,6 +14,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from reader.features import Window
+from reader.reader import Passage, Reader, Span
 from reader.tokenization import PieceTokenizer
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -101,3 +102,18 @@ class HandPlaced:
                     if last == begin + len(mark):
                         ends[row, window.first + index] = end_logit
         return starts, ends
+
+
+class MarkingReader(Reader):
+    """A reader that finds what is marked: pieces of text to their start and end logits."""
+
+    def __init__(self, marks: dict[str, tuple[float, float]]) -> None:
+        super().__init__(tokenizer(), HandPlaced([], {}), name="marking")
+        self.marks = marks
+        self.seen: list[Passage] = []
+
+    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
+        self.seen = list(passages)
+        logits = HandPlaced([passage.text for passage in passages], self.marks)
+        inner = Reader(self.tokenizer, logits, options=self.options)
+        return inner.read(question, passages, top_k=top_k)

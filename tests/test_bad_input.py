@@ -271,9 +271,9 @@ def test_a_full_disk_at_the_first_start(home: Path) -> None:
 
 
 def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "high")
+    monkeypatch.setenv("SPANBOT_PRECISION", "high")
     for command in [*COMMANDS, ["serve"], ["doctor"], ["demo"]]:
-        assert 'SPANBOT_MIN_CONFIDENCE is "high"' in spanbot(*command).error()
+        assert 'SPANBOT_PRECISION is "high"' in spanbot(*command).error()
     assert not home.exists()
 
 

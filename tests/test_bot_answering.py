@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,20 +20,26 @@ from bot.answering import (
     check_question,
 )
 from bot.candidates import sentence_around
-from bot.confidence import Calibration, Features, default_calibration, feature_names
+from bot.confidence import Calibration, Features, Precisions, default_calibration, feature_names
 from bot.errors import QuestionError
+from bot.settings import DEFAULT_PRECISION
 from reader.errors import ReaderError
-from reader.reader import Passage, Reader, Span
+from reader.reader import Reader
 from retriever.errors import IngestError
 from retriever.store.models import Document, Question
 from tests.documents import Store, open_store, write_pages
-from tests.reader_models import HandPlaced, tokenizer
+from tests.reader_models import MarkingReader
+
+#: Of the answers with a confidence of at least a half, half are right, and so on.
+AS_THEY_SAY = Precisions(tuple((step / 100, step / 100) for step in range(100)))
 
 
 def by(**weights: float) -> Calibration:
     """A calibration that weighs these features, for the choice and for the confidence."""
     values = tuple(weights.get(name, 0.0) for name in feature_names())
-    return Calibration(choice=values, confidence=values, lead=0.0, intercept=-10.0)
+    return Calibration(
+        choice=values, confidence=values, lead=0.0, intercept=-10.0, precisions=AS_THEY_SAY
+    )
 
 
 #: Confidence by the logits alone: 0.5 at 10, 0.73 at 11, 0.99 at 15, 0.00 at 0.
@@ -49,21 +58,6 @@ NOTES = {
 }
 
 
-class MarkingReader(Reader):
-    """A reader that finds what is marked: pieces of text to their start and end logits."""
-
-    def __init__(self, marks: dict[str, tuple[float, float]]) -> None:
-        super().__init__(tokenizer(), HandPlaced([], {}), name="marking")
-        self.marks = marks
-        self.seen: list[Passage] = []
-
-    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
-        self.seen = list(passages)
-        logits = HandPlaced([passage.text for passage in passages], self.marks)
-        inner = Reader(self.tokenizer, logits, options=self.options)
-        return inner.read(question, passages, top_k=top_k)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "home") as opened:
@@ -79,7 +73,7 @@ def answerer(
         store.database,
         store.retriever,
         lambda: reader,
-        options=AnswerOptions(**{"min_confidence": 0.5, "prior": 0.0, **options}),  # type: ignore[arg-type]
+        options=AnswerOptions(**{"precision": 0.5, "prior": 0.0, **options}),  # type: ignore[arg-type]
         calibration=calibration,
     )
 
@@ -182,7 +176,7 @@ def test_an_answer_that_is_not_sure_enough_is_none(store: Store) -> None:
     names = [Path(hit.document).name for hit in reply.closest]
     assert set(names) == {"wifi.md", "annex.txt"}  # each document once
     assert len(names) == 2
-    reply = ask(store, "How long is the wifi valid?", {"twelve hours": 9.0}, min_confidence=0.26)
+    reply = ask(store, "How long is the wifi valid?", {"twelve hours": 9.0}, precision=0.26)
     assert reply.answered
 
 
@@ -210,6 +204,30 @@ def test_a_better_passage_weighs_more(store: Store) -> None:
     # What the reader makes of it counts as well.
     marks["twelve hours"] = 40.0
     assert ask(store, "wifi of the annex", marks, both).answers[0].text == "twelve hours"
+
+
+def test_a_question_of_yes_or_no_gets_a_sentence_that_decides(store: Store) -> None:
+    marks = {"every floor": 12.0, "on Fridays": 11.0}
+    weighed = by(logit=1.0, decisive=2.0)
+    question = "can dogs use the wifi on Fridays?"
+    [answer] = ask(store, question, marks, weighed, shown=1).answers
+    assert answer.sentence == "Dogs are welcome on Fridays."
+    assert answer.text == "Dogs are welcome on Fridays"  # the clause, for the span decides nothing
+    question = "where can dogs use the wifi on Fridays?"
+    [answer] = ask(store, question, marks, weighed, shown=1).answers
+    assert answer.text == "every floor"
+    [answer] = ask(store, question, {"on Fridays": 12.0}, weighed).answers
+    assert answer.text == "on Fridays"
+
+
+def test_a_question_of_how_much_gets_a_span_with_an_amount(store: Store) -> None:
+    marks = {"at the desk": 12.0, "twelve hours": 11.0}
+    weighed = by(logit=1.0, amount=2.0)
+    for question, text in (
+        ("How long is the wifi valid?", "twelve hours"),
+        ("wifi", "at the desk"),
+    ):
+        assert ask(store, question, marks, weighed).answers[0].text == text
 
 
 def test_the_spans_of_a_sentence_speak_for_it_together(store: Store) -> None:
@@ -266,7 +284,9 @@ def test_so_many_passages_are_read(store: Store) -> None:
 
 
 def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
-    found = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
+    considered = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
+    found = considered.candidates
+    assert {candidate.hit for candidate in found} <= set(considered.hits)
     assert found[0].span.text == "twelve hours"
     assert [c.span.score for c in found] == sorted((c.span.score for c in found), reverse=True)
     for candidate in found:
@@ -353,15 +373,59 @@ def test_the_sentence_around_a_span(mark: str, wanted: str) -> None:
     assert text[begin:stop] == wanted
 
 
+def test_the_threshold_is_the_least_confidence_that_gives_the_precision() -> None:
+    precisions = Precisions(((0.0, 0.4), (0.2, 0.55), (0.35, 0.7), (0.8, 0.9)))
+    wanted = {0.0: 0.0, 0.4: 0.0, 0.41: 0.2, 0.55: 0.2, 0.7: 0.35, 0.75: 0.8, 0.9: 0.8, 1.0: 0.8}
+    assert {asked: precisions.threshold(asked) for asked in wanted} == wanted
+    assert precisions.highest == 0.9
+
+
+def test_the_precision_decides_what_is_shown(store: Store) -> None:
+    marks, question = {"twelve hours": 10.0}, "How long is the wifi valid?"  # confidence 0.5
+    chosen = replace(BY_LOGIT, precisions=Precisions(((0.0, 0.3), (0.45, 0.6), (0.55, 0.8))))
+    assert ask(store, question, marks, chosen, precision=0.6).answered
+    assert not ask(store, question, marks, chosen, precision=0.61).answered
+
+
+def test_a_precision_that_was_never_reached_is_named_in_the_log(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    marks, question = {"twelve hours": 10.0}, "How long is the wifi valid?"  # confidence 0.5
+    chosen = replace(BY_LOGIT, precisions=Precisions(((0.0, 0.3), (0.45, 0.6))))
+    assert ask(store, question, marks, chosen, precision=0.6).answered
+    assert caplog.messages == []
+    assert ask(store, question, marks, chosen, precision=0.95).answered
+    [message] = caplog.messages
+    assert "0.95 is asked for, the highest that was measured is 0.6" in message
+    weaker = {"twelve hours": 9.0}  # 0.27: below the strictest threshold
+    assert not ask(store, question, weaker, chosen, precision=0.95).answered
+
+
+def test_the_calibration_that_comes_along_is_whole() -> None:
+    record = json.loads((files("bot") / "calibration.json").read_text(encoding="utf-8"))
+    assert list(record["choice"]) == list(record["confidence"]) == list(feature_names())
+    precisions = default_calibration().precisions
+    thresholds, reached = zip(*precisions.measured, strict=True)
+    assert thresholds[0] == 0.0
+    assert list(thresholds) == sorted(set(thresholds))
+    assert list(reached) == sorted(set(reached))
+    assert precisions.highest >= DEFAULT_PRECISION
+    assert 0.0 < precisions.threshold(DEFAULT_PRECISION) < 1.0
+
+
 def test_confidence_is_a_probability() -> None:
     def features(logit: float) -> Features:
         return Features(
             logit=logit, margin=0.0, probability=1.0, coverage=1.0, score=1.0, behind=0.0,
-            likeness=0.5,
+            likeness=0.5, brief=0.0, decisive=0.0, amount=0.0,
         )  # fmt: skip
 
     calibration = Calibration(
-        choice=(1.0, *[0.0] * 6), confidence=(1.0, 0.0, 2.0, *[0.0] * 4), lead=0.5, intercept=-3.0
+        choice=(1.0, *[0.0] * 9),
+        confidence=(1.0, 0.0, 2.0, *[0.0] * 7),
+        lead=0.5,
+        intercept=-3.0,
+        precisions=AS_THEY_SAY,
     )
     assert calibration.confidences([features(1.0)]) == pytest.approx([0.5])
     # The better one gains by its lead of 2, the other loses by it.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.settings import DEFAULT_MIN_CONFIDENCE, VARIABLES, Settings, from_environment
+from bot.settings import DEFAULT_PRECISION, VARIABLES, Settings, from_environment
 
 SECRETS = {
     "SLACK_BOT_TOKEN": "xoxb-1-hush",
@@ -30,7 +30,7 @@ def test_without_variables_everything_has_a_default(
         device="auto",
         ranker=True,
         retriever="bm25",
-        min_confidence=DEFAULT_MIN_CONFIDENCE,
+        precision=DEFAULT_PRECISION,
         admins=frozenset(),
         reindex_cron=None,
         http_host="127.0.0.1",
@@ -61,9 +61,9 @@ def test_without_variables_everything_has_a_default(
         ("SPANBOT_RANKER", "on", "ranker", True),
         ("SPANBOT_RETRIEVER", "rank_bm25", "retriever", "rank_bm25"),
         ("SPANBOT_RETRIEVER", "bm25", "retriever", "bm25"),
-        ("SPANBOT_MIN_CONFIDENCE", "0", "min_confidence", 0.0),
-        ("SPANBOT_MIN_CONFIDENCE", " 0.8 ", "min_confidence", 0.8),
-        ("SPANBOT_MIN_CONFIDENCE", "1", "min_confidence", 1.0),
+        ("SPANBOT_PRECISION", "0", "precision", 0.0),
+        ("SPANBOT_PRECISION", " 0.8 ", "precision", 0.8),
+        ("SPANBOT_PRECISION", "1", "precision", 1.0),
         ("SPANBOT_ADMINS", "U1, U2,,U3 ,", "admins", frozenset({"U1", "U2", "U3"})),
         ("SPANBOT_REINDEX_CRON", "0 3 * * *", "reindex_cron", "0 3 * * *"),
         ("SPANBOT_HTTP_HOST", "0.0.0.0", "http_host", "0.0.0.0"),
@@ -90,10 +90,10 @@ def test_an_empty_variable_counts_as_not_set(variable: str, empty: str) -> None:
     [
         ("SPANBOT_RANKER", "yes"),
         ("SPANBOT_RETRIEVER", "lucene"),
-        ("SPANBOT_MIN_CONFIDENCE", "high"),
-        ("SPANBOT_MIN_CONFIDENCE", "-0.1"),
-        ("SPANBOT_MIN_CONFIDENCE", "1.01"),
-        ("SPANBOT_MIN_CONFIDENCE", "nan"),
+        ("SPANBOT_PRECISION", "high"),
+        ("SPANBOT_PRECISION", "-0.1"),
+        ("SPANBOT_PRECISION", "1.01"),
+        ("SPANBOT_PRECISION", "nan"),
         ("SPANBOT_HTTP_PORT", "http"),
         ("SPANBOT_HTTP_PORT", "0"),
         ("SPANBOT_HTTP_PORT", "65536"),
@@ -134,7 +134,15 @@ def test_a_token_of_another_kind_is_refused_without_showing_it(
     assert "hush-" not in message
 
 
-@pytest.mark.parametrize("wrong", ["SPANBOT_HTTP_PORT", "SPANBOT_MIN_CONFIDENCE", "SLACK_API_URL"])
+def test_the_setting_that_the_precision_replaced_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        from_environment({"SPANBOT_MIN_CONFIDENCE": "0.3"})
+    assert 'SPANBOT_MIN_CONFIDENCE is "0.3"' in str(refused.value)
+    assert "SPANBOT_PRECISION" in str(refused.value)
+    assert from_environment({"SPANBOT_MIN_CONFIDENCE": ""}).precision == DEFAULT_PRECISION
+
+
+@pytest.mark.parametrize("wrong", ["SPANBOT_HTTP_PORT", "SPANBOT_PRECISION", "SLACK_API_URL"])
 def test_secrets_are_in_no_message_and_no_printed_form(wrong: str) -> None:
     settings = from_environment(SECRETS)
     for shown in (repr(settings), str(settings), f"{settings}", repr([settings])):

@@ -37,7 +37,7 @@ def light(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     monkeypatch.setenv("SPANBOT_READER", str(model))
     monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
     monkeypatch.setenv("SPANBOT_RANKER", "off")
-    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "0")
+    monkeypatch.setenv("SPANBOT_PRECISION", "0")
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_ask_gives_sentences_with_their_places(filled: Path) -> None:
 def test_ask_without_an_answer_names_the_closest_places(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPANBOT_MIN_CONFIDENCE", "1")
+    monkeypatch.setenv("SPANBOT_PRECISION", "1")
     reply = spanbot("ask", "Where do the defibrillators hang?", "--json").json()
     assert (reply["answered"], reply["answers"]) == (False, [])
     shown = spanbot("ask", "Where do the defibrillators hang?")

@@ -146,7 +146,7 @@ def test_every_option_is_named_and_every_named_option_exists() -> None:
         name for c in COMMANDS.values() for p in c.click.params for name in p.secondary_opts
     }
     in_text = _options(inline_code())
-    others = {"--write", "--home"}  # of bench.calibrate
+    others = {"--write", "--home", "--found"}  # of bench.calibrate
     calibrate = (ROOT / "bench" / "calibrate.py").read_text(encoding="utf-8")
     assert all(f'"{option}"' in calibrate for option in others)
     assert existing - negatives <= in_text | _options(typed_commands())
@@ -313,7 +313,7 @@ def test_the_defaults_are_those_of_the_settings() -> None:
     assert default["SPANBOT_DEVICE"] == settings.device
     assert (default["SPANBOT_RANKER"] == "on") is settings.ranker
     assert default["SPANBOT_RETRIEVER"] == settings.retriever
-    assert default["SPANBOT_MIN_CONFIDENCE"] == str(settings.min_confidence)
+    assert default["SPANBOT_PRECISION"] == str(settings.precision)
     assert default["SPANBOT_HTTP_HOST"] == settings.http_host
     assert default["SPANBOT_HTTP_PORT"] == str(settings.http_port)
     assert default["SLACK_API_URL"] == settings.slack_api_url
