@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.confidence import Calibration, Features
-from reader.reader import Passage, Reader, Span
+from reader.reader import Passage, PassageReader, Span
 from retriever.links import SEPARATOR
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
@@ -53,7 +53,7 @@ def find_candidates(
     hits: Sequence[Hit],
     anchors: Mapping[int, Sequence[Anchor]],
     *,
-    reader: Reader,
+    reader: PassageReader,
     retriever: Retriever,
     calibration: Calibration,
     prior: float,

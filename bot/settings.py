@@ -19,6 +19,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_DATABASE_URL": "database; by default spanbot.db in the home folder",
     "SPANBOT_READER": "reader model: a folder or a hub id; by default the embedded one",
     "SPANBOT_DEVICE": "auto, cpu or cuda",
+    "SPANBOT_READER_PRECISION": "auto, fp32, int8 or bf16: how the reader computes",
     "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
     "SPANBOT_MIN_CONFIDENCE": "below it the bot says that it found no answer; 0 to 1",
@@ -44,6 +45,7 @@ class Settings:
     database_url: str
     reader: str | None
     device: str
+    reader_precision: str
     ranker: bool
     retriever: Literal["bm25", "rank_bm25"]
     min_confidence: float
@@ -86,6 +88,11 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     ranker = get("SPANBOT_RANKER") or "on"
     if ranker not in ("on", "off"):
         raise ConfigurationError(f'SPANBOT_RANKER is "{ranker}"; use on or off')
+    precision = get("SPANBOT_READER_PRECISION") or "auto"
+    if precision not in ("auto", "fp32", "int8", "bf16"):
+        raise ConfigurationError(
+            f'SPANBOT_READER_PRECISION is "{precision}"; use auto, fp32, int8 or bf16'
+        )
     api_url = get("SLACK_API_URL") or "https://slack.com/api/"
     parts = urlsplit(api_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -98,6 +105,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         database_url=get("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
         reader=get("SPANBOT_READER"),
         device=get("SPANBOT_DEVICE") or "auto",
+        reader_precision=precision,
         ranker=ranker == "on",
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
         min_confidence=_confidence(get("SPANBOT_MIN_CONFIDENCE")),
