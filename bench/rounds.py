@@ -96,7 +96,7 @@ def outcome(asked: Sequence[Asked], ceiling: float | None, round_size: int) -> O
     return Outcome(
         ceiling=ceiling,
         passages=float(np.mean(counts)),
-        exact=scores["exact"],
+        exact=scores["exact_match"],
         f1=scores["f1"],
         same=100 * same / len(asked),
     )

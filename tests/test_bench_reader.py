@@ -12,7 +12,7 @@ from bench.reader import Row, draw, measure, passages, table, with_ratios
 from bench.rounds import Asked, outcome, stopped
 from reader.bert import Shape
 from reader.reader import Passage, Span
-from reader.squad import Example
+from reader.squad import Example, GoldAnswer
 from reader.throughput import forward_flops
 from tests.reader_models import checkpoint
 
@@ -78,7 +78,7 @@ def test_an_engine_is_timed_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert record["first_answer"] > 0
     assert record["threads"] == 1
     assert record["answers"][0] in "ask the code the vpn token"
-    with pytest.raises(RuntimeError, match="ours with .* failed"):
+    with pytest.raises(RuntimeError, match=r"ours with .* failed"):
         measure(sys.executable, "ours", {**spec, "model": str(tmp_path / "none")}, tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_what_a_ceiling_would_have_read() -> None:
     def span(number: int, score: float) -> Span:
         return Span(number, str(number), 0, 1, f"answer {number}", score, 0.0, 0.5)
 
-    example = Example("q", "t", "who?", "answer 1", ("answer 1",), (0,))
+    example = Example("q", "who?", "answer 1", (GoldAnswer("answer 1", 0),))
     kept = [Passage(str(number), 0, "x", prior=-float(number)) for number in range(3)]
     one = Asked(example, kept, [span(0, 7.0), span(1, 9.0), None])
     assert stopped(one, None, 1) == ("answer 1", 3)
