@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in rows:
         shown = "none" if row.ceiling is None else f"{row.ceiling:.1f}"
         sys.stdout.write(
-            f"| {shown} | {row.passages:.2f} | {row.exact:.2f} | {row.f1:.2f} | {row.same:.1f} % |\n"
+            f"| {shown} | {row.passages:.2f} | {row.exact:.2f} | {row.f1:.2f} "
+            f"| {row.same:.1f} % |\n"
         )
     if options.out is not None:
         record = {
