@@ -43,11 +43,12 @@ def plain(spec: dict[str, Any], questions: list[tuple[str, list[str]]]) -> tuple
     import torch
     import transformers
 
-    model = transformers.BertForQuestionAnswering.from_pretrained(
+    library: Any = transformers  # of a version that is not this environment's
+    model = library.BertForQuestionAnswering.from_pretrained(
         spec["model"], dtype=torch.float32, attn_implementation="sdpa"
     )
     model = model.to(spec["device"]).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(spec["model"])
+    tokenizer = library.AutoTokenizer.from_pretrained(spec["model"])
 
     def read() -> list[str]:
         found = []
@@ -77,8 +78,9 @@ def pipeline(spec: dict[str, Any], questions: list[tuple[str, list[str]]]) -> tu
     """transformers' own call, where it still exists: before 5.3."""
     import transformers
 
+    library: Any = transformers  # of a version that is not this environment's
     device = -1 if spec["device"] == "cpu" else 0
-    call = transformers.pipeline("question-answering", model=spec["model"], device=device)
+    call = library.pipeline("question-answering", model=spec["model"], device=device)
 
     def read() -> list[str]:
         found = []
