@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--squad", type=Path, required=True, help="SQuAD JSON, also .xz")
     parser.add_argument("--out", type=Path, required=True, help="without suffix")
     parser.add_argument("--pipeline", help="Python with transformers before 5.3")
-    parser.add_argument("--haystack", help="Python with haystack-ai")
+    parser.add_argument("--haystack", help="Python with haystack-ai before 3")
     parser.add_argument("--questions", type=int, default=4)
     parser.add_argument("--gpu-questions", type=int, default=128)
     parser.add_argument("--passages", type=int, default=10)
