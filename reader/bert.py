@@ -226,7 +226,7 @@ def _each(packed: Packed) -> _Attend:
 
     def attend(mixed: Tensor) -> Tensor:
         found = []
-        for text in mixed.split(lengths):
+        for text in torch.split(mixed, lengths):
             query, key, value = text.permute(1, 2, 0, 3).unsqueeze(1)  # (1, heads, length, width)
             seen = functional.scaled_dot_product_attention(query, key, value)
             found.append(seen[0].transpose(0, 1).reshape(text.shape[0], -1))

@@ -87,7 +87,7 @@ class Ranker:
         packed = pack(texts, [len(text) for text in texts], self._model.device)
         with torch.inference_mode():
             hidden = self._model(packed)  # (pieces, dimensions)
-            means = [part.mean(0) for part in hidden.split(list(packed.lengths))]
+            means = [part.mean(0) for part in torch.split(hidden, list(packed.lengths))]
             vectors = torch.nn.functional.normalize(torch.stack(means), dim=1)
         result: NDArray[np.float32] = vectors.cpu().numpy()
         return result
