@@ -12,7 +12,7 @@ from bot.candidates import Candidate, find_candidates
 from bot.confidence import Calibration, Precisions, default_calibration
 from bot.errors import QuestionError
 from bot.settings import DEFAULT_PRECISION
-from reader.reader import Reader
+from reader.reader import PassageReader
 from retriever.links import place_of
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
@@ -104,7 +104,7 @@ class Answerer:
         self,
         database: Database,
         retriever: Retriever,
-        reader: Callable[[], Reader],
+        reader: Callable[[], PassageReader],
         *,
         options: AnswerOptions | None = None,
         calibration: Calibration | None = None,
@@ -208,7 +208,7 @@ class Answerer:
         question: str,
         hits: Sequence[Hit],
         anchors: Mapping[int, Sequence[Anchor]],
-        reader: Reader,
+        reader: PassageReader,
     ) -> list[Candidate]:
         return find_candidates(
             question,

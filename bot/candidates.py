@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bot.confidence import Calibration, Features
 from bot.wanted import deciding_clause, text_features, wants_decision
-from reader.reader import Passage, Reader, Span
+from reader.reader import Passage, PassageReader, Span
 from retriever.links import SEPARATOR
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
@@ -53,7 +53,7 @@ def find_candidates(
     hits: Sequence[Hit],
     anchors: Mapping[int, Sequence[Anchor]],
     *,
-    reader: Reader,
+    reader: PassageReader,
     retriever: Retriever,
     calibration: Calibration,
     prior: float,

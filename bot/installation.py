@@ -18,8 +18,8 @@ from retriever.search import Retriever
 from retriever.store.database import Database
 
 if TYPE_CHECKING:
+    from reader.batcher import Batcher
     from reader.ranker import Ranker
-    from reader.reader import Reader
 
 
 class Installation:
@@ -39,7 +39,7 @@ class Installation:
     def __init__(self, settings: Settings, *, notify: Callable[[str], None] | None = None) -> None:
         self.settings = settings
         self._notify = notify
-        self._reader: Reader | None = None
+        self._reader: Batcher | None = None
         self._ranker: Ranker | None = None
         self._loading = threading.Lock()
         make_home(settings)
@@ -63,14 +63,20 @@ class Installation:
         """An answerer of this installation's documents and reader, with other options."""
         return Answerer(self.database, self.retriever, self.reader, options=options)
 
-    def reader(self) -> Reader:
-        """The reader, loaded at the first call."""
+    def reader(self) -> Batcher:
+        """The reader, loaded at the first call; threads that ask at once share it."""
         with self._loading:
             if self._reader is None:
+                from reader.batcher import Batcher
                 from reader.reader import load_reader
 
-                self._reader = load_reader(
-                    self.settings.reader, device=self.settings.device, notify=self._notify
+                self._reader = Batcher(
+                    load_reader(
+                        self.settings.reader,
+                        device=self.settings.device,
+                        precision=self.settings.reader_precision,
+                        notify=self._notify,
+                    )
                 )
             return self._reader
 
@@ -84,6 +90,9 @@ class Installation:
             return self._ranker
 
     def close(self) -> None:
+        with self._loading:
+            if self._reader is not None:
+                self._reader.close()
         self.database.close()
 
     def __enter__(self) -> Installation:

@@ -19,6 +19,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_DATABASE_URL": "database; by default spanbot.db in the home folder",
     "SPANBOT_READER": "reader model: a folder or a hub id; by default the embedded one",
     "SPANBOT_DEVICE": "auto, cpu or cuda",
+    "SPANBOT_READER_PRECISION": "auto, fp32, int8 or bf16: how the reader computes",
     "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
     "SPANBOT_PRECISION": "so many of the answers shown are to be right; 0 to 1",
@@ -44,6 +45,7 @@ class Settings:
     database_url: str
     reader: str | None
     device: str
+    reader_precision: str
     ranker: bool
     retriever: Literal["bm25", "rank_bm25"]
     precision: float
@@ -91,6 +93,11 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     ranker = get("SPANBOT_RANKER") or "on"
     if ranker not in ("on", "off"):
         raise ConfigurationError(f'SPANBOT_RANKER is "{ranker}"; use on or off')
+    precision = get("SPANBOT_READER_PRECISION") or "auto"
+    if precision not in ("auto", "fp32", "int8", "bf16"):
+        raise ConfigurationError(
+            f'SPANBOT_READER_PRECISION is "{precision}"; use auto, fp32, int8 or bf16'
+        )
     api_url = get("SLACK_API_URL") or "https://slack.com/api/"
     parts = urlsplit(api_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -103,6 +110,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         database_url=get("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
         reader=get("SPANBOT_READER"),
         device=get("SPANBOT_DEVICE") or "auto",
+        reader_precision=precision,
         ranker=ranker == "on",
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
         precision=_precision(get("SPANBOT_PRECISION")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from reader.tokenization import PieceTokenizer
 if TYPE_CHECKING:
     import torch
     from transformers import BertForQuestionAnswering
+
+    from reader.bert import Shape
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +46,24 @@ _HUB_FILES = (
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What a checkpoint's files hold, checked: float32 weights on the CPU, and the tokenizer.
+
+    ``weights`` are named as in ``BertForQuestionAnswering``: ``bert.`` and the encoder's names
+    (:func:`reader.bert.tensor_shapes`), and ``qa_outputs.`` for the head where there is one.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    shape: Shape
+    weights: Mapping[str, torch.Tensor]
+    tokenizer: PieceTokenizer
+    max_length: int
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """A loaded reader: the network on its device, and its tokenizer."""
+    """A reader to be trained: the network on its device, and its tokenizer."""
 
     name: str
     model: BertForQuestionAnswering
@@ -115,6 +133,63 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def read(
+    source: str | Path,
+    *,
+    head_required: bool = True,
+    notify: Callable[[str], None] = _log.warning,
+) -> Stored:
+    """Read a checkpoint's files, a folder's or a hub id's.
+
+    Raises:
+        CheckpointError: files missing or damaged, no span head, or a vocabulary that does not fit
+            the embeddings.
+    """
+    from reader.bert import shape_of, tensor_shapes
+
+    folder = resolve(source, notify=notify)
+    config = _read_config(folder)
+    tokenizer = PieceTokenizer.from_folder(folder)
+    try:
+        shape = shape_of(config)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} is not a BERT's: {error}") from error
+    if tokenizer.vocabulary_size > shape.vocabulary:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.vocabulary_size} pieces, the network only "
+            f"{shape.vocabulary}; the vocabulary belongs to another model"
+        )
+    weights = _read_weights(folder)
+    body = {f"bert.{name}": size for name, size in tensor_shapes(shape).items()}
+    head = {"qa_outputs.weight": (2, shape.hidden), "qa_outputs.bias": (2,)}
+    missing = [name for name in body if name not in weights]
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks weights of the network, {missing[0]} among them; it is not a BERT"
+        )
+    if head_required and not head.keys() <= weights.keys():
+        raise CheckpointError(
+            f"{folder} has no question-answering head (qa_outputs); fine-tune it first: "
+            f"spanbot reader finetune --start {folder} ..."
+        )
+    kept = {name: weights[name] for name in (*body, *head) if name in weights}
+    for name, tensor in kept.items():
+        size = {**body, **head}[name]
+        if tuple(tensor.shape) != size:
+            raise CheckpointError(
+                f"the weights in {folder} cannot be loaded: {name} has the shape "
+                f"{tuple(tensor.shape)}, by config.json it has {size}"
+            )
+    return Stored(
+        name=str(source) if folder != EMBEDDED else "embedded",
+        config=config,
+        shape=shape,
+        weights={name: tensor.float() for name, tensor in kept.items()},
+        tokenizer=tokenizer,
+        max_length=min(tokenizer.max_length, shape.positions),
+    )
+
+
 def load(
     source: str | Path,
     *,
@@ -123,7 +198,7 @@ def load(
     dropout: float | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Checkpoint:
-    """Load a checkpoint in float32.
+    """Load a checkpoint in float32 as transformers' model, for training.
 
     Args:
         source: a folder or a hub id.
@@ -132,61 +207,56 @@ def load(
         dropout: replaces the configuration's dropout probabilities (for training).
 
     Raises:
-        CheckpointError: files missing or damaged, no span head, or a vocabulary that does not fit
-            the embeddings.
+        CheckpointError: see :func:`read`.
     """
-    import torch
     from transformers import BertConfig, BertForQuestionAnswering
 
-    folder = resolve(source, notify=notify)
-    settings = _read_config(folder)
-    tokenizer = PieceTokenizer.from_folder(folder)
+    stored = read(source, head_required=head_required, notify=notify)
     try:
-        config = BertConfig(**settings)
+        config = BertConfig(**{**stored.config, "attn_implementation": "sdpa"})
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} is not a BERT's: {error}") from error
+        raise CheckpointError(f"{source}: config.json is not a BERT's: {error}") from error
     if dropout is not None:
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = dropout
-    if tokenizer.vocabulary_size > config.vocab_size:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {tokenizer.vocabulary_size} pieces, the network only "
-            f"{config.vocab_size}; the vocabulary belongs to another model"
-        )
-    try:
-        with _quiet():
-            loaded: Any = BertForQuestionAnswering.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-                output_loading_info=True,
-                local_files_only=True,
-            )
-    except Exception as error:  # torch, safetensors and pickle each raise their own kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"the weights in {folder} cannot be loaded: {reason}") from error
-    model: BertForQuestionAnswering = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
-    body = [key for key in missing if not key.startswith("qa_outputs.")]
-    if body:
-        raise CheckpointError(
-            f"{folder} lacks weights of the network, {body[0]} among them; it is not a BERT"
-        )
-    if missing and head_required:
-        raise CheckpointError(
-            f"{folder} has no question-answering head (qa_outputs); fine-tune it first: "
-            f"spanbot reader finetune --start {folder} ..."
-        )
+    model = BertForQuestionAnswering(config)
+    model.load_state_dict(stored.weights, strict=False)  # a head that is missing stays random
     device = device or choose_device()
     model.to(device).eval()  # type: ignore[arg-type]
     return Checkpoint(
-        name=str(source) if folder != EMBEDDED else "embedded",
+        name=stored.name,
         model=model,
-        tokenizer=tokenizer,
+        tokenizer=stored.tokenizer,
         device=device,
-        max_length=min(tokenizer.max_length, int(config.max_position_embeddings)),
+        max_length=stored.max_length,
     )
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, under the names that transformers uses today."""
+    import torch
+    from safetensors.torch import load_file
+
+    file = folder / "model.safetensors"
+    try:
+        if file.exists():
+            found: Any = load_file(file)
+        else:
+            pickled = folder / "pytorch_model.bin"
+            if not pickled.exists():
+                raise FileNotFoundError("there is no model.safetensors and no pytorch_model.bin")
+            found = torch.load(pickled, map_location="cpu", weights_only=True)
+        tensors = {str(name): value for name, value in found.items() if torch.is_tensor(value)}
+    except Exception as error:  # torch, safetensors and pickle each raise their own kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"the weights in {folder} cannot be loaded: {reason}") from error
+    prefix = "" if any(name.startswith("bert.") for name in tensors) else "bert."
+    renamed = {}
+    for name, value in tensors.items():
+        name = name.replace("LayerNorm.gamma", "LayerNorm.weight")  # as TensorFlow named them
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        renamed[name if name.startswith("qa_outputs.") else prefix + name] = value
+    return renamed
 
 
 @contextmanager

@@ -5,7 +5,8 @@
     ├── DatasetError      a question-answering file that is not SQuAD JSON
     ├── CorpusError       a text corpus for pre-training that cannot be used
     ├── TrainingError     a training configuration or run that cannot go on
-    └── DeviceError       a device that was asked for and is not there
+    ├── DeviceError       a device that was asked for and is not there
+    └── BusyError         more questions at once than the reader takes
 
 Every message names the value that is wrong and what to do next.
 """
@@ -33,3 +34,7 @@ class TrainingError(ReaderError):
 
 class DeviceError(ReaderError):
     """The device does not exist on this machine."""
+
+
+class BusyError(ReaderError):
+    """The reader has no time for the question; ask again later."""

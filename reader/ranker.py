@@ -25,6 +25,8 @@ from reader.tokenization import PieceTokenizer
 if TYPE_CHECKING:
     import torch
 
+    from reader.bert import Bert
+
 #: The encoder that comes with this package.
 EMBEDDED = Path(__file__).parent / "ranker"
 
@@ -43,19 +45,17 @@ class Ranker:
 
     def __init__(
         self,
-        model: Any,
+        model: Bert,
         tokenizer: PieceTokenizer,
-        device: torch.device,
         *,
         name: str,
         max_length: int = MAX_LENGTH,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._device = device
-        self._max_length = min(max_length, int(model.config.max_position_embeddings))
+        self._max_length = min(max_length, model.shape.positions)
         self.name = name
-        self.dimensions = int(model.config.hidden_size)
+        self.dimensions = model.shape.hidden
 
     def encode(
         self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
@@ -72,29 +72,23 @@ class Ranker:
         while begin < len(order):
             longest = len(pieces[order[begin]]) + 2
             chosen = order[begin : begin + max(1, _BATCH_PIECES // longest)]
-            vectors[chosen] = self._encode_batch([pieces[index] for index in chosen], longest)
+            vectors[chosen] = self._encode_batch([pieces[index] for index in chosen])
             begin += len(chosen)
             if progress is not None:
                 progress(len(chosen))
         return vectors
 
-    def _encode_batch(self, batch: Sequence[tuple[int, ...]], longest: int) -> NDArray[np.float32]:
+    def _encode_batch(self, batch: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         import torch
 
-        ids = np.full((len(batch), longest), self._tokenizer.pad_id, dtype=np.int64)
-        mask = np.zeros((len(batch), longest), dtype=np.int64)
-        for row, inner in enumerate(batch):
-            whole = (self._tokenizer.cls_id, *inner, self._tokenizer.sep_id)
-            ids[row, : len(whole)] = whole
-            mask[row, : len(whole)] = 1
-        attention = torch.from_numpy(mask).to(self._device)
+        from reader.bert import pack
+
+        texts = [(self._tokenizer.cls_id, *inner, self._tokenizer.sep_id) for inner in batch]
+        packed = pack(texts, [len(text) for text in texts], self._model.device)
         with torch.inference_mode():
-            hidden = self._model(
-                input_ids=torch.from_numpy(ids).to(self._device), attention_mask=attention
-            ).last_hidden_state  # (texts, pieces, dimensions)
-            weight = attention[:, :, None].float()
-            mean = (hidden * weight).sum(1) / weight.sum(1)
-            vectors = torch.nn.functional.normalize(mean, dim=1)
+            hidden = self._model(packed)  # (pieces, dimensions)
+            means = [part.mean(0) for part in torch.split(hidden, list(packed.lengths))]
+            vectors = torch.nn.functional.normalize(torch.stack(means), dim=1)
         result: NDArray[np.float32] = vectors.cpu().numpy()
         return result
 
@@ -106,11 +100,10 @@ def load_ranker(folder: Path | None = None, *, device: str = "auto") -> Ranker:
         CheckpointError: files are missing or damaged.
         DeviceError: see :func:`reader.checkpoint.choose_device`.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
-    from transformers import BertConfig, BertModel
 
+    from reader.bert import Bert, shape_of, tensor_shapes
     from reader.checkpoint import choose_device
 
     place = folder or EMBEDDED
@@ -125,21 +118,14 @@ def load_ranker(folder: Path | None = None, *, device: str = "auto") -> Ranker:
         for name, value in stored.items()
         if not name.endswith(_SCALE)
     }
-    with torch.device("meta"):
-        model: Any = BertModel(BertConfig(**settings), add_pooling_layer=False)
-    model.to_empty(device="cpu")
-    positions = torch.arange(settings["max_position_embeddings"])[None, :]
-    model.embeddings.position_ids = positions
-    model.embeddings.token_type_ids = torch.zeros_like(positions)
-    missing, unexpected = model.load_state_dict(
-        {name: value.float() for name, value in weights.items()}, strict=False
-    )
-    if missing or unexpected:
+    try:
+        shape = shape_of(settings)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{place / 'config.json'} is not a BERT's: {error}") from error
+    if {name: tuple(value.shape) for name, value in weights.items()} != tensor_shapes(shape):
         raise CheckpointError(f"the ranker in {place} does not hold a BERT's weights")
-    model.to(chosen).eval()
-    return Ranker(
-        model, PieceTokenizer.from_folder(place), chosen, name=str(settings["ranker_name"])
-    )
+    model = Bert(shape, {name: value.float() for name, value in weights.items()}, device=chosen)
+    return Ranker(model, PieceTokenizer.from_folder(place), name=str(settings["ranker_name"]))
 
 
 def store(source: Path, target: Path, *, name: str) -> None:

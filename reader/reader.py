@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from reader import spans as span_math
 from reader.errors import ReaderError
 from reader.features import Window, windows
 from reader.tokenization import Pieces, PieceTokenizer
+
+if TYPE_CHECKING:
+    from reader.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +71,19 @@ class Logits(Protocol):
         ...
 
 
+class PassageReader(Protocol):
+    """What answers questions: a :class:`Reader`, or a :class:`reader.batcher.Batcher` before it."""
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+        ...
+
+    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
+        """The best non-overlapping spans over all passages, best first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
     """How the reader reads; lengths in word pieces."""
@@ -78,6 +94,44 @@ class ReaderOptions:
     n_best: int = 20
     batch_pieces: int = 8192
     align_words: bool = True
+
+
+#: Whether to stop reading: gets the best spans so far, and the passages that are unread.
+Enough = Callable[[Sequence[Span], Sequence[Passage]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What :meth:`Reader.read_until` found in the first ``read`` passages, best first."""
+
+    spans: list[Span]
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Enough is read when no unread span can be better than the best one.
+
+    A span's score is start logit + end logit + prior. If logits never add up to more than
+    ``logits``, the best span stays the best; a ``logits`` that is exceeded now and then, as
+    measured for a model, stops earlier and errs as often at most.
+    """
+
+    logits: float
+
+    def __call__(self, spans: Sequence[Span], unread: Sequence[Passage]) -> bool:
+        best = max(passage.prior for passage in unread)
+        return bool(spans) and spans[0].score >= self.logits + best
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A question on its way: its pieces, and what its passages held so far."""
+
+    question: Pieces
+    passages: Sequence[Passage]
+    found: list[span_math.Scored] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
 
 
 class Reader:
@@ -118,26 +172,68 @@ class Reader:
         progress: Callable[[int], None] | None = None,
     ) -> list[list[Span]]:
         """:meth:`read` for several questions at once; ``progress`` gets windows done."""
-        asked = self.tokenizer.pieces_batch([question for question, _ in questions])
-        owners: list[int] = []
+        asked = self._asked(questions)
+        self._read(asked, 0, None, progress)
+        return [self._answers(one, top_k) for one in asked]
+
+    def read_until(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        enough: Enough,
+        *,
+        top_k: int = 10,
+        round_size: int = 2,
+    ) -> Partial:
+        """Read passages in the given order, ``round_size`` at a time, until it is enough.
+
+        After each round ``enough`` gets the best spans so far and the passages that are unread.
+        Passages should come in the order of their promise. With all passages read the spans are
+        those of :meth:`read`; before that, probabilities are shares among what was read.
+
+        Raises:
+            ReaderError: the network gave logits that are not numbers.
+            ValueError: ``round_size`` is less than 1.
+        """
+        if round_size < 1:
+            raise ValueError(f"round_size is {round_size}; read at least one passage at a time")
+        asked = self._asked([(question, passages)])
+        done = 0
+        while True:
+            self._read(asked, done, done + round_size)
+            done = min(done + round_size, len(passages))
+            spans = self._answers(asked[0], top_k)
+            if done == len(passages) or enough(spans, passages[done:]):
+                return Partial(spans, done)
+
+    def _asked(self, questions: Sequence[tuple[str, Sequence[Passage]]]) -> list[_Asked]:
+        pieces = self.tokenizer.pieces_batch([question for question, _ in questions])
+        return [_Asked(own, passages) for own, (_, passages) in zip(pieces, questions, strict=True)]
+
+    def _read(
+        self,
+        asked: Sequence[_Asked],
+        begin: int,
+        end: int | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Read the passages ``begin`` to ``end`` of each question."""
+        parts = [one.passages[begin:end] for one in asked]
+        texts = list({text for part in parts for p in part for text in (p.text, p.context)})
+        pieces_of = dict(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
+        owners: list[_Asked] = []
         inputs: list[Window] = []
-        pieces_of: dict[str, Pieces] = {}
-        every = [passage for _, passages in questions for passage in passages]
-        texts = list({text for p in every for text in (p.text, p.context)})
-        pieces_of.update(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
-        for number, (_, passages) in enumerate(questions):
+        for one, part in zip(asked, parts, strict=True):
             for window in windows(
-                asked[number],
-                [pieces_of[passage.text] for passage in passages],
+                one.question,
+                [pieces_of[passage.text] for passage in part],
                 self.tokenizer,
                 max_length=self.options.max_length,
                 overlap=self.options.overlap,
-                contexts=[pieces_of[passage.context] for passage in passages],
+                contexts=[pieces_of[passage.context] for passage in part],
             ):
-                owners.append(number)
-                inputs.append(window)
-        found: list[list[span_math.Scored]] = [[] for _ in questions]
-        totals: list[list[float]] = [[] for _ in questions]
+                owners.append(one)
+                inputs.append(replace(window, passage=begin + window.passage))
         for chosen in self._batches(inputs):
             starts, ends = self._logits([inputs[index] for index in chosen])
             if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
@@ -146,18 +242,12 @@ class Reader:
                     "damaged or overflow in this precision"
                 )
             for row, index in enumerate(chosen):
-                number = owners[index]
-                spans, total = self._spans_of(
-                    inputs[index], questions[number][1], starts[row], ends[row]
-                )
-                found[number].extend(spans)
-                totals[number].append(total)
+                one = owners[index]
+                spans, total = self._spans_of(inputs[index], one.passages, starts[row], ends[row])
+                one.found.extend(spans)
+                one.totals.append(total)
             if progress is not None:
                 progress(len(chosen))
-        return [
-            self._answers(questions[number][1], found[number], totals[number], top_k)
-            for number in range(len(questions))
-        ]
 
     def _batches(self, inputs: Sequence[Window]) -> list[list[int]]:
         """Indices of windows of like length, at most ``batch_pieces`` padded pieces a batch."""
@@ -214,17 +304,11 @@ class Reader:
             )
         return spans, total + passage.prior
 
-    def _answers(
-        self,
-        passages: Sequence[Passage],
-        found: list[span_math.Scored],
-        totals: list[float],
-        top_k: int,
-    ) -> list[Span]:
-        scored = span_math.normalise(found, span_math.log_sum_exp(totals))
+    def _answers(self, asked: _Asked, top_k: int) -> list[Span]:
+        scored = span_math.normalise(asked.found, span_math.log_sum_exp(asked.totals))
         answers = []
         for span in span_math.merge_overlapping(scored, top_k):
-            passage = passages[span.passage]
+            passage = asked.passages[span.passage]
             answers.append(
                 Span(
                     passage=span.passage,
@@ -244,28 +328,47 @@ def load_reader(
     source: str | Path | None = None,
     *,
     device: str = "auto",
+    precision: str = "auto",
     options: ReaderOptions | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Reader:
     """The reader of a checkpoint: a folder, a hub id, or None for the embedded one.
 
     Raises:
-        CheckpointError: see :func:`reader.checkpoint.load`.
-        DeviceError: see :func:`reader.checkpoint.choose_device`.
+        CheckpointError: see :func:`reader.checkpoint.read`.
+        DeviceError: see :func:`reader.checkpoint.choose_device` and
+            :func:`reader.linear.choose_precision`.
     """
     from reader import checkpoint as checkpoints
+    from reader.linear import choose_precision
     from reader.network import Network
 
     chosen = checkpoints.choose_device(device)
-    checkpoint = checkpoints.load(
-        source or checkpoints.EMBEDDED, device=chosen, notify=notify or _log.warning
+    computed = choose_precision(precision, chosen)
+    stored = checkpoints.read(source or checkpoints.EMBEDDED, notify=notify or _log.warning)
+    return Reader(
+        stored.tokenizer,
+        Network.of(stored, chosen, computed),
+        name=stored.name,
+        device=str(chosen),
+        options=fitting(options, stored.max_length),
     )
-    options = options or ReaderOptions()
-    options = replace(options, max_length=min(options.max_length, checkpoint.max_length))
+
+
+def reader_of(checkpoint: Checkpoint, *, options: ReaderOptions | None = None) -> Reader:
+    """A reader in float32 with the weights that a model in training has now."""
+    from reader.network import Network
+
     return Reader(
         checkpoint.tokenizer,
-        Network(checkpoint),
+        Network.of_model(checkpoint),
         name=checkpoint.name,
-        device=str(chosen),
-        options=options,
+        device=str(checkpoint.device),
+        options=fitting(options, checkpoint.max_length),
     )
+
+
+def fitting(options: ReaderOptions | None, max_length: int) -> ReaderOptions:
+    """The options (default ones for None) with windows of at most ``max_length`` pieces."""
+    options = options or ReaderOptions()
+    return replace(options, max_length=min(options.max_length, max_length))

@@ -8,9 +8,12 @@ machine itself with one large matrix product in the precision of the training.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from reader.bert import Shape
 
 
 def prefers_bf16(device: torch.device) -> bool:
@@ -46,6 +49,13 @@ def measured_peak(device: torch.device, *, bf16: bool, size: int = 0, repeats: i
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def forward_flops(shape: Shape, lengths: Sequence[int]) -> float:
+    """FLOPs of the encoder's matrix products for texts of these lengths in pieces."""
+    hidden, inner = shape.hidden, shape.inner
+    each = 2 * (4 * hidden * hidden + 2 * hidden * inner)
+    return float(shape.layers * sum(n * (each + 4 * n * hidden) for n in lengths))
 
 
 def training_flops(

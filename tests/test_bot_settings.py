@@ -28,6 +28,7 @@ def test_without_variables_everything_has_a_default(
         database_url=f"sqlite:///{settings.home}/spanbot.db",
         reader=None,
         device="auto",
+        reader_precision="auto",
         ranker=True,
         retriever="bm25",
         precision=DEFAULT_PRECISION,
@@ -57,6 +58,7 @@ def test_without_variables_everything_has_a_default(
         ("SPANBOT_DATABASE_URL", "sqlite:////x/y.db", "database_url", "sqlite:////x/y.db"),
         ("SPANBOT_READER", "owner/name", "reader", "owner/name"),
         ("SPANBOT_DEVICE", "cpu", "device", "cpu"),
+        ("SPANBOT_READER_PRECISION", "fp32", "reader_precision", "fp32"),
         ("SPANBOT_RANKER", "off", "ranker", False),
         ("SPANBOT_RANKER", "on", "ranker", True),
         ("SPANBOT_RETRIEVER", "rank_bm25", "retriever", "rank_bm25"),
@@ -88,6 +90,7 @@ def test_an_empty_variable_counts_as_not_set(variable: str, empty: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("SPANBOT_READER_PRECISION", "fp8"),
         ("SPANBOT_RANKER", "yes"),
         ("SPANBOT_RETRIEVER", "lucene"),
         ("SPANBOT_PRECISION", "high"),

@@ -455,8 +455,8 @@ def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:
 SQUAD_CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
 
 
-def squad(path: Path, *, unanswerable: bool = False) -> Path:
-    """A SQuAD file of two questions, and a third without an answer."""
+def squad(path: Path, *, unanswerable: bool = False, after: str = "") -> Path:
+    """A SQuAD file of two questions, and a third without an answer; ``after`` ends the text."""
     asked: list[dict[str, Any]] = [
         {
             "id": name,
@@ -470,7 +470,7 @@ def squad(path: Path, *, unanswerable: bool = False) -> Path:
     ]
     if unanswerable:
         asked.append({"id": "c", "question": "who?", "answers": [], "is_impossible": True})
-    paragraph = {"context": SQUAD_CONTEXT, "qas": asked}
+    paragraph = {"context": SQUAD_CONTEXT + after, "qas": asked}
     record = {"version": "1.1", "data": [{"title": "x", "paragraphs": [paragraph]}]}
     path.write_text(json.dumps(record))
     return path
@@ -565,9 +565,11 @@ def test_a_reader_is_trained_and_used(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, light: None
 ) -> None:
     data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    # More pieces than the model has positions: it is read in windows that fit.
+    dev = squad(tmp_path / "dev.json", after=" ask who" * 200)
     arguments = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
     ran = spanbot(
-        *arguments, "--epochs", "2", "--batch-pieces", "40", "--dev", data, "--half",
+        *arguments, "--epochs", "2", "--batch-pieces", "40", "--dev", dev, "--half",
         "--evaluate-every", "2",
     )  # fmt: skip
     trained = Path(ran.json()["model"])

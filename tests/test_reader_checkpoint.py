@@ -66,7 +66,7 @@ def test_a_batch_gives_each_window_what_it_gets_alone(tmp_path: Path) -> None:
             overlap=8,
         )
     )
-    network = Network(loaded)
+    network = Network.of_model(loaded)
     starts, ends = network(found)
     for row, window in enumerate(found):
         start, end = network([window])

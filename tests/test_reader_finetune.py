@@ -12,8 +12,7 @@ from reader.errors import TrainingError
 from reader.evaluate import evaluate
 from reader.finetune import FinetuneConfig, Progress, finetune
 from reader.groups import Group, GroupPassage, of_squad
-from reader.network import Network
-from reader.reader import Passage, Reader
+from reader.reader import Passage, reader_of
 from reader.squad import Example, GoldAnswer
 from tests.reader_models import checkpoint
 
@@ -47,12 +46,12 @@ def test_training_learns_its_examples_and_leaves_a_model_and_a_curve(tmp_path: P
         tmp_path / "run",
         config(epochs=40),
         device=CPU,
-        evaluate=lambda c: evaluate(Reader(c.tokenizer, Network(c)), EASY).scores["f1"],
+        evaluate=lambda c: evaluate(reader_of(c), EASY).scores["f1"],
         evaluate_every=40,
         progress=seen.append,
     )
     trained = checkpoints.load(model, device=CPU)
-    scores = evaluate(Reader(trained.tokenizer, Network(trained)), EASY).scores
+    scores = evaluate(reader_of(trained), EASY).scores
     assert scores["exact"] == 100.0
     assert seen[-1].step == seen[-1].steps
     assert seen[-1].loss < seen[0].loss
@@ -106,7 +105,7 @@ def test_training_on_groups_learns_which_passage_answers_and_which_does_not(tmp_
     settings = config(epochs=250, learning_rate=3e-3, no_answer=0.5, batch_pieces=400)
     model = finetune(start, groups, tmp_path / "run", settings, device=CPU)
     trained = checkpoints.load(model, device=CPU)
-    reader = Reader(trained.tokenizer, Network(trained))
+    reader = reader_of(trained)
     both = [Passage("t", 0, token), Passage("v", 0, vpn)]
     for question, answer in (("vpn reset?", "12 hours"), ("token reset?", "90 days")):
         best = reader.read(question, both)[0]

@@ -7,6 +7,8 @@ import pytest
 import torch
 from transformers import BertModel
 
+from reader import checkpoint as checkpoints
+from reader.bert import Bert
 from reader.errors import CheckpointError
 from reader.ranker import Ranker, load_ranker, store
 from reader.tokenization import PieceTokenizer
@@ -23,14 +25,11 @@ def source(tmp_path: Path) -> Path:
 def test_what_is_stored_in_8_bits_encodes_almost_as_before(source: Path, tmp_path: Path) -> None:
     store(source, tmp_path / "stored", name="tiny")
     stored = load_ranker(tmp_path / "stored", device="cpu")
-    model = BertModel.from_pretrained(source, add_pooling_layer=False)
-    model.train(False)
-    whole = Ranker(
-        model,
-        PieceTokenizer.from_folder(source),
-        torch.device("cpu"),
-        name="whole",
-    )
+    tokens = PieceTokenizer.from_folder(source)
+    read = checkpoints.read(source, head_required=False)
+    weights = {name.removeprefix("bert."): value for name, value in read.weights.items()}
+    model = Bert(read.shape, weights, device=torch.device("cpu"))
+    whole = Ranker(model, tokens, name="whole")
     ours, theirs = stored.encode(TEXTS), whole.encode(TEXTS)
     assert ours.shape == (4, 32)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-5)
@@ -84,3 +83,16 @@ def test_the_embedded_ranker_knows_what_is_meant() -> None:
         ]
     )
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+def test_vectors_are_those_of_transformers_mean_over_pieces(source: Path, tmp_path: Path) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    loaded = load_ranker(tmp_path / "stored", device="cpu")
+    model = BertModel.from_pretrained(source, add_pooling_layer=False)
+    model.train(False)
+    tokens = PieceTokenizer.from_folder(source)
+    ids = torch.tensor([[tokens.cls_id, *tokens.pieces(TEXTS[1]).ids, tokens.sep_id]])
+    with torch.inference_mode():
+        mean = model(input_ids=ids).last_hidden_state[0].mean(0).numpy()
+    (ours,) = loaded.encode(TEXTS[1:2])
+    assert ours @ mean / np.linalg.norm(mean) > 0.999

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from reader.errors import ReaderError
 from reader.features import Window
-from reader.reader import Passage, Reader, ReaderOptions
+from reader.reader import Ceiling, Passage, Reader, ReaderOptions, Span
 from tests.reader_models import HandPlaced, tokenizer
 
 TOKENS = tokenizer()
@@ -117,3 +118,45 @@ def test_logits_that_are_not_numbers_are_refused() -> None:
 
     with pytest.raises(ReaderError, match="not numbers"):
         Reader(TOKENS, broken, name="bad").read("who?", [Passage("a", 0, "the code")])
+
+
+PROMISING = [
+    Passage("a", 0, "valid for 12 hours", prior=0.0),
+    Passage("b", 0, "valid for 90 days", prior=-1.0),
+    Passage("c", 0, "ask the desk", prior=-3.0),
+    Passage("d", 0, "the vpn token", prior=-9.0),
+]
+
+
+def test_reading_stops_when_no_unread_span_can_be_better() -> None:
+    one = reader(PROMISING, {"12 hours": (4.0, 3.5), "90 days": (5.0, 5.0), "desk": (5.0, 5.0)})
+    found = one.read_until("?", PROMISING, Ceiling(10.0), round_size=1)
+    assert found.read == 2  # 9.0 is not beaten by 10.0 - 3.0
+    assert found.spans[0] == replace(
+        one.read("?", PROMISING)[0], probability=found.spans[0].probability
+    )
+    assert one.read_until("?", PROMISING, Ceiling(11.0), round_size=2).read == 2
+    assert one.read_until("?", PROMISING, Ceiling(13.0), round_size=2).read == 4
+
+
+def test_reading_to_the_end_gives_what_reading_at_once_gives() -> None:
+    one = reader(PROMISING, {"12 hours": (4.0, 3.5), "90 days": (5.0, 5.0), "vpn": (2.0, 2.0)})
+    seen: list[tuple[int, int]] = []
+
+    def never(spans: Sequence[Span], unread: Sequence[Passage]) -> bool:
+        seen.append((len(spans), len(unread)))
+        return False
+
+    for size in (1, 3, 9):
+        found = one.read_until("?", PROMISING, never, top_k=5, round_size=size)
+        assert found.read == 4
+        at_once = one.read("?", PROMISING, top_k=5)
+        assert [replace(s, probability=0.0) for s in found.spans] == [
+            replace(s, probability=0.0) for s in at_once
+        ]
+        for ours, theirs in zip(found.spans, at_once, strict=True):
+            assert ours.probability == pytest.approx(theirs.probability)
+    assert [unread for _, unread in seen] == [3, 2, 1, 1]
+    assert one.read_until("?", [], never).spans == []
+    with pytest.raises(ValueError, match="round_size is 0"):
+        one.read_until("?", PROMISING, never, round_size=0)

@@ -62,7 +62,12 @@ def evaluate(
     examples = load_squad(data)
     if limit is not None and limit < len(examples):
         examples = [examples[i * len(examples) // limit] for i in range(limit)]
-    chosen = load_reader(model or settings.reader, device=settings.device, notify=_notify)
+    chosen = load_reader(
+        model or settings.reader,
+        device=settings.device,
+        precision=settings.reader_precision,
+        notify=_notify,
+    )
     with count_progress("Reading", len(examples)) as progress:
         result = score_reader(
             chosen, examples, n_best=20 if n_best is not None else 1, progress=progress
@@ -202,8 +207,7 @@ def finetune(
     from reader.finetune import FinetuneConfig, Progress
     from reader.finetune import finetune as train
     from reader.groups import load_training
-    from reader.network import Network
-    from reader.reader import Reader
+    from reader.reader import reader_of
     from reader.squad import load_squad
     from reader.throughput import prefers_bf16
 
@@ -224,7 +228,7 @@ def finetune(
     )
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:
-        result = score_reader(Reader(checkpoint.tokenizer, Network(checkpoint)), measured)
+        result = score_reader(reader_of(checkpoint), measured)
         errors.print(f"dev F1 {result.scores['f1']:.2f} on {len(measured)} questions")
         return result.scores["f1"]
 

@@ -1,0 +1,148 @@
+"""Many threads and one reader: the embedded one where answers count, logits by hand elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from reader.batcher import Batcher
+from reader.errors import BusyError, ReaderError
+from reader.features import Window
+from reader.reader import Passage, Reader, load_reader
+from tests.reader_models import tokenizer
+
+FACTS = {
+    "How long is the code valid?": "The guest code is valid for 12 hours on three devices.",
+    "Who approves a business trip?": "A business trip is approved by your team lead, in writing.",
+    "When is lunch served?": "In the canteen lunch is served from half past eleven to two.",
+    "How many days may I carry over?": "Up to six days may be carried into the next year.",
+}
+PASSAGES = [Passage(str(n), 0, text) for n, text in enumerate(FACTS.values())]
+TOKENS = tokenizer()
+
+
+class Gate:
+    """A network that waits until it is let go; windows with the piece ``bad`` fail."""
+
+    def __init__(self, *, bad: str = "") -> None:
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.sizes: list[int] = []
+        self._bad = TOKENS.pieces(bad).ids[0] if bad else -1
+
+    def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.sizes.append(len(batch))
+        self.entered.release()
+        assert self.open.wait(30)
+        shape = (len(batch), max(len(window) for window in batch))
+        bad = any(self._bad in window.ids for window in batch)
+        return np.full(shape, np.nan if bad else 0, np.float32), np.zeros(shape, np.float32)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate(bad="vpn")
+    yield made
+    made.open.set()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+def until(condition: object) -> None:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.005)
+    assert condition()  # type: ignore[operator]
+
+
+def test_every_thread_gets_the_answer_to_its_own_question(pool: ThreadPoolExecutor) -> None:
+    reader = load_reader(device="cpu")
+    asked = [*FACTS] * 3
+    with Batcher(reader, together=4) as batcher:
+        assert batcher.name == "embedded"
+        found = list(pool.map(lambda question: batcher.read(question, PASSAGES), asked))
+    for question, spans in zip(asked, found, strict=True):
+        alone = reader.read(question, PASSAGES)
+        assert PASSAGES[spans[0].passage].text == FACTS[question]
+        assert (spans[0].text, spans[0].passage) == (alone[0].text, alone[0].passage)
+        assert spans[0].score == pytest.approx(alone[0].score, abs=1e-3)
+
+
+def test_questions_that_wait_are_read_in_one_batch(gate: Gate, pool: ThreadPoolExecutor) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=3) as batcher:
+        first = pool.submit(batcher.read, "who?", one)
+        assert gate.entered.acquire(timeout=30)
+        others = [pool.submit(batcher.read, "how many?", one) for _ in range(5)]
+        until(lambda: len(batcher._queue) == 5)
+        gate.open.set()
+        assert all(future.result(30) for future in [first, *others])
+    assert gate.sizes == [1, 3, 2]
+
+
+def test_an_error_goes_to_the_question_that_caused_it(gate: Gate, pool: ThreadPoolExecutor) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=4) as batcher:
+        first = pool.submit(batcher.read, "who?", one)
+        assert gate.entered.acquire(timeout=30)
+        good = [pool.submit(batcher.read, "how many?", one) for _ in range(2)]
+        bad = pool.submit(batcher.read, "the vpn?", one)
+        until(lambda: len(batcher._queue) == 3)
+        gate.open.set()
+        assert first.result(30)
+        assert all(future.result(30) for future in good)
+        with pytest.raises(ReaderError, match="not numbers"):
+            bad.result(30)
+        assert batcher.read("who?", one)  # the thread goes on
+
+
+def test_closing_loses_no_question(gate: Gate, pool: ThreadPoolExecutor) -> None:
+    one = [Passage("a", 0, "the code")]
+    batcher = Batcher(Reader(TOKENS, gate), together=2)
+    asked = [pool.submit(batcher.read, "who?", one) for _ in range(5)]
+    assert gate.entered.acquire(timeout=30)
+    until(lambda: len(batcher._queue) >= 3)
+    closing = pool.submit(batcher.close)
+    until(lambda: batcher._closed)
+    with pytest.raises(BusyError, match="is closed"):
+        batcher.read("who?", one)
+    assert not closing.done()
+    gate.open.set()
+    closing.result(30)
+    assert all(future.result(30) for future in asked)
+    assert not batcher._thread.is_alive()
+
+
+def test_a_full_queue_makes_askers_wait_and_then_give_up(
+    gate: Gate, pool: ThreadPoolExecutor
+) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=1, waiting=1, limit=0.3) as batcher:
+        first = pool.submit(batcher.read, "who?", one)
+        assert gate.entered.acquire(timeout=30)
+        second = pool.submit(batcher.read, "who?", one)
+        until(lambda: len(batcher._queue) == 1)
+        with pytest.raises(BusyError, match=r"no answer within 0\.3 seconds, 1 questions"):
+            batcher.read("who?", one)
+        for future in (first, second):
+            with pytest.raises(BusyError, match="ask again later"):
+                future.result(30)
+        gate.open.set()
+        batcher._limit = 30.0
+        assert batcher.read("who?", one)
+    assert gate.sizes == [1, 1]  # the second had given up and was not read
+
+
+def test_limits_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match="together is 0"):
+        Batcher(Reader(TOKENS, Gate()), together=0)
