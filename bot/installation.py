@@ -84,6 +84,7 @@ class Installation:
             return self._ranker
 
     def close(self) -> None:
+        self.keeper.close()
         self.database.close()
 
     def __enter__(self) -> Installation:
