@@ -44,7 +44,8 @@ class IndexKeeper:
 
     Several processes may share the folder: one writes at a time, the others go on with the
     generation they have. Only passages that are new are analysed and encoded. Segments are merged
-    in a thread, which :meth:`close` waits for.
+    in a thread, which :meth:`close` waits for; :meth:`rebuild` has the index's loops compiled in it
+    too, where they are not, for those who search later.
 
     Args:
         encoder: makes the encoder for the passages' vectors when it is first needed; None for
@@ -67,7 +68,7 @@ class IndexKeeper:
         self._lock = threading.Lock()
         self._open: PassageIndex | OkapiIndex | None = None
         self._stamp: tuple[int, int, int] | None = None
-        self._merging: threading.Thread | None = None
+        self._tidying: threading.Thread | None = None
         self.analyzer = analyzer
 
     def current(self) -> PassageIndex | OkapiIndex:
@@ -82,11 +83,13 @@ class IndexKeeper:
             if self._open is not None and self._is_fresh(wanted):
                 return self._open
             try:
-                return self._build(wait=-1 if self._open is None else 0)
+                opened = self._build(wait=-1 if self._open is None else 0)
             except Timeout:
                 _log.info("another process is building the search index")
-            assert self._open is not None
-            return self._open
+                assert self._open is not None
+                return self._open
+            self._tidy_behind(opened, compiling=False)
+            return opened
 
     def rebuild(self, progress: Progress | None = None, *, force: bool = False) -> int:
         """Bring the index up to date, waiting for another writer; how many passages it holds.
@@ -95,17 +98,19 @@ class IndexKeeper:
         index that is up to date.
         """
         with self._lock:
-            return len(self._build(wait=-1, progress=progress, force=force))
+            opened = self._build(wait=-1, progress=progress, force=force)
+            self._tidy_behind(opened, compiling=True)
+            return len(opened)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Texts as the index's encoder sees them, a row each; None for BM25 alone."""
         return None if self._encoder is None else self._encoder().encode(texts)
 
     def close(self) -> None:
-        """Wait until segments that are being merged are."""
-        merging = self._merging
-        if merging is not None:
-            merging.join()
+        """Wait until what is being compiled or merged is."""
+        tidying = self._tidying
+        if tidying is not None:
+            tidying.join()
 
     def _refresh(self) -> None:
         """Open the current generation if it is another one."""
@@ -153,8 +158,6 @@ class IndexKeeper:
                 encoder=self._encoder_name(),
             )
             self._open, self._stamp = opened, self._folder.stamp()
-        if self._folder.due(opened):
-            self._merge_behind()
         return opened
 
     def _build_okapi(self, progress: Progress | None) -> OkapiIndex:
@@ -263,12 +266,21 @@ class IndexKeeper:
             if encoder is None:
                 advance(len(batch))
 
-    def _merge_behind(self) -> None:
-        if self._merging is None or not self._merging.is_alive():
-            self._merging = threading.Thread(target=self._merge, name="merge segments")
-            self._merging.start()
+    def _tidy_behind(self, opened: PassageIndex | OkapiIndex, *, compiling: bool) -> None:
+        """What makes searching faster and need not be waited for, in a thread."""
+        if not isinstance(opened, PassageIndex):
+            return
+        if self._tidying is not None and self._tidying.is_alive():
+            return
+        if compiling or self._folder.due(opened):
+            self._tidying = threading.Thread(
+                target=self._tidy, args=[compiling], name="merge segments"
+            )
+            self._tidying.start()
 
-    def _merge(self) -> None:
+    def _tidy(self, compiling: bool) -> None:
+        if compiling:
+            self._folder.compile()
         try:
             while self._folder.merge():
                 pass

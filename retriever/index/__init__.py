@@ -10,6 +10,7 @@
     folder        the folder: opening, adding, deleting, merging and tidying up
     merge         which segments to merge, and how
     kernel        the inner loops: compiled by numba where it is installed, else numpy
+    compiled      the compiled loops on disk, so that no search waits for a compiler
 
 Nothing that a manifest names is ever changed. Adding passages writes a segment, deleting them
 writes the marks of a segment anew, merging writes a segment in the place of several; each ends with

@@ -5,6 +5,7 @@
     merging-*       a segment that is being merged and does not count yet
     write.lock      held while a generation is put in the place of another
     merge.lock      held while segments are merged, which keeps nobody from adding and deleting
+    compiled-*      machine code of the kernel
 
 Everything is written and synced before the manifest names it, so a process may die at any moment:
 what it had not finished is not named, and the next writer removes it.
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from retriever.errors import SearchIndexError
+from retriever.index import compiled
 from retriever.index.files import DamagedError, FileEntry, sync_folder, writing
 from retriever.index.generation import PassageIndex, find_in_all
 from retriever.index.kernel import Kernel, default
@@ -82,6 +84,8 @@ class IndexFolder:
             DamagedError: it cannot be used.
             SearchIndexError: it cannot be read.
         """
+        if self._given is None:
+            compiled.use(self.path)
         for _ in range(_ATTEMPTS):
             try:
                 manifest = read_manifest(self.path)
@@ -195,6 +199,11 @@ class IndexFolder:
                 return self._merge()
             finally:
                 lock.release()
+
+    def compile(self) -> None:
+        """Make the compiled code that searching goes faster with, where that is possible."""
+        if self._given is None:
+            compiled.make(self.path)
 
     def due(self, index: PassageIndex) -> bool:
         """Whether segments of this generation should be merged."""

@@ -65,10 +65,14 @@ class PassageIndex:
     ) -> None:
         self.manifest = manifest
         self.segments = tuple(parts)
-        self._kernel = kernel or default()
+        self._given = kernel
         average = manifest.statistics.average_length
         self._parts = [_Part(segment, marks, average) for segment, marks in parts]
         self._terms: dict[str, _Term] = {}
+
+    @property
+    def _kernel(self) -> Kernel:
+        return self._given or default()
 
     @property
     def encoder(self) -> str | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,23 +149,57 @@ def is_compiled() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def load(compiled: bool | None = None) -> Kernel:
-    """The kernel: numba's if that is installed, unless said otherwise."""
-    if is_compiled() if compiled is None else compiled:
-        from retriever.index import kernel_numba
+def load(compiled: bool | None = None, folder: Path | None = None) -> Kernel:
+    """The kernel: numba's if that is installed, unless said otherwise; compiled here if it must be.
 
-        return kernel_numba.NumbaKernel()
+    Args:
+        folder: where its machine code is kept; numba's own choice by default. The first of a
+            process counts.
+    """
+    if is_compiled() if compiled is None else compiled:
+        return _numba_kernel(folder, compiling=True)
     from retriever.index import kernel_numpy
 
     return kernel_numpy.NumpyKernel()
+
+
+def load_compiled(folder: Path) -> Kernel | None:
+    """Numba's kernel with the machine code that is kept in a folder; None where none fits."""
+    if not is_compiled():
+        return None
+    try:
+        return _numba_kernel(folder, compiling=False)
+    except Exception:  # noqa: BLE001  # whatever numba makes of files that are not its own
+        return None
+
+
+def _numba_kernel(folder: Path | None, *, compiling: bool) -> Kernel:
+    import numba
+
+    config: Any = numba.config  # it makes its attributes as it goes
+    before = config.CACHE_DIR
+    try:
+        if folder is not None:
+            config.CACHE_DIR = str(folder)
+        from retriever.index import kernel_numba
+    finally:
+        config.CACHE_DIR = before
+    kernel_numba.prepare(compiling=compiling)
+    return kernel_numba.NumbaKernel()
 
 
 _kernel: Kernel | None = None
 
 
 def default() -> Kernel:
-    """The kernel of this process, loaded at the first call."""
+    """The kernel of this process: numpy's, until a compiled one was set."""
     global _kernel
     if _kernel is None:
-        _kernel = load()
+        _kernel = load(compiled=False)
     return _kernel
+
+
+def set_default(kernel: Kernel) -> None:
+    """Search with this kernel from now on; both find the same."""
+    global _kernel
+    _kernel = kernel

@@ -88,6 +88,11 @@ class Segment:
     collection_values: NDArray[np.int64]
     vectors: NDArray[np.float16]
 
+    def __post_init__(self) -> None:
+        # As they are when they are mapped: compiled code is made for arrays that nobody writes.
+        for array in (*self.terms, *self.postings, self.collections):
+            array.flags.writeable = False
+
     def __len__(self) -> int:
         return len(self.passages)
 
@@ -137,6 +142,9 @@ class Marks:
     live: NDArray[np.bool_]
     terms: NDArray[np.uint32]
     counts: NDArray[np.uint32]
+
+    def __post_init__(self) -> None:
+        self.live.flags.writeable = False
 
     def deleted(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many deleted passages hold each of these terms."""

@@ -38,7 +38,7 @@ def pack(ordered: Sequence[bytes]) -> Terms:
     if ends[-1] >= 2**32:
         raise ValueError("the terms of one segment are longer than 4 GiB")
     text = np.frombuffer(b"".join(ordered), dtype=np.uint8)
-    return Terms(text, ends.astype(np.uint32))
+    return _read_only(text, ends)
 
 
 def unpack(terms: Terms) -> list[bytes]:
@@ -55,4 +55,11 @@ def select(terms: Terms, numbers: NDArray[np.int64]) -> Terms:
     ends = np.zeros(len(numbers) + 1, dtype=np.int64)
     np.cumsum(sizes, out=ends[1:])
     places = np.repeat(begins - ends[:-1], sizes) + np.arange(ends[-1])
-    return Terms(terms.text[places], ends.astype(np.uint32))
+    return _read_only(terms.text[places], ends)
+
+
+def _read_only(text: NDArray[np.uint8], ends: NDArray[np.int64]) -> Terms:
+    terms = Terms(text, ends.astype(np.uint32))
+    for array in terms:
+        array.flags.writeable = False
+    return terms
