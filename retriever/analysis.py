@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import chain
 
 import Stemmer
 
@@ -32,30 +33,32 @@ STOP_WORDS = frozenset(
 )
 
 
+#: What recurs between two spaces is analysed once; so many are remembered.
+_REMEMBERED = 1 << 16
+
+
 class Analyzer:
     """Turns text into terms; the same for passages and for questions."""
 
     def __init__(self, language: str = "english") -> None:
         self._stemmer = Stemmer.Stemmer(language)
-        self._stem = lru_cache(maxsize=100_000)(self._stemmer.stemWord)
+        self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._analyse)
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in order, repetitions included."""
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        return list(chain.from_iterable(map(self._terms_of, text.split())))
+
+    def _analyse(self, token: str) -> tuple[str, ...]:
+        """The terms of what stands between two spaces, which no word goes beyond."""
         terms: list[str] = []
-        for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-            self._append(terms, match.group())
-        return terms
-
-    def _append(self, terms: list[str], word: str) -> None:
-        word = _APOSTROPHE.sub("", word)
-        parts = _PARTS.findall(word)
-        for part in parts:
-            for piece in _CAMEL.split(part):
-                self._append_plain(terms, piece)
-        if len(parts) > 1 or (len(parts) == 1 and len(_CAMEL.split(parts[0])) > 1):
-            terms.append(word.casefold())
-
-    def _append_plain(self, terms: list[str], piece: str) -> None:
-        folded = piece.casefold()
-        if folded not in STOP_WORDS:
-            terms.append(self._stem(folded))
+        for match in _WORD.finditer(token):
+            word = _APOSTROPHE.sub("", match.group())
+            parts = _PARTS.findall(word)
+            pieces = [piece for part in parts for piece in _CAMEL.split(part)]
+            folded = [piece.casefold() for piece in pieces]
+            terms += [self._stemmer.stemWord(piece) for piece in folded if piece not in STOP_WORDS]
+            if len(pieces) > 1:
+                terms.append(word.casefold())
+        return tuple(terms)

@@ -17,12 +17,12 @@ from sqlalchemy.orm import Session
 
 from retriever.analysis import Analyzer
 from retriever.errors import SearchIndexError
-from retriever.index.build import IndexedPassage, SegmentBuilder
+from retriever.index.build import IndexedPassage
+from retriever.index.bulk import segment_of
 from retriever.index.files import DamagedError
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
-from retriever.index.merge import merge
-from retriever.index.segment import NO_MARKS, Segment
+from retriever.index.segment import Segment
 from retriever.okapi import OkapiIndex
 from retriever.ranking import Encoder
 from retriever.store import documents
@@ -35,8 +35,6 @@ Progress = Callable[[int, int], None]
 
 #: So many passages are analysed and encoded at a time.
 _BATCH = 4096
-#: So many become one segment; several are merged before anybody sees them.
-_SEGMENT = 1 << 16
 
 
 class IndexKeeper:
@@ -205,18 +203,7 @@ class IndexKeeper:
         progress: Progress | None,
     ) -> Segment | None:
         """The new passages as one segment; None when there are none."""
-        made: list[Segment] = []
-        builder = SegmentBuilder()
-        for passage in self._passages(session, changes, vectors, progress):
-            builder.add(passage)
-            if len(builder) == _SEGMENT:
-                made.append(builder.segment())
-                builder = SegmentBuilder()
-        if len(builder):
-            made.append(builder.segment())
-        if len(made) > 1:
-            return merge([(segment, NO_MARKS) for segment in made])
-        return made[0] if made else None
+        return segment_of(self._passages(session, changes, vectors, progress))
 
     def _passages(
         self,

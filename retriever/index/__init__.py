@@ -4,6 +4,7 @@
     terms         a sorted dictionary of terms that needs no reading at opening
     segment       a segment: postings, lengths, ids, vectors; and the marks of what was deleted
     build         from passages to a segment
+    bulk          from many passages to one
     statistics    document frequencies, average length and idf of a whole generation
     manifest      one generation: its segments, marks and statistics
     generation    a generation that is open: it ranks passages
