@@ -184,7 +184,9 @@ class Tantivy(Engine):
     def delete(self, ids: Sequence[int], texts: Sequence[str]) -> None:
         writer = self._index.writer(heap_size=15_000_000, num_threads=1)
         for number in ids:
-            writer.delete_documents_by_term("id", number)
+            # By its term, a number without a sign is not found.
+            one = self._module.Query.term_query(self._index.schema, "id", number)
+            writer.delete_documents_by_query(one)
         self._commit(writer)
 
     def _commit(self, writer: Any) -> None:

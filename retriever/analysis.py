@@ -33,16 +33,17 @@ STOP_WORDS = frozenset(
 )
 
 
-#: What recurs between two spaces is analysed once; so many are remembered.
-_REMEMBERED = 1 << 16
+#: What recurs is analysed once; so many words, and so many texts between two spaces, are kept.
+_REMEMBERED = 1 << 17
 
 
 class Analyzer:
     """Turns text into terms; the same for passages and for questions."""
 
     def __init__(self, language: str = "english") -> None:
-        self._stemmer = Stemmer.Stemmer(language)
-        self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._analyse)
+        self._stem = Stemmer.Stemmer(language).stemWord
+        self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._of_token)
+        self._terms_of_word = lru_cache(maxsize=_REMEMBERED)(self._of_word)
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in order, repetitions included."""
@@ -50,15 +51,21 @@ class Analyzer:
             text = unicodedata.normalize("NFKC", text)
         return list(chain.from_iterable(map(self._terms_of, text.split())))
 
-    def _analyse(self, token: str) -> tuple[str, ...]:
+    def _of_token(self, token: str) -> tuple[str, ...]:
         """The terms of what stands between two spaces, which no word goes beyond."""
-        terms: list[str] = []
-        for match in _WORD.finditer(token):
-            word = _APOSTROPHE.sub("", match.group())
-            parts = _PARTS.findall(word)
-            pieces = [piece for part in parts for piece in _CAMEL.split(part)]
-            folded = [piece.casefold() for piece in pieces]
-            terms += [self._stemmer.stemWord(piece) for piece in folded if piece not in STOP_WORDS]
-            if len(pieces) > 1:
-                terms.append(word.casefold())
+        words = [token] if token.isalpha() else _WORD.findall(token)
+        if len(words) == 1:
+            return self._terms_of_word(words[0])
+        return tuple(chain.from_iterable(map(self._terms_of_word, words)))
+
+    def _of_word(self, word: str) -> tuple[str, ...]:
+        """The terms of a word: its parts, and the whole where it has several."""
+        if word.islower() and word.isalpha():  # one part
+            return () if (folded := word.casefold()) in STOP_WORDS else (self._stem(folded),)
+        word = _APOSTROPHE.sub("", word)
+        pieces = [piece for part in _PARTS.findall(word) for piece in _CAMEL.split(part)]
+        folded_pieces = [piece.casefold() for piece in pieces]
+        terms = [self._stem(piece) for piece in folded_pieces if piece not in STOP_WORDS]
+        if len(pieces) > 1:
+            terms.append(word.casefold())
         return tuple(terms)
