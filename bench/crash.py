@@ -123,9 +123,12 @@ def crash_rounds(path: Path, *, rounds: int, seed: int, show: bool = False) -> d
             errors.append(f"round {number}: lost {lost[:5]}, came back {back[:5]}")
         present = found
         if show:
-            sys.stderr.write(f"\r{number + 1} of {rounds} rounds, {len(errors)} errors")
+            sys.stderr.write(f"\r{number + 1} of {rounds} kills, {len(errors)} errors")
+    if show:
+        sys.stderr.write("\n")
     return {
         "rounds": rounds,
+        "seed": seed,
         "changes": changes,
         "merges": merges,
         "killed_in_a_change": in_the_middle,
@@ -183,7 +186,9 @@ def _read(path: Path, seconds: float, seed: int, pipe: Connection) -> None:
     pipe.send((queries, generations))
 
 
-def read_while_writing(path: Path, *, readers: int, seconds: float, seed: int) -> dict[str, object]:
+def read_while_writing(
+    path: Path, *, readers: int, seconds: float, seed: int, show: bool = False
+) -> dict[str, object]:
     """Search in several processes while another writes; what was seen."""
     _change(IndexFolder(path), list(range(1, 200)), [])
     ours, theirs = _CONTEXT.Pipe(duplex=False)
@@ -204,6 +209,11 @@ def read_while_writing(path: Path, *, readers: int, seconds: float, seed: int) -
     while any(process.is_alive() for process in processes):
         if ours.poll(0.05):
             changes += ours.recv()[0] == "done"
+        if show:
+            running = sum(process.is_alive() for process in processes)
+            sys.stderr.write(f"\r{changes} changes, {running} processes search")
+    if show:
+        sys.stderr.write("\n")
     errors: list[str] = []
     queries = generations = 0
     for out, process in zip(pipes, processes, strict=True):
@@ -237,6 +247,8 @@ def main() -> int:
     options = parser.parse_args()
     failed = False
     with tempfile.TemporaryDirectory() as folder:
+        if options.readers:
+            IndexFolder(Path(folder) / "read").compile()
         if options.rounds:
             result = crash_rounds(
                 Path(folder) / "killed", rounds=options.rounds, seed=options.seed, show=True
@@ -248,12 +260,14 @@ def main() -> int:
                 readers=options.readers,
                 seconds=options.seconds,
                 seed=options.seed,
+                show=True,
             )
             failed |= _note(options.results / "index-readers.json", result)
     return int(failed)
 
 
 def _note(path: Path, result: dict[str, object]) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     return bool(result["errors"])

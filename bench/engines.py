@@ -52,6 +52,10 @@ class Spanbot(Engine):
     def __init__(self) -> None:
         from retriever.analysis import Analyzer
         from retriever.index import build, bulk, folder
+        from retriever.index.kernel import is_compiled
+
+        if is_compiled():
+            import numba.core.event  # noqa: F401  # opening loads it, as other engines do here
 
         self._passage, self._bulk, self._folders = build.IndexedPassage, bulk, folder
         self._analyzer = Analyzer()

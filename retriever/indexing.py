@@ -66,6 +66,7 @@ class IndexKeeper:
         self._lock = threading.Lock()
         self._open: PassageIndex | OkapiIndex | None = None
         self._stamp: tuple[int, int, int] | None = None
+        self._damage: str | None = None
         self._tidying: threading.Thread | None = None
         self.analyzer = analyzer
 
@@ -120,12 +121,15 @@ class IndexKeeper:
         known = self._open if isinstance(self._open, PassageIndex) else None
         try:
             self._open, self._stamp = self._folder.open(known), stamp
+            self._damage = None
         except DamagedError as error:
             # What is open stays so until there is something better.
-            _log.warning(
-                "the search index cannot be used and is built again from the database: %s", error
-            )
-            self._stamp = None
+            if str(error) != self._damage:
+                _log.warning(
+                    "the search index cannot be used and is built again from the database: %s",
+                    error,
+                )
+            self._damage, self._stamp = str(error), None
 
     def _build(
         self, *, wait: float, progress: Progress | None = None, force: bool = False

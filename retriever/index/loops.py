@@ -24,6 +24,11 @@ def compiled(function: _F) -> _F:
     return cast(_F, numba.njit(cache=True, nogil=True)(function))
 
 
+def inlined(function: _F) -> _F:
+    """Compiled as part of its callers: a call would copy every array of its arguments."""
+    return cast(_F, numba.njit(inline="always", nogil=True)(function))
+
+
 @compiled
 def _compare(
     left: NDArray[np.uint8],
@@ -84,17 +89,26 @@ def find(
 
 
 @compiled
+def _large(
+    large_places: NDArray[np.uint32],
+    large_values: NDArray[np.uint32],
+    place: int,
+    norm: float,
+) -> float:
+    frequency = float(large_values[np.searchsorted(large_places, place)])
+    return frequency * _GAIN / (frequency + norm)
+
+
+@inlined
 def saturation(postings: Postings, scoring: Scoring, place: int, document: int) -> float:
     """``tf * (k1 + 1) / (tf + norm)`` of a posting."""
     tf = postings.frequencies[place] & LARGE
     code = postings.lengths[document]
     if tf < TABLE_ROWS:
-        return scoring.saturations[tf, code]
-    frequency = float(tf)
-    if tf == LARGE:
-        at = np.searchsorted(postings.large_places, place)
-        frequency = float(postings.large_values[at])
-    return frequency * _GAIN / (frequency + scoring.norms[code])
+        value = scoring.saturations[tf, code]
+    else:
+        value = _large(postings.large_places, postings.large_values, place, scoring.norms[code])
+    return value
 
 
 @compiled

@@ -28,6 +28,8 @@ _WINDOW_BITS = 12
 #: A list of so many postings is walked by itself, a longer one only from this level on.
 _FEW = 1024
 _SELECTIVE = 8
+#: With so many postings a window on average, all of its passages are looked at in one sweep.
+_DENSE = 256
 
 
 @compiled
@@ -216,6 +218,7 @@ def search(
     # The terms that are left, together: window by window, sums of the lists that matter.
     if rest > 0 and below[rest] >= _threshold(heap, size):
         sums = np.full(_WINDOW, -1.0)
+        swept = np.zeros(_WINDOW, dtype=np.float64)
         touched = np.zeros(_WINDOW, dtype=np.int64)
         ready = np.zeros(terms, dtype=np.int64)
         for block in range(blocks):
@@ -226,6 +229,12 @@ def search(
                 stop[place] = postings.run_starts[run + 1] if run >= 0 else 0
                 ready[place] = -1
             first = 0
+            many = 0
+            for place in range(rest):
+                many += stop[place] - cursor[place]
+                if weight[place] <= 0.0:  # then a sum does not tell whether there is a posting
+                    many = -len(postings.offsets)
+            dense = many >= _DENSE * (BLOCK // _WINDOW)
             while True:
                 theta = _threshold(heap, size)
                 while first < rest and below[first + 1] < theta:
@@ -239,7 +248,27 @@ def search(
                 window = (lowest >> _WINDOW_BITS) << _WINDOW_BITS
                 limit = window + _WINDOW
                 hits = 0
-                for place in range(first, rest):
+                under = below[first]
+                for place in range(first, rest if dense else first):
+                    at = cursor[place]
+                    end = stop[place]
+                    share = weight[place]
+                    while at < end and offsets[at] < limit:
+                        slot = np.int64(offsets[at]) - window
+                        swept[slot] += share * saturation(
+                            postings, scoring, at, base + window + slot
+                        )
+                        at += 1
+                    cursor[place] = at
+                if dense:
+                    least = max(theta - under, 5e-324)
+                    for slot in range(_WINDOW):
+                        if swept[slot] >= least:
+                            sums[slot] = swept[slot]
+                            touched[hits] = slot
+                            hits += 1
+                    swept[:] = 0.0
+                for place in range(first, first if dense else rest):
                     at = cursor[place]
                     end = stop[place]
                     share = weight[place]
@@ -254,7 +283,6 @@ def search(
                             sums[slot] += value
                         at += 1
                     cursor[place] = at
-                under = below[first]
                 for hit in range(hits):
                     slot = touched[hit]
                     score = sums[slot]
