@@ -19,6 +19,8 @@ import zlib
 from importlib import metadata
 from pathlib import Path
 
+from filelock import FileLock
+
 from retriever import bm25
 from retriever.index import kernel
 
@@ -63,20 +65,23 @@ def make(folder: Path) -> None:
     """
     if not kernel.is_compiled() or use(folder):
         return
+    try:
+        with FileLock(folder / "compile.lock"):
+            if not use(folder):  # unless another process has made it meanwhile
+                _make(folder)
+    except Exception as error:  # noqa: BLE001  # a compiler may fail in any way; numpy does not
+        _log.warning("the search index's loops were not compiled, numpy does them: %s", error)
+
+
+def _make(folder: Path) -> None:
     place = _place(folder)
     with _lock:
-        if kernel.default().name == "numba":
-            return
         _log.info("compiling the inner loops of the search index, once")
-        try:
-            for old in folder.glob("compiled-*"):
-                shutil.rmtree(old, ignore_errors=True)
-            place.mkdir(parents=True)
-            made = kernel.load(compiled=True, folder=place)
-            (place / _READY).write_text(_checksum(place), encoding="ascii")
-        except Exception as error:  # noqa: BLE001  # a compiler may fail in any way; numpy does not
-            _log.warning("the search index's loops were not compiled, numpy does them: %s", error)
-            return
+        for old in folder.glob("compiled-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        place.mkdir(parents=True)
+        made = kernel.load(compiled=True, folder=place)
+        (place / _READY).write_text(_checksum(place), encoding="ascii")
         kernel.set_default(made)
 
 

@@ -5,7 +5,7 @@
     merging-*       a segment that is being merged and does not count yet
     write.lock      held while a generation is put in the place of another
     merge.lock      held while segments are merged, which keeps nobody from adding and deleting
-    compiled-*      machine code of the kernel
+    compiled-*      machine code of the kernel; compile.lock is held while it is made
 
 Everything is written and synced before the manifest names it, so a process may die at any moment:
 what it had not finished is not named, and the next writer removes it.
