@@ -63,7 +63,7 @@ TEXTS = {
 
 def long_text(sentences: int, seed: int) -> str:
     """Text of a handbook that was never written."""
-    draw = random.Random(seed)  # noqa: S311 - text, no secret
+    draw = random.Random(seed)
     teams = ["people team", "finance team", "front desk", "security team", "data office"]
     things = ["laptop", "travel card", "parking permit", "expense claim", "visitor badge"]
     names = ["Lena Holm", "Aron Okafor", "Zoë Größe", "Maria da Silva", "Jun Tanaka"]

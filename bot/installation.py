@@ -93,6 +93,7 @@ class Installation:
         with self._loading:
             if self._reader is not None:
                 self._reader.close()
+        self.keeper.close()
         self.database.close()
 
     def __enter__(self) -> Installation:

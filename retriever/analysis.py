@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import chain
 
 import Stemmer
 
@@ -32,30 +33,39 @@ STOP_WORDS = frozenset(
 )
 
 
+#: What recurs is analysed once; so many words, and so many texts between two spaces, are kept.
+_REMEMBERED = 1 << 17
+
+
 class Analyzer:
     """Turns text into terms; the same for passages and for questions."""
 
     def __init__(self, language: str = "english") -> None:
-        self._stemmer = Stemmer.Stemmer(language)
-        self._stem = lru_cache(maxsize=100_000)(self._stemmer.stemWord)
+        self._stem = Stemmer.Stemmer(language).stemWord
+        self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._of_token)
+        self._terms_of_word = lru_cache(maxsize=_REMEMBERED)(self._of_word)
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in order, repetitions included."""
-        terms: list[str] = []
-        for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-            self._append(terms, match.group())
-        return terms
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        return list(chain.from_iterable(map(self._terms_of, text.split())))
 
-    def _append(self, terms: list[str], word: str) -> None:
+    def _of_token(self, token: str) -> tuple[str, ...]:
+        """The terms of what stands between two spaces, which no word goes beyond."""
+        words = [token] if token.isalpha() else _WORD.findall(token)
+        if len(words) == 1:
+            return self._terms_of_word(words[0])
+        return tuple(chain.from_iterable(map(self._terms_of_word, words)))
+
+    def _of_word(self, word: str) -> tuple[str, ...]:
+        """The terms of a word: its parts, and the whole where it has several."""
+        if word.islower() and word.isalpha():  # one part
+            return () if (folded := word.casefold()) in STOP_WORDS else (self._stem(folded),)
         word = _APOSTROPHE.sub("", word)
-        parts = _PARTS.findall(word)
-        for part in parts:
-            for piece in _CAMEL.split(part):
-                self._append_plain(terms, piece)
-        if len(parts) > 1 or (len(parts) == 1 and len(_CAMEL.split(parts[0])) > 1):
+        pieces = [piece for part in _PARTS.findall(word) for piece in _CAMEL.split(part)]
+        folded_pieces = [piece.casefold() for piece in pieces]
+        terms = [self._stem(piece) for piece in folded_pieces if piece not in STOP_WORDS]
+        if len(pieces) > 1:
             terms.append(word.casefold())
-
-    def _append_plain(self, terms: list[str], piece: str) -> None:
-        folded = piece.casefold()
-        if folded not in STOP_WORDS:
-            terms.append(self._stem(folded))
+        return tuple(terms)

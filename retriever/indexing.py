@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from retriever.analysis import Analyzer
 from retriever.errors import SearchIndexError
-from retriever.index import (
-    IndexedPassage,
-    PassageIndex,
-    build_arrays,
-    current_generation,
-    open_index,
-    write_index,
-)
-from retriever.okapi import OkapiScorer
+from retriever.index.build import IndexedPassage
+from retriever.index.bulk import segment_of
+from retriever.index.files import DamagedError
+from retriever.index.folder import IndexFolder
+from retriever.index.generation import PassageIndex
+from retriever.index.segment import Segment
+from retriever.okapi import OkapiIndex
 from retriever.ranking import Encoder
 from retriever.store import documents
 from retriever.store.database import Database
@@ -34,12 +33,17 @@ _log = logging.getLogger(__name__)
 Backend = Literal["bm25", "rank_bm25"]
 Progress = Callable[[int, int], None]
 
+#: So many passages are analysed and encoded at a time.
+_BATCH = 4096
+
 
 class IndexKeeper:
-    """Opens the current index, notices newer ones, and builds it from the database.
+    """Opens the current index, notices newer ones, and brings it up to date with the database.
 
-    Several processes may share the folder: one builds at a time, the others go on with the
-    generation they have.
+    Several processes may share the folder: one writes at a time, the others go on with the
+    generation they have. Only passages that are new are analysed and encoded. Segments are merged
+    in a thread, which :meth:`close` waits for; :meth:`rebuild` has the index's loops compiled in it
+    too, where they are not, for those who search later.
 
     Args:
         encoder: makes the encoder for the passages' vectors when it is first needed; None for
@@ -56,18 +60,20 @@ class IndexKeeper:
         backend: Backend = "bm25",
     ) -> None:
         self._database = database
-        self._folder = folder
+        self._folder = IndexFolder(folder)
         self._encoder = encoder
         self._backend = backend
         self._lock = threading.Lock()
-        self._open: PassageIndex | None = None
-        self._generation: str | None = None
+        self._open: PassageIndex | OkapiIndex | None = None
+        self._stamp: tuple[int, int, int] | None = None
+        self._damage: str | None = None
+        self._tidying: threading.Thread | None = None
         self.analyzer = analyzer
 
-    def current(self) -> PassageIndex:
+    def current(self) -> PassageIndex | OkapiIndex:
         """The index of the database as it is now.
 
-        When another process is building that one, the index before it, if there is any.
+        When another process is writing that one, the index before it, if there is any.
         """
         with self._database.read() as session:
             wanted = documents.content_version(session)
@@ -76,87 +82,94 @@ class IndexKeeper:
             if self._open is not None and self._is_fresh(wanted):
                 return self._open
             try:
-                self._build(wait=-1 if self._open is None else 0)
+                opened = self._build(wait=-1 if self._open is None else 0)
             except Timeout:
                 _log.info("another process is building the search index")
-            assert self._open is not None
-            return self._open
+                assert self._open is not None
+                return self._open
+            self._tidy_behind(opened, compiling=False)
+            return opened
 
     def rebuild(self, progress: Progress | None = None, *, force: bool = False) -> int:
-        """Bring the index up to date, waiting for another builder; how many passages it holds.
+        """Bring the index up to date, waiting for another writer; how many passages it holds.
 
-        ``progress`` gets passages done and their total. ``force`` builds even an index that is
-        up to date.
+        ``progress`` gets passages done and their total. ``force`` builds all of it, even of an
+        index that is up to date.
         """
         with self._lock:
-            self._build(wait=-1, progress=progress, force=force)
-            assert self._open is not None
-            return len(self._open)
+            opened = self._build(wait=-1, progress=progress, force=force)
+            self._tidy_behind(opened, compiling=True)
+            return len(opened)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Texts as the index's encoder sees them, a row each; None for BM25 alone."""
         return None if self._encoder is None else self._encoder().encode(texts)
 
-    def _refresh(self) -> None:
-        if self._backend == "rank_bm25":
-            return
-        for _ in range(3):  # a generation can go between reading its name and opening it
-            generation = current_generation(self._folder)
-            if generation is None or generation == self._generation:
-                return
-            opened = open_index(self._folder, generation)
-            if opened is not None:
-                self._open, self._generation = opened, generation
-                return
-        _log.warning(
-            "the search index in %s is damaged or of another version; building it again",
-            self._folder,
-        )
-        self._generation = None
+    def close(self) -> None:
+        """Wait until what is being compiled or merged is."""
+        tidying = self._tidying
+        if tidying is not None:
+            tidying.join()
 
-    def _build(self, *, wait: float, progress: Progress | None = None, force: bool = False) -> None:
+    def _refresh(self) -> None:
+        """Open the current generation if it is another one."""
         if self._backend == "rank_bm25":
-            with self._database.read() as session:
-                version = documents.content_version(session)
-                passages = self._passages(session, progress)
-            ids, collections, vectors = build_arrays(passages)
-            self._open = PassageIndex(
-                OkapiScorer([passage.terms for passage in passages]),
-                ids,
-                collections,
-                vectors,
-                encoder=self._encoder_name(),
-                content_version=version,
-            )
             return
+        stamp = self._folder.stamp()
+        if stamp is None or stamp == self._stamp:
+            return
+        known = self._open if isinstance(self._open, PassageIndex) else None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._folder / "write.lock")
-            lock.acquire(timeout=wait)
-        except OSError as error:
-            if isinstance(error, Timeout):
-                raise
-            raise SearchIndexError(
-                f"the search index in {self._folder} cannot be written: "
-                f"{error.strerror or error}; check the folder's permissions"
-            ) from error
-        try:
+            self._open, self._stamp = self._folder.open(known), stamp
+            self._damage = None
+        except DamagedError as error:
+            # What is open stays so until there is something better.
+            if str(error) != self._damage:
+                _log.warning(
+                    "the search index cannot be used and is built again from the database: %s",
+                    error,
+                )
+            self._damage, self._stamp = str(error), None
+
+    def _build(
+        self, *, wait: float, progress: Progress | None = None, force: bool = False
+    ) -> PassageIndex | OkapiIndex:
+        if self._backend == "rank_bm25":
+            return self._build_okapi(progress)
+        with self._folder.writer(wait=wait):
             self._refresh()
             with self._database.read() as session:
                 version = documents.content_version(session)
-                if self._generation is not None and not force and self._is_fresh(version):
-                    return
-                passages = self._passages(session, progress)
-            write_index(
-                self._folder, passages, content_version=version, encoder=self._encoder_name()
+                usable = self._open if self._stamp is not None else None
+                if usable is not None and not force and self._is_fresh(version):
+                    return usable
+                if (
+                    not isinstance(usable, PassageIndex)
+                    or force
+                    or not self._continues(usable, version)
+                ):
+                    usable = None
+                vectors = self._kept_vectors() if usable is None else {}
+                changes = _compare(documents.passage_ranges(session), usable)
+                new = self._segment(session, changes, vectors, progress)
+            opened = self._folder.update(
+                usable,
+                new=new,
+                gone=changes.gone,
+                content_version=version,
+                encoder=self._encoder_name(),
             )
-            self._refresh()
-        finally:
-            lock.release()
-        if self._open is None:
-            raise SearchIndexError(
-                f"the search index in {self._folder} cannot be read back; check the disk"
-            )
+            self._open, self._stamp = opened, self._folder.stamp()
+        return opened
+
+    def _build_okapi(self, progress: Progress | None) -> OkapiIndex:
+        with self._database.read() as session:
+            version = documents.content_version(session)
+            changes = _compare(documents.passage_ranges(session), None)
+            passages = list(self._passages(session, changes, {}, progress))
+        opened = OkapiIndex(passages, encoder=self._encoder_name(), content_version=version)
+        self._open = opened
+        return opened
 
     def _is_fresh(self, version: int) -> bool:
         """The open index is that of the database, with this encoder's vectors."""
@@ -166,35 +179,155 @@ class IndexKeeper:
             and self._open.encoder == self._encoder_name()
         )
 
+    def _continues(self, index: PassageIndex, version: int) -> bool:
+        """The index can be brought up to date: a database that went back is another one."""
+        return index.content_version <= version and index.encoder == self._encoder_name()
+
     def _encoder_name(self) -> str | None:
         return None if self._encoder is None else self._encoder().name
 
-    def _passages(self, session: Session, progress: Progress | None) -> list[IndexedPassage]:
-        texts = list(documents.search_texts(session))
-        found = [
-            IndexedPassage(p.passage_id, p.collection_id, self.analyzer.terms(index_text(p)))
-            for p in texts
-        ]
-        if self._encoder is None:
-            if progress is not None:
-                progress(len(texts), len(texts))
-            return found
-        # A passage never changes under its id: only new ones need a vector.
-        encoder = self._encoder()
-        vectors = self._open.known_vectors(encoder.name) if self._open is not None else {}
-        new = [p for p in texts if p.passage_id not in vectors]
-        done = len(texts) - len(new)
+    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float32]]:
+        """The vectors of an index that is built anew, by passage id and signature."""
+        name = self._encoder_name()
+        if name is None:
+            return {}
+        return {
+            (int(number), int(signature)): vector
+            for segment in self._folder.usable_segments(name)
+            for number, signature, vector in zip(
+                segment.passages, segment.signatures, segment.directions, strict=True
+            )
+        }
+
+    def _segment(
+        self,
+        session: Session,
+        changes: _Changes,
+        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        progress: Progress | None,
+    ) -> Segment | None:
+        """The new passages as one segment; None when there are none."""
+        return segment_of(self._passages(session, changes, vectors, progress))
+
+    def _passages(
+        self,
+        session: Session,
+        changes: _Changes,
+        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        progress: Progress | None,
+    ) -> Iterator[IndexedPassage]:
+        """What is new of the database, analysed and encoded."""
+        signatures = dict(zip(changes.new.tolist(), changes.signatures.tolist(), strict=True))
+        done = changes.total - len(signatures)
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
             if progress is not None:
-                progress(done, len(texts))
+                progress(done, changes.total)
 
         advance(0)
-        made = encoder.encode([index_text(p) for p in new], progress=advance)
-        vectors.update(zip([p.passage_id for p in new], made, strict=True))
-        return [replace(passage, vector=vectors[passage.passage_id]) for passage in found]
+        texts = (
+            text
+            for text in documents.search_texts(session, changes.documents)
+            if text.passage_id in signatures
+        )
+        encoder = None if self._encoder is None else self._encoder()
+        while batch := list(islice(texts, _BATCH)):
+            given: list[NDArray[np.float32] | None] = [
+                vectors.get((text.passage_id, signatures[text.passage_id])) for text in batch
+            ]
+            if encoder is not None:
+                missing = [at for at, vector in enumerate(given) if vector is None]
+                advance(len(batch) - len(missing))
+                if missing:
+                    made = encoder.encode(
+                        [index_text(batch[at]) for at in missing], progress=advance
+                    )
+                    for at, vector in zip(missing, made, strict=True):
+                        given[at] = vector
+            for text, vector in zip(batch, given, strict=True):
+                yield IndexedPassage(
+                    text.passage_id,
+                    text.collection_id,
+                    self.analyzer.terms(index_text(text)),
+                    vector,
+                    signatures[text.passage_id],
+                )
+            if encoder is None:
+                advance(len(batch))
+
+    def _tidy_behind(self, opened: PassageIndex | OkapiIndex, *, compiling: bool) -> None:
+        """What makes searching faster and need not be waited for, in a thread."""
+        if not isinstance(opened, PassageIndex):
+            return
+        if self._tidying is not None and self._tidying.is_alive():
+            return
+        if compiling or self._folder.due(opened):
+            self._tidying = threading.Thread(
+                target=self._tidy, args=[compiling], name="merge segments"
+            )
+            self._tidying.start()
+
+    def _tidy(self, compiling: bool) -> None:
+        if compiling:
+            self._folder.compile()
+        try:
+            while self._folder.merge():
+                pass
+        except SearchIndexError as error:
+            # What is there goes on being used; the next change tries again.
+            _log.warning("segments of the search index were not merged: %s", error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What the database has and an index lacks, and the other way round.
+
+    Attributes:
+        new: ids of passages, int64 of shape (new,); ``signatures`` is of the same shape.
+        documents: the ids of the documents that these are of; None for all.
+        gone: ids of passages, int64.
+        total: how many passages the database has.
+    """
+
+    new: NDArray[np.int64]
+    signatures: NDArray[np.int64]
+    documents: list[int] | None
+    gone: NDArray[np.int64]
+    total: int
+
+
+def _compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> _Changes:
+    """A passage is known if its id, its signature and its collection are."""
+    order = np.argsort(ranges.passages, kind="stable")
+    passages = ranges.passages[order]
+    signatures = ranges.signatures[order]
+    collections = ranges.collections[order]
+    owners = ranges.documents[order]
+    if index is None:
+        nobody = np.zeros(0, dtype=np.int64)
+        return _Changes(passages, signatures, None, nobody, len(passages))
+    known = np.zeros(len(passages), dtype=np.bool_)
+    gone: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    for segment, marks in index.segments:
+        live = marks.live if len(marks.live) else np.ones(len(segment), dtype=np.bool_)
+        places = np.searchsorted(passages, segment.passages)
+        inside = np.minimum(places, max(len(passages) - 1, 0))
+        same = live & (places < len(passages))
+        if len(passages):
+            same &= passages[inside] == segment.passages
+            same &= signatures[inside] == segment.signatures
+            same &= collections[inside] == segment.collection_ids
+            known[inside[same]] = True
+        gone.append(segment.passages[live & ~same])
+    return _Changes(
+        passages[~known],
+        signatures[~known],
+        np.unique(owners[~known]).tolist(),
+        np.concatenate(gone),
+        len(passages),
+    )
 
 
 def index_text(passage: documents.SearchText) -> str:

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from retriever.index.kernel import is_compiled, load, set_default
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernel() -> None:
+    """The index's compiled loops, kept from one run of the tests to the next."""
+    if is_compiled():
+        set_default(load(compiled=True))
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

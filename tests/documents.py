@@ -273,13 +273,14 @@ def open_store(
         path.write_bytes(_empty_database())
     with closing(Database(f"sqlite:///{path}")) as database:
         keeper = IndexKeeper(database, home / "index", Analyzer(), encoder=encoder, backend=backend)
-        yield Store(
-            home,
-            database,
-            keeper,
-            Ingestor(database, keeper, home / "uploads"),
-            Retriever(database, keeper),
-        )
+        with closing(keeper):
+            yield Store(
+                home,
+                database,
+                keeper,
+                Ingestor(database, keeper, home / "uploads"),
+                Retriever(database, keeper),
+            )
 
 
 def check_store(store: Store) -> None:

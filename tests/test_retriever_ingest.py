@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -487,33 +488,43 @@ def lose(index: Path) -> None:
     shutil.rmtree(index)
 
 
-def lose_pointer(index: Path) -> None:
-    (index / "CURRENT").unlink()
+def lose_manifest(index: Path) -> None:
+    (index / "MANIFEST").unlink()
 
 
-def point_nowhere(index: Path) -> None:
-    (index / "CURRENT").write_text("00000009-nowhere\n")
+def name_another_version(index: Path) -> None:
+    body = b'{"format":1}'
+    (index / "MANIFEST").write_bytes(b"%08x\n" % zlib.crc32(body) + body)
 
 
-def point_at_garbage(index: Path) -> None:
-    (index / "CURRENT").write_bytes(b"\xff\xfe\x00")
+def name_garbage(index: Path) -> None:
+    (index / "MANIFEST").write_bytes(b"\xff\xfe\x00")
+
+
+def lose_segment(index: Path) -> None:
+    (segment,) = index.glob("segment-*")
+    segment.unlink()
 
 
 def truncate(index: Path) -> None:
-    for file in index.glob("*/*.npy"):
-        file.write_bytes(file.read_bytes()[:40])
+    (segment,) = index.glob("segment-*")
+    segment.write_bytes(segment.read_bytes()[:-40])
 
 
 def overwrite(index: Path) -> None:
-    for file in index.glob("*/*"):
-        file.write_bytes(b"\x00" * file.stat().st_size)
+    (segment,) = index.glob("segment-*")
+    segment.write_bytes(b"\x00" * segment.stat().st_size)
 
 
 @pytest.mark.parametrize(
-    "damage", [lose, lose_pointer, point_nowhere, point_at_garbage, truncate, overwrite]
+    "damage",
+    [lose, lose_manifest, name_another_version, name_garbage, lose_segment, truncate, overwrite],
 )
 def test_an_index_that_is_lost_or_damaged_is_built_again(
-    tmp_path: Path, notes: Path, damage: Callable[[Path], None]
+    tmp_path: Path,
+    notes: Path,
+    damage: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with open_store(tmp_path / "home") as store:
         store.ingestor.add([notes])
@@ -521,6 +532,8 @@ def test_an_index_that_is_lost_or_damaged_is_built_again(
     damage(tmp_path / "home" / "index")
     with open_store(tmp_path / "home") as store:
         assert store.retriever.search("guest wifi") == before
+        said = "the search index cannot be used and is built again" in caplog.text
+        assert said == (damage not in (lose, lose_manifest))
         assert store.ingestor.reindex() == IngestReport(unchanged=3)
         check_store(store)
 

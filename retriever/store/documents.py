@@ -7,10 +7,13 @@ passages also raise the content version, in the same transaction.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
@@ -503,14 +506,83 @@ def count_passages(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(PassageRow)) or 0
 
 
-def search_texts(session: Session) -> Iterator[SearchText]:
-    """Every passage as it is indexed, in order of its id, a document's text fetched once."""
-    documents = session.execute(
+@dataclass(frozen=True, slots=True)
+class PassageRanges:
+    """Every passage by its id, as arrays of shape (passages,).
+
+    A passage's id is never given to another one, and its text, title and headings never change
+    under it: a new version of a document has new passages. A database that was restored from a
+    backup may give ids again, though; by their signatures these are told from the ones before.
+
+    Attributes:
+        passages, documents, collections: ids, int64.
+        signatures: CRC-32 of the document's text, URI and title, int64.
+    """
+
+    passages: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    collections: NDArray[np.int64]
+    signatures: NDArray[np.int64]
+
+
+def passage_ranges(session: Session) -> PassageRanges:
+    """Which passages there are. Their texts are not read, and ids that follow each other are
+    read as one range: a document's passages are stored together.
+    """
+    rows = session.execute(
         select(
-            Document.id, Document.collection_id, Document.uri, Document.title, Document.text
-        ).order_by(Document.id)
-    ).yield_per(50)
-    for number, collection_id, uri, title, text in documents:
+            Document.id,
+            Document.collection_id,
+            Document.text_sha256,
+            Document.uri,
+            Document.title,
+            func.min(PassageRow.id),
+            func.max(PassageRow.id),
+            func.count(),
+        )
+        .join(PassageRow, PassageRow.document_id == Document.id)
+        .group_by(Document.id)
+        .order_by(Document.id)
+    ).all()
+    ids: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    for number, _, _, _, _, first, last, count in rows:
+        if last - first + 1 == count:
+            ids.append(np.arange(first, last + 1))
+        else:
+            own = select(PassageRow.id).where(PassageRow.document_id == number)
+            ids.append(np.array(session.scalars(own.order_by(PassageRow.id)).all()))
+    counts = [row[7] for row in rows]
+    signatures = [zlib.crc32("\0".join(row[2:5]).encode(errors="surrogatepass")) for row in rows]
+    return PassageRanges(
+        passages=np.concatenate(ids),
+        documents=np.repeat(np.array([row[0] for row in rows], dtype=np.int64), counts),
+        collections=np.repeat(np.array([row[1] for row in rows], dtype=np.int64), counts),
+        signatures=np.repeat(np.array(signatures, dtype=np.int64), counts),
+    )
+
+
+def search_texts(
+    session: Session, document_ids: Sequence[int] | None = None
+) -> Iterator[SearchText]:
+    """Passages as they are indexed, a document's text fetched once.
+
+    Args:
+        document_ids: the documents whose passages are wanted; None for all.
+    """
+    if document_ids is None:
+        yield from _search_texts(session, None)
+        return
+    for begin in range(0, len(document_ids), _ID_CHUNK):
+        yield from _search_texts(session, document_ids[begin : begin + _ID_CHUNK])
+
+
+def _search_texts(session: Session, document_ids: Sequence[int] | None) -> Iterator[SearchText]:
+    query = select(
+        Document.id, Document.collection_id, Document.uri, Document.title, Document.text
+    ).order_by(Document.id)
+    if document_ids is not None:
+        query = query.where(Document.id.in_(document_ids))
+    for number, collection_id, uri, title, text in session.execute(query).yield_per(50):
         rows = session.execute(
             select(PassageRow.id, PassageRow.start, PassageRow.end, PassageRow.heading)
             .where(PassageRow.document_id == number)

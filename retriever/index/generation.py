@@ -1,0 +1,265 @@
+"""A generation that is open: it ranks passages for a question's terms and vector."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.bm25 import top
+from retriever.index.kernel import Best, Kernel, Query, choice_of, default, scoring
+from retriever.index.manifest import Manifest
+from retriever.index.segment import Marks, Segment
+from retriever.index.terms import Terms, encode, pack
+from retriever.ranking import Ranked, combine, rarest_idf, upper_bound
+
+#: So many terms are remembered with their places before all are forgotten.
+_REMEMBERED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A term's places in the segments (-1 for none) and its weight."""
+
+    numbers: tuple[int, ...]
+    idf: float
+
+
+class _Part:
+    """A segment as this generation sees it."""
+
+    def __init__(self, segment: Segment, marks: Marks, average: float) -> None:
+        self.segment = segment
+        self.marks = marks
+        self.scoring = scoring(segment, average)
+        own = segment.average_length
+        # Longer passages elsewhere make those here count as shorter; see segment.py.
+        self.bound_factor = max(1.0, average / own) * (1 + 1e-9) if own else 1.0
+
+    def allowed(self, collections: frozenset[int] | None) -> NDArray[np.bool_]:
+        """Which passages are live and in these collections, bool of shape (passages,)."""
+        choice = choice_of(self.segment, self.marks, collections)
+        allowed = choice.live if len(choice.live) else np.ones(len(self.segment), dtype=np.bool_)
+        if len(choice.allowed):
+            allowed = allowed & choice.allowed[choice.collections]
+        return allowed
+
+
+class PassageIndex:
+    """One generation of the index. Several threads may search it at once.
+
+    Args:
+        parts: the segments of the manifest, in its order, with their marks.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        parts: Sequence[tuple[Segment, Marks]],
+        *,
+        kernel: Kernel | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.segments = tuple(parts)
+        self._given = kernel
+        average = manifest.statistics.average_length
+        self._parts = [_Part(segment, marks, average) for segment, marks in parts]
+        self._terms: dict[str, _Term] = {}
+
+    @property
+    def _kernel(self) -> Kernel:
+        return self._given or default()
+
+    @property
+    def encoder(self) -> str | None:
+        """The name of the encoder that made the vectors, or None."""
+        return self.manifest.encoder
+
+    @property
+    def content_version(self) -> int:
+        """The database's when the index was brought up to date."""
+        return self.manifest.content_version
+
+    def __len__(self) -> int:
+        return self.manifest.statistics.passages
+
+    @cached_property
+    def passages(self) -> NDArray[np.int64]:
+        """The ids of the passages, int64 of shape (passages,), in the order of :meth:`scores`."""
+        live = [part.segment.passages[part.allowed(None)] for part in self._parts]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *live])
+
+    def search(
+        self,
+        terms: Sequence[str],
+        k: int,
+        collections: frozenset[int] | None = None,
+        vector: NDArray[np.float32] | None = None,
+    ) -> list[Ranked]:
+        """The k best passages, best first; of equal ones that with the lower id.
+
+        Args:
+            collections: the only ones to search; None for all.
+            vector: the question's, by the index's encoder; without it BM25 alone ranks, and only
+                passages that hold a word of the question are found.
+        """
+        bound = upper_bound(self.weights(terms))
+        if vector is None or self.encoder is None:
+            found = self.search_bm25(terms, k, collections)
+            bm25 = np.array([place.bm25 for place in found], dtype=np.float64)
+            scores = combine(bm25, np.zeros(len(found), dtype=np.float32), bound)
+            return [
+                Ranked(place.passage_id, float(score), place.bm25)
+                for place, score in zip(found, scores, strict=True)
+            ]
+        ranked: list[Ranked] = []
+        known = self._look_up(terms)
+        for at, part in enumerate(self._parts):
+            bm25 = np.zeros(len(part.segment), dtype=np.float64)
+            self._add_scores(at, terms, known, bm25)
+            scores = combine(bm25, part.segment.directions @ vector, bound)
+            ranked.extend(
+                Ranked(int(part.segment.passages[n]), float(scores[n]), float(bm25[n]))
+                for n in top(scores, k, part.allowed(collections))
+            )
+        ranked.sort(key=lambda place: (-place.score, place.passage_id))
+        return ranked[: max(k, 0)]
+
+    def search_bm25(
+        self, terms: Sequence[str], k: int, collections: frozenset[int] | None = None
+    ) -> list[Ranked]:
+        """The k best passages by BM25 alone that hold one of the terms; ``score`` is BM25's."""
+        known = self._look_up(terms)
+        distinct = {t: place for t, place in known.items() if max(place.numbers, default=-1) >= 0}
+        if k <= 0 or not distinct:
+            return []
+        if min(place.idf for place in distinct.values()) < 0:
+            return self._search_all(terms, k, collections)
+        counts = Counter(terms)
+        places = {term: at for at, term in enumerate(distinct)}
+        sequence = np.array([places[term] for term in terms if term in places], dtype=np.int64)
+        weights = np.array([place.idf for place in distinct.values()], dtype=np.float64)
+        times = np.array([counts[term] for term in distinct], dtype=np.float64)
+        best = Best(np.zeros(k, dtype=np.float64), np.zeros(1, dtype=np.int64))
+        found: list[tuple[float, int]] = []
+        for at, part in enumerate(self._parts):
+            numbers = np.array([place.numbers[at] for place in distinct.values()], dtype=np.int64)
+            documents, scores = self._kernel.search(
+                part.segment.postings,
+                part.scoring,
+                Query(numbers, weights, times, sequence),
+                choice_of(part.segment, part.marks, collections),
+                part.bound_factor,
+                best,
+            )
+            ids = part.segment.passages[documents]
+            found.extend(zip((-scores).tolist(), ids.tolist(), strict=True))
+        found.sort()
+        return [Ranked(number, -score, -score) for score, number in found[:k]]
+
+    def scores(self, terms: Sequence[str]) -> NDArray[np.float64]:
+        """The BM25 score of every passage, float64 of shape (passages,); see :attr:`passages`."""
+        known = self._look_up(terms)
+        found = [np.zeros(0, dtype=np.float64)]
+        for at, part in enumerate(self._parts):
+            scores = np.zeros(len(part.segment), dtype=np.float64)
+            self._add_scores(at, terms, known, scores)
+            found.append(scores[part.allowed(None)])
+        return np.concatenate(found)
+
+    def idf(self, term: str) -> float:
+        """The weight of a term, rank_bm25's floor included; 0 for one that is nowhere."""
+        return self._look_up([term])[term].idf
+
+    def weights(self, terms: Sequence[str]) -> list[float]:
+        """The idf of each term; one that no passage holds weighs as one that a single one does."""
+        rarest = rarest_idf(len(self))
+        known = self._look_up(terms)
+        return [known[term].idf or rarest for term in terms]
+
+    def _search_all(
+        self, terms: Sequence[str], k: int, collections: frozenset[int] | None
+    ) -> list[Ranked]:
+        """As :meth:`search_bm25`, also for terms of negative weight: few passages have some."""
+        known = self._look_up(terms)
+        found: list[tuple[float, int]] = []
+        for at, part in enumerate(self._parts):
+            scores = np.zeros(len(part.segment), dtype=np.float64)
+            self._add_scores(at, terms, known, scores)
+            holds = np.zeros(len(part.segment), dtype=np.float64)
+            query = self._query(at, list(known), known)
+            ones = query._replace(weights=np.ones(len(known), dtype=np.float64))
+            self._kernel.add_scores(part.segment.postings, part.scoring, ones, holds)
+            candidates = part.allowed(collections) & (holds > 0)
+            found.extend(
+                (-float(scores[n]), int(part.segment.passages[n]))
+                for n in top(scores, k, candidates)
+            )
+        found.sort()
+        return [Ranked(number, -score, -score) for score, number in found[:k]]
+
+    def _add_scores(
+        self, at: int, terms: Sequence[str], known: dict[str, _Term], out: NDArray[np.float64]
+    ) -> None:
+        part = self._parts[at]
+        query = self._query(at, terms, known)
+        self._kernel.add_scores(part.segment.postings, part.scoring, query, out)
+
+    def _query(self, at: int, terms: Sequence[str], known: dict[str, _Term]) -> Query:
+        places = {term: place for place, term in enumerate(known)}
+        counts = Counter(terms)
+        return Query(
+            np.array([place.numbers[at] for place in known.values()], dtype=np.int64),
+            np.array([place.idf for place in known.values()], dtype=np.float64),
+            np.array([counts[term] for term in known], dtype=np.float64),
+            np.array([places[term] for term in terms], dtype=np.int64),
+        )
+
+    def _look_up(self, terms: Sequence[str]) -> dict[str, _Term]:
+        """The distinct terms of a query, in the order in which they first occur."""
+        distinct = dict.fromkeys(terms)
+        remembered = self._terms
+        missing = [term for term in distinct if term not in remembered]
+        found = self._find(missing) if missing else {}
+        if len(remembered) + len(found) <= _REMEMBERED:
+            remembered.update(found)
+        elif found:
+            self._terms = dict(found)
+        return {term: found[term] if term in found else remembered[term] for term in distinct}
+
+    def _find(self, terms: Sequence[str]) -> dict[str, _Term]:
+        encoded = sorted({encode(term) for term in terms})
+        numbers, frequencies = find_in_all(self._kernel, self.segments, pack(encoded))
+        places = {term: place for place, term in enumerate(encoded)}
+        statistics = self.manifest.statistics
+        found: dict[str, _Term] = {}
+        for term in terms:
+            at = places[encode(term)]
+            found[term] = _Term(
+                tuple(numbers[:, at].tolist()), statistics.idf(int(frequencies[at]))
+            )
+        return found
+
+
+def find_in_all(
+    kernel: Kernel, parts: Sequence[tuple[Segment, Marks]], wanted: Terms
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Look terms up in all segments.
+
+    Returns:
+        Their numbers, int64 of shape (segments, terms), -1 for none; and in how many live passages
+        they are, int64 of shape (terms,).
+    """
+    count = len(wanted.ends) - 1
+    numbers = np.full((len(parts), count), -1, dtype=np.int64)
+    frequencies = np.zeros(count, dtype=np.int64)
+    for at, (segment, marks) in enumerate(parts):
+        numbers[at] = kernel.find(segment.terms, wanted)
+        held = np.flatnonzero(numbers[at] >= 0)
+        there = numbers[at][held]
+        frequencies[held] += segment.frequencies_of(there) - marks.deleted(there)
+    return numbers, frequencies

@@ -1,0 +1,97 @@
+"""The compiled loops on disk: a process that searches loads them and compiles nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retriever.index.kernel import is_compiled
+
+_BUILD = """
+import sys
+from pathlib import Path
+from retriever.index.build import IndexedPassage, SegmentBuilder
+from retriever.index.folder import IndexFolder
+builder = SegmentBuilder()
+for number in range(1, 40):
+    builder.add(IndexedPassage(number, 1, [f"t{number}", "all"]))
+folder = IndexFolder(Path(sys.argv[1]))
+with folder.writer():
+    folder.update(None, new=builder.segment(), content_version=1)
+folder.compile()
+"""
+
+_SEARCH = """
+import contextlib, json, sys
+from pathlib import Path
+try:
+    from numba.core import event
+    recording = event.install_recorder("numba:compile")
+except ImportError:
+    recording = contextlib.nullcontext()
+from retriever.index import kernel
+from retriever.index.folder import IndexFolder
+with recording as seen:
+    index = IndexFolder(Path(sys.argv[1])).open()
+    hits = [hit.passage_id for hit in index.search_bm25(["t7", "all"], 3)]
+    scores = index.scores(["t7"]).tolist()
+json.dump(
+    {
+        "hits": hits,
+        "first": scores[6] == max(scores),
+        "kernel": kernel.default().name,
+        "compiled": len(seen.buffer) if seen is not None else 0,
+    },
+    sys.stdout,
+)
+"""
+_WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None\n"
+
+needs_numba = pytest.mark.skipif(not is_compiled(), reason="numba is not installed")
+
+
+def run(program: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def search(folder: Path, before: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(run(before + _SEARCH, folder))
+    return result
+
+
+FOUND = {"hits": [7, 1, 2], "first": True, "compiled": 0}
+
+
+@needs_numba
+def test_a_search_after_a_build_compiles_nothing(tmp_path: Path) -> None:
+    run(_BUILD, tmp_path)
+    assert search(tmp_path) == {**FOUND, "kernel": "numba"}
+    # The same index without the code: numpy, at once.
+    (ready,) = tmp_path.glob("compiled-*/READY")
+    content = ready.read_text()
+    ready.unlink()
+    assert search(tmp_path) == {**FOUND, "kernel": "numpy"}
+    # Code that was damaged is not run, and not made again by somebody who searches.
+    ready.write_text(content)
+    damaged = max(ready.parent.rglob("*.nbc"), key=lambda file: file.stat().st_size)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert search(tmp_path) == {**FOUND, "kernel": "numpy"}
+
+
+def test_without_numba_numpy_does_it_all(tmp_path: Path) -> None:
+    run(_WITHOUT_NUMBA + _BUILD, tmp_path)
+    assert list(tmp_path.glob("compiled-*")) == []
+    assert search(tmp_path, _WITHOUT_NUMBA) == {**FOUND, "kernel": "numpy"}
