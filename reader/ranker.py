@@ -1,9 +1,10 @@
 """The ranker: texts to vectors whose dot product says how well a passage fits a question.
 
 A BERT sentence encoder: the mean of the last layer over the text's pieces, scaled to length one
-(Reimers and Gurevych 2019, "Sentence-BERT"). The embedded one is all-MiniLM-L6-v2 with each row of
-its matrices stored in 8 bits with a scale of its own, which keeps the file small and leaves the
-vectors all but unchanged; it computes in float32.
+(Reimers and Gurevych 2019, "Sentence-BERT"). The embedded one was trained by
+:mod:`reader.contrast` from all-MiniLM-L6-v2. Each row of its matrices is stored in 8 bits with a
+scale of its own, which keeps the file small and leaves the vectors all but unchanged; it computes
+in float32.
 
     python -m reader.ranker SOURCE TARGET      store a sentence encoder's folder in that form
 """
