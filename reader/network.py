@@ -96,7 +96,10 @@ class Network:
 
     def _forward(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> None:
         packed = pack(
-            [window.ids for window in batch], [window.second for window in batch], self._device
+            [window.ids for window in batch],
+            [window.second for window in batch],
+            self._device,
+            [window.matched for window in batch],
         )
         rows: list[int] = []
         columns: list[int] = []
