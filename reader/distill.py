@@ -62,21 +62,22 @@ class Teacher:
             each window's add up to 1. The windows are the batch's in order, padded to the longest.
 
         Raises:
-            TrainingError: a window that the teacher cannot read whole.
+            TrainingError: a window that the teacher cannot read whole, or logits that are not
+                numbers.
         """
         own = [(group, item.window) for group in batch for item in group.windows]
         asked = [self._asked(group, window) for group, window in own]
         logits = self.network(asked)
+        if not all(np.isfinite(side).all() for side in logits):
+            raise TrainingError(
+                f"the teacher {self.name} gave logits that are not numbers; its weights are "
+                "damaged or overflow in this precision"
+            )
         longest = max(len(window) for _, window in own)
         found = np.zeros((2, len(own), longest), dtype=np.float32)
         for row, ((_, window), their) in enumerate(zip(own, asked, strict=True)):
             inside = slice(their.first, their.first + len(their.offsets))
             shares = [_softmax(side[row, inside] / temperature) for side in logits]
-            if not np.isfinite(shares).all():
-                raise TrainingError(
-                    f"the teacher {self.name} gave logits that are not numbers; its weights are "
-                    "damaged or overflow in this precision"
-                )
             places = slice(window.first, window.first + len(window.offsets))
             found[:, row, places] = moved(shares[0], shares[1], their.offsets, window.offsets)
         return torch.from_numpy(found)

@@ -26,6 +26,7 @@ from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
+from reader.network import release
 from reader.training import (
     linear_schedule,
     parameter_groups,
@@ -195,6 +196,51 @@ def _train_step(
     config: FinetuneConfig,
     teacher: Teacher | None,
 ) -> tuple[float, int]:
+    """Gradients of one step; its loss, and the padded pieces.
+
+    Where memory is short the batch goes in parts, with the gradients that the whole one has.
+    """
+    parts = 1
+    while True:
+        try:
+            size = -(-len(batch) // parts)
+            whole = _counts(batch)
+            done = [
+                _gradients(model, batch[n : n + size], whole, pad_id, device, config, teacher)
+                for n in range(0, len(batch), size)
+            ]
+            return sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
+        except torch.OutOfMemoryError as error:
+            if parts >= len(batch):
+                raise TrainingError(
+                    f"a question with {len(batch[0].windows)} windows of up to "
+                    f"{batch[0].longest} pieces does not fit into the memory of {device}; "
+                    "give questions fewer or shorter passages"
+                ) from error
+        model.zero_grad(set_to_none=True)
+        release(device)
+        parts *= 2
+
+
+def _counts(batch: Sequence[TrainingGroup]) -> tuple[int, int]:
+    """Questions with an answer, and windows: what the means of the losses are over."""
+    answerable = sum(any(item.answers for item in group.windows) for group in batch)
+    return max(1, answerable), sum(len(group.windows) for group in batch)
+
+
+def _gradients(
+    model: Any,
+    batch: Sequence[TrainingGroup],
+    whole: tuple[int, int],
+    pad_id: int,
+    device: torch.device,
+    config: FinetuneConfig,
+    teacher: Teacher | None,
+) -> tuple[float, int]:
+    """Adds a part's gradients, and gives its share of the loss and its padded pieces."""
+    of_questions, of_windows = (
+        own / every for own, every in zip(_counts(batch), whole, strict=True)
+    )
     rows = [item for group in batch for item in group.windows]
     arrays = pad([item.window for item in rows], pad_id)
     owner = torch.tensor([n for n, group in enumerate(batch) for _ in group.windows], device=device)
@@ -219,12 +265,13 @@ def _train_step(
     )
     loss = torch.zeros((), device=device)
     for side, logits in enumerate((output.start_logits.float(), output.end_logits.float())):
-        loss = loss + shared_loss(logits, inside, gold[side], owner) / 2
+        loss = loss + of_questions * shared_loss(logits, inside, gold[side], owner) / 2
         if config.no_answer:
-            loss = loss + config.no_answer * no_answer_loss(logits, inside, gold[side]) / 2
+            silent = no_answer_loss(logits, inside, gold[side])
+            loss = loss + of_windows * config.no_answer * silent / 2
         if target is not None:
             apart = distillation_loss(logits, inside, target[side], temperature=config.temperature)
-            loss = loss + config.distill * apart / 2
+            loss = loss + of_windows * config.distill * apart / 2
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.item()), int(arrays.input_ids.size)
 

@@ -133,6 +133,12 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path) -> None:
         finetune(start, GROUPS, run, config(teacher=str(headless)), device=CPU)
     with pytest.raises(TrainingError, match=r"the temperature is 0\.0"):
         finetune(start, GROUPS, run, config(temperature=0.0), device=CPU)
+    loaded = checkpoints.load(start, device=CPU)
+    with torch.no_grad():
+        loaded.model.qa_outputs.bias[:] = float("inf")
+    checkpoints.save(loaded, tmp_path / "damaged")
+    with pytest.raises(TrainingError, match="damaged gave logits that are not numbers"):
+        finetune(start, GROUPS, run, config(teacher=str(tmp_path / "damaged")), device=CPU)
     short = checkpoint(tmp_path / "short")
     (short / "tokenizer_config.json").write_text('{"do_lower_case": true, "model_max_length": 12}')
     with pytest.raises(TrainingError, match=r'"vpn 12 hours.*" is longer than the 12 pieces'):

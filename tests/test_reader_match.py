@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import torch
 from reader import checkpoint as checkpoints
 from reader.bert import pack
 from reader.errors import CheckpointError, TrainingError
-from reader.features import pad, windows
+from reader.features import Window, pad, windows
 from reader.finetune import FinetuneConfig, finetune
 from reader.groups import Group, GroupPassage
 from reader.matching import Matcher
 from reader.network import Network
 from reader.pipeline import pipeline
-from reader.reader import Passage, load_reader, reader_of
+from reader.reader import Passage, Reader, load_reader, reader_of
 from tests.reader_models import checkpoint, tokenizer
 
 CPU = torch.device("cpu")
@@ -106,7 +107,12 @@ def test_a_reader_feeds_it_only_to_a_checkpoint_that_has_it(tmp_path: Path) -> N
     def read(folder: Path, question: str) -> list[Any]:
         reader = load_reader(folder, device="cpu", precision="fp32")
         inner = Network.of(checkpoints.read(folder), CPU)
-        reader._logits = lambda batch: (seen.extend(batch), inner(batch))[1]
+
+        def noted(batch: Sequence[Window]) -> tuple[Any, Any]:
+            seen.extend(batch)
+            return inner(batch)
+
+        reader = Reader(reader.tokenizer, noted, match=reader.match)
         return reader.read(question, [Passage("a", 0, "the code is valid for hours")])
 
     read(start, "valid code?")

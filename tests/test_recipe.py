@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from bench import recipe_data
 from bench.clock import Clock, OutOfTimeError
+from bench.groups import load
 from bench.parts import split
 from bench.recipe import main
 from reader.errors import DatasetError
@@ -178,6 +179,9 @@ def test_what_is_missing_is_named(tmp_path: Path, words: list[str]) -> None:
     (questions / "a.jsonl").write_text('{"kb": "nowhere"}\n[]\n')
     with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: no JSON object"):
         recipe_data.handbooks(tmp_path / "data", questions)
+    (questions / "a.jsonl").write_text('{"kb": "other"}\n{"kb": "a", "document": "b"}\n')
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: .* wrong is 'questions'"):
+        load([questions / "a.jsonl"], "a")
 
 
 def test_a_file_in_parts_is_whole_again(tmp_path: Path) -> None:
