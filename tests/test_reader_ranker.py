@@ -80,7 +80,7 @@ def test_what_is_no_ranker_is_refused(source: Path, tmp_path: Path) -> None:
 def test_vectors_that_are_not_numbers_are_refused(source: Path, tmp_path: Path) -> None:
     loaded = checkpoints.load(source, device=torch.device("cpu"), head_required=False)
     with torch.no_grad():
-        loaded.model.bert.encoder.layer[1].output.dense.bias[:] = float("nan")
+        loaded.model.bert.embeddings.position_embeddings.weight[:] = float("nan")
     checkpoints.save(loaded, tmp_path / "damaged")
     store(tmp_path / "damaged", tmp_path / "stored", name="tiny")
     ranker = load_ranker(tmp_path / "stored", device="cpu")
