@@ -37,6 +37,7 @@ from bot.candidates import above, sentence_around
 from bot.evaluation import is_document
 from bot.installation import Installation
 from bot.settings import Settings, from_environment
+from reader.errors import DatasetError
 from reader.groups import Group, GroupPassage, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
@@ -67,16 +68,26 @@ class Source:
 
 
 def load(paths: Sequence[Path], kb: str) -> list[Asked]:
-    """The questions on one knowledge base, each wording by itself."""
+    """The questions on one knowledge base, each wording by itself.
+
+    Raises:
+        DatasetError: a line is of another form; the message names it.
+    """
     found = []
     for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["kb"] == kb:
-                found += [
-                    Asked(question, record["document"], record["answer"], record.get("near"))
-                    for question in record["questions"]
-                ]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                record = json.loads(line)
+                if record["kb"] == kb:
+                    found += [
+                        Asked(question, record["document"], record["answer"], record.get("near"))
+                        for question in record["questions"]
+                    ]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DatasetError(
+                    f'{path}, line {number}: expected {{"kb", "document", "questions", "answer"}}; '
+                    f"wrong is {error}"
+                ) from error
     return found
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -28,6 +27,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.clock import Clock, OutOfTimeError
 from reader import checkpoint as checkpoints
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
@@ -42,21 +42,6 @@ from reader.throughput import prefers_bf16
 
 ARMS: tuple[Kind, ...] = ("spans", "pieces")
 _RESAMPLES = 10_000
-
-
-class OutOfTimeError(Exception):
-    """The command's time is up; what is saved is taken up by the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Raises :class:`OutOfTimeError` when asked after ``deadline`` (monotonic seconds)."""
-
-    deadline: float
-
-    def check(self, *_: object) -> None:
-        if time.monotonic() > self.deadline:
-            raise OutOfTimeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +265,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
-    clock = Clock(time.monotonic() + 60 * arguments.minutes)
+    clock = Clock.of_minutes(arguments.minutes)
     recipe = Recipe(
         start=Path(arguments.start).name,
         corpora=fingerprint(arguments.corpus),

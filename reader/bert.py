@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -109,13 +110,24 @@ class Packed:
     lengths: tuple[int, ...]
 
 
-def pack(texts: Sequence[Sequence[int]], seconds: Sequence[int], device: torch.device) -> Packed:
-    """Pack texts of piece ids; in each, token type 1 begins at its number of ``seconds``."""
+def pack(
+    texts: Sequence[Sequence[int]],
+    seconds: Sequence[int],
+    device: torch.device,
+    matched: Sequence[Sequence[int]] = (),
+) -> Packed:
+    """Pack texts of piece ids; in each, token type 1 begins at its number of ``seconds``.
+
+    ``matched``, if there are any, holds each text's places of token type 2.
+    """
     lengths = tuple(len(text) for text in texts)
     ids = torch.tensor([piece for text in texts for piece in text], dtype=torch.int64)
     positions = torch.cat([torch.arange(length) for length in lengths])
     begins = torch.tensor(seconds).repeat_interleave(torch.tensor(lengths))
     types = (positions >= begins).long()
+    if any(matched):
+        first = [0, *accumulate(lengths)]
+        types[[first[n] + place for n, places in enumerate(matched) for place in places]] = 2
     return Packed(ids.to(device), types.to(device), positions.to(device), lengths)
 
 

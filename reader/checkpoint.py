@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 #: The checkpoint that comes with this package.
 EMBEDDED = Path(__file__).parent / "embedded"
+
+#: The key of ``config.json`` that says a network is fed the match feature.
+MATCH_FEATURE = "match_feature"
 
 #: What must be known about a hub's checkpoint before its download starts.
 HUB_NOTICES = {
@@ -60,16 +63,25 @@ class Stored:
     tokenizer: PieceTokenizer
     max_length: int
 
+    @property
+    def match(self) -> bool:
+        """Whether the network is fed the match feature (:mod:`reader.matching`)."""
+        return bool(self.config.get(MATCH_FEATURE, False))
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A reader to be trained: the network on its device, and its tokenizer."""
+    """A reader to be trained: the network on its device, and its tokenizer.
+
+    ``match`` says that it is fed the match feature (:mod:`reader.matching`).
+    """
 
     name: str
     model: BertForQuestionAnswering
     tokenizer: PieceTokenizer
     device: torch.device
     max_length: int
+    match: bool = False
 
 
 def resolve(source: str | Path, *, notify: Callable[[str], None] = _log.warning) -> Path:
@@ -159,6 +171,11 @@ def read(
             f"{folder}: the tokenizer has {tokenizer.vocabulary_size} pieces, the network only "
             f"{shape.vocabulary}; the vocabulary belongs to another model"
         )
+    if config.get(MATCH_FEATURE) and shape.types < 3:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: {MATCH_FEATURE} needs 3 token types, type_vocab_size is "
+            f"{shape.types}"
+        )
     weights = _read_weights(folder)
     body = {f"bert.{name}": size for name, size in tensor_shapes(shape).items()}
     head = {"qa_outputs.weight": (2, shape.hidden), "qa_outputs.bias": (2,)}
@@ -196,6 +213,7 @@ def load(
     device: torch.device | None = None,
     head_required: bool = True,
     dropout: float | None = None,
+    match: bool = False,
     notify: Callable[[str], None] = _log.warning,
 ) -> Checkpoint:
     """Load a checkpoint in float32 as transformers' model, for training.
@@ -205,6 +223,8 @@ def load(
         device: default ``choose_device()``.
         head_required: False when training may start from an encoder without a span head.
         dropout: replaces the configuration's dropout probabilities (for training).
+        match: give it the match feature if it has none yet; a word of the question is then at
+            first like any other of the passage.
 
     Raises:
         CheckpointError: see :func:`read`.
@@ -212,6 +232,8 @@ def load(
     from transformers import BertConfig, BertForQuestionAnswering
 
     stored = read(source, head_required=head_required, notify=notify)
+    if match:
+        stored = _with_match(stored)
     try:
         config = BertConfig(**{**stored.config, "attn_implementation": "sdpa"})
     except (TypeError, ValueError) as error:
@@ -229,6 +251,28 @@ def load(
         tokenizer=stored.tokenizer,
         device=device,
         max_length=stored.max_length,
+        match=stored.match,
+    )
+
+
+def _with_match(stored: Stored) -> Stored:
+    """With a third token type, like the second; unchanged if it has the feature."""
+    import torch
+
+    if stored.match:
+        return stored
+    name = "bert.embeddings.token_type_embeddings.weight"
+    if stored.shape.types < 2:
+        raise CheckpointError(
+            f"{stored.name} has {stored.shape.types} token type; the match feature needs a network "
+            "with one for the question and one for the passage"
+        )
+    types = stored.weights[name]
+    return replace(
+        stored,
+        config={**stored.config, "type_vocab_size": 3, MATCH_FEATURE: True},
+        shape=replace(stored.shape, types=3),
+        weights={**stored.weights, name: torch.cat([types[:2], types[1:2]])},
     )
 
 

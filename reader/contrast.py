@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reader.errors import CheckpointError, TrainingError
+from reader import checkpoint as checkpoints
+from reader.errors import TrainingError
 from reader.groups import Group, load_training
 from reader.tokenization import PieceTokenizer
 from reader.training import linear_schedule, parameter_groups, read_checkpoint, write_checkpoint
@@ -162,25 +163,14 @@ def train(
         progress: gets the step, the steps, the loss, and the seconds of the step.
 
     Raises:
-        CheckpointError: ``start`` is no BERT checkpoint.
+        CheckpointError: see :func:`reader.checkpoint.read`.
         TrainingError: nothing to train on, a run folder of another configuration, or a loss that
             is not a number.
     """
-    from transformers import BertModel
-
     torch.manual_seed(config.seed)
-    try:
-        model: Any = BertModel.from_pretrained(
-            start,
-            add_pooling_layer=False,
-            dtype=torch.float32,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-        tokenizer = PieceTokenizer.from_folder(start)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{start} is not a BERT checkpoint: {error}") from error
-    model.to(device or torch.device("cpu"))
+    stored = checkpoints.load(start, device=device, head_required=False, dropout=0.0)
+    model: Any = stored.model.bert
+    tokenizer = stored.tokenizer
     plan = batches(
         [contrasts(groups) for groups in files], config, np.random.default_rng(config.seed)
     )

@@ -1,8 +1,9 @@
 """From a question and a passage to the windows that the network reads.
 
 The layout is BERT's for SQuAD (Devlin et al. 2019, section 4.2): ``[CLS] question [SEP] passage
-[SEP]``, token type 0 up to the first ``[SEP]`` and 1 after it. A passage that does not fit is read
-in windows that overlap.
+[SEP]``, token type 0 up to the first ``[SEP]`` and 1 after it; with the match feature
+(:mod:`reader.matching`) 2 for the passage's words that are the question's. A passage that does not
+fit is read in windows that overlap.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Window:
     ``ids`` is the whole sequence; token type 1 begins at ``second``. Passage pieces stand at
     ``ids[first:first + len(offsets)]``, and ``offsets[i]`` are the characters of passage number
     ``passage`` that the i-th one stands for. Between ``second`` and ``first`` stands the passage's
-    context, which is read and holds no answers.
+    context, which is read and holds no answers. ``matched`` are the places in ``ids`` that have
+    token type 2; none without the match feature.
     """
 
     passage: int
@@ -37,6 +39,7 @@ class Window:
     second: int
     first: int
     offsets: tuple[tuple[int, int], ...]
+    matched: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,18 +62,21 @@ def windows(
     max_length: int,
     overlap: int,
     contexts: Sequence[Pieces] = (),
+    matched: Sequence[Sequence[bool]] = (),
 ) -> Iterator[Window]:
     """Yield the windows of one question over its passages, in order.
 
     ``max_length`` and ``overlap`` are in pieces; neighbouring windows of a passage share
     ``overlap`` pieces (less where the question leaves no room for it). ``contexts``, if there are
-    any, holds one for each passage and stands in front of it in every window.
+    any, holds one for each passage and stands in front of it in every window. ``matched``, if there
+    are any, says of each piece of each passage whether it gets token type 2.
     """
     question_ids = question.ids[:MAX_QUESTION_PIECES]
     asked = (tokenizer.cls_id, *question_ids, tokenizer.sep_id)
     for number, passage in enumerate(passages):
         context = contexts[number].ids[:MAX_CONTEXT_PIECES] if contexts else ()
         head = (*asked, *context)
+        marks = matched[number] if matched else ()
         room = max_length - len(head) - 1
         if room < 1:
             raise ValueError(f"max_length {max_length} leaves no room for the passage")
@@ -84,6 +90,7 @@ def windows(
                 second=len(asked),
                 first=len(head),
                 offsets=passage.offsets[start:end],
+                matched=tuple(len(head) + n for n, is_so in enumerate(marks[start:end]) if is_so),
             )
             if end == len(passage):
                 break
@@ -100,5 +107,6 @@ def pad(batch: Sequence[Window], pad_id: int) -> Batch:
         length = len(window)
         input_ids[row, :length] = window.ids
         token_type_ids[row, window.second : length] = 1
+        token_type_ids[row, list(window.matched)] = 2
         attention_mask[row, :length] = 1
     return Batch(input_ids, token_type_ids, attention_mask)

@@ -21,10 +21,12 @@ import numpy as np
 import torch
 
 from reader import checkpoint as checkpoints
+from reader.distill import Teacher, distillation_loss
 from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
+from reader.network import release
 from reader.training import (
     linear_schedule,
     parameter_groups,
@@ -44,6 +46,9 @@ class FinetuneConfig:
     ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
     The learning rate falls to ``final_rate``, a share of its peak, at the end of the run.
     ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
+    ``match`` gives the network the match feature (:mod:`reader.matching`); one that has it keeps
+    it. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
+    ``distill`` at the ``temperature`` (:mod:`reader.distill`).
     """
 
     epochs: int = 1
@@ -60,6 +65,10 @@ class FinetuneConfig:
     final_rate: float = 0.0
     seed: int = 13
     save_every: int = 200
+    match: bool = False
+    teacher: str | None = None
+    distill: float = 1.0
+    temperature: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,23 @@ def finetune(
         evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
 
     Raises:
-        TrainingError: nothing to train on, a run folder of another configuration, or a loss that
-            is not a number.
+        CheckpointError: the start weights or the teacher cannot be loaded.
+        TrainingError: nothing to train on, a run folder of another configuration, a teacher that
+            cannot read the passages, or a loss that is not a number.
     """
+    if not (config.temperature > 0 and config.distill >= 0):
+        raise TrainingError(
+            f"the temperature is {config.temperature} and the weight of distillation "
+            f"{config.distill}; choose one above 0 and one of at least 0"
+        )
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
-        start, device=device, head_required=False, dropout=config.dropout, notify=notify
+        start,
+        device=device,
+        head_required=False,
+        dropout=config.dropout,
+        match=config.match,
+        notify=notify,
     )
     model: Any = chosen.model
     place = chosen.device
@@ -115,11 +135,17 @@ def finetune(
         chosen.tokenizer,
         max_length=min(config.max_length, chosen.max_length),
         overlap=config.overlap,
+        match=chosen.match,
     )
     if not any(group.answerable for group in groups) or not items:
         raise TrainingError(
             f"none of the {len(groups)} questions has an answer to train on; check the data"
         )
+    teacher = (
+        None
+        if config.teacher is None
+        else Teacher.load(config.teacher, place, bf16=config.bf16, notify=notify)
+    )
     plan: list[list[TrainingGroup]] = []
     for epoch in range(config.epochs):
         generator = np.random.default_rng([config.seed, epoch])
@@ -134,7 +160,9 @@ def finetune(
     model.train()
     for step in range(done, len(plan)):
         began = time.perf_counter()
-        loss, pieces = _train_step(model, plan[step], chosen.tokenizer.pad_id, place, config)
+        loss, pieces = _train_step(
+            model, plan[step], chosen.tokenizer.pad_id, place, config, teacher
+        )
         if not np.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} at step {step + 1}; lower the learning rate "
@@ -166,7 +194,53 @@ def _train_step(
     pad_id: int,
     device: torch.device,
     config: FinetuneConfig,
+    teacher: Teacher | None,
 ) -> tuple[float, int]:
+    """Gradients of one step; its loss, and the padded pieces.
+
+    Where memory is short the batch goes in parts, with the gradients that the whole one has.
+    """
+    parts = 1
+    while True:
+        try:
+            size = -(-len(batch) // parts)
+            whole = _counts(batch)
+            done = [
+                _gradients(model, batch[n : n + size], whole, pad_id, device, config, teacher)
+                for n in range(0, len(batch), size)
+            ]
+            return sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
+        except torch.OutOfMemoryError as error:
+            if parts >= len(batch):
+                raise TrainingError(
+                    f"a question with {len(batch[0].windows)} windows of up to "
+                    f"{batch[0].longest} pieces does not fit into the memory of {device}; "
+                    "give questions fewer or shorter passages"
+                ) from error
+        model.zero_grad(set_to_none=True)
+        release(device)
+        parts *= 2
+
+
+def _counts(batch: Sequence[TrainingGroup]) -> tuple[int, int]:
+    """Questions with an answer, and windows: what the means of the losses are over."""
+    answerable = sum(any(item.answers for item in group.windows) for group in batch)
+    return max(1, answerable), sum(len(group.windows) for group in batch)
+
+
+def _gradients(
+    model: Any,
+    batch: Sequence[TrainingGroup],
+    whole: tuple[int, int],
+    pad_id: int,
+    device: torch.device,
+    config: FinetuneConfig,
+    teacher: Teacher | None,
+) -> tuple[float, int]:
+    """Adds a part's gradients, and gives its share of the loss and its padded pieces."""
+    of_questions, of_windows = (
+        own / every for own, every in zip(_counts(batch), whole, strict=True)
+    )
     rows = [item for group in batch for item in group.windows]
     arrays = pad([item.window for item in rows], pad_id)
     owner = torch.tensor([n for n, group in enumerate(batch) for _ in group.windows], device=device)
@@ -184,11 +258,20 @@ def _train_step(
             token_type_ids=torch.from_numpy(arrays.token_type_ids).to(device),
             attention_mask=torch.from_numpy(arrays.attention_mask).to(device),
         )
+    target = (
+        None
+        if teacher is None
+        else teacher.targets(batch, temperature=config.temperature).to(device)
+    )
     loss = torch.zeros((), device=device)
     for side, logits in enumerate((output.start_logits.float(), output.end_logits.float())):
-        loss = loss + shared_loss(logits, inside, gold[side], owner) / 2
+        loss = loss + of_questions * shared_loss(logits, inside, gold[side], owner) / 2
         if config.no_answer:
-            loss = loss + config.no_answer * no_answer_loss(logits, inside, gold[side]) / 2
+            silent = no_answer_loss(logits, inside, gold[side])
+            loss = loss + of_windows * config.no_answer * silent / 2
+        if target is not None:
+            apart = distillation_loss(logits, inside, target[side], temperature=config.temperature)
+            loss = loss + of_windows * config.distill * apart / 2
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.item()), int(arrays.input_ids.size)
 
@@ -214,7 +297,9 @@ def _resume(run: Path, model: Any, optimizer: Any, schedule: Any, history: Histo
     state = read_checkpoint(run)
     if state is None:
         return 0
-    if state["config"] != history.config or state["steps"] != history.steps:
+    # A run of before an option was there is one that leaves it at its default.
+    began = {**asdict(FinetuneConfig()), **state["config"]}
+    if began != history.config or state["steps"] != history.steps:
         raise TrainingError(
             f"{run} holds a run of another configuration or other data; choose a new folder"
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reader.bert import Bert, Shape, pack, shape_of
+from reader.errors import ReaderError
 from reader.features import Window
 from reader.linear import Precision
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 #: Pieces that a CPU computes at once: what lies between two layers stays in its cache.
 _CPU_PIECES = 1024
+
+
+def release(device: torch.device) -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 class Network:
@@ -58,7 +65,11 @@ class Network:
         return cls(shape, weights, device=checkpoint.device, precision=precision)
 
     def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Start and end logits; 0 where no answer can be (question, context, padding)."""
+        """Start and end logits; 0 where no answer can be (question, context, padding).
+
+        Raises:
+            ReaderError: there is no memory for a single window.
+        """
         shape = (2, len(batch), max(len(window) for window in batch))
         logits = np.zeros(shape, dtype=np.float32)
         for begin, end in self._packs(batch):
@@ -84,19 +95,24 @@ class Network:
         try:
             self._forward(batch, logits)
             return
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if len(batch) == 1:
-                raise
+                raise ReaderError(
+                    f"{self._device} has no memory left for a window of {len(batch[0])} pieces; "
+                    "free some, or use another device"
+                ) from error
         # Halve until it fits: a busy GPU slows answers down instead of refusing them.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        release(self._device)
         middle = len(batch) // 2
         self._fill(batch[:middle], logits[:, :middle])
         self._fill(batch[middle:], logits[:, middle:])
 
     def _forward(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> None:
         packed = pack(
-            [window.ids for window in batch], [window.second for window in batch], self._device
+            [window.ids for window in batch],
+            [window.second for window in batch],
+            self._device,
+            [window.matched for window in batch],
         )
         rows: list[int] = []
         columns: list[int] = []

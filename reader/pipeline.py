@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.errors import ReaderError
+from reader.errors import CheckpointError, ReaderError
 from reader.pipeline_inputs import Parameters, PipelineExample, examples_of
 from reader.pipeline_spans import (
     PipelineAnswer,
@@ -81,6 +81,11 @@ class QuestionAnsweringPipeline:
     task = TASK
 
     def __init__(self, checkpoint: Checkpoint, parameters: Parameters | None = None) -> None:
+        if checkpoint.match:
+            raise CheckpointError(
+                f"{checkpoint.name} was trained with the match feature, which this call does not "
+                "know; use reader.reader.load_reader"
+            )
         self._checkpoint = checkpoint
         self._parameters = parameters or Parameters()
         self.model = checkpoint.model

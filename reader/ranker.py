@@ -15,12 +15,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reader.errors import CheckpointError
+from reader.errors import CheckpointError, ReaderError
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Ranker:
         """Vectors of length one, float32 of shape (texts, dimensions).
 
         Texts are cut to the encoder's longest input. ``progress`` gets the texts done.
+
+        Raises:
+            ReaderError: the network gave vectors that are not numbers, or there is no memory for
+                a single text.
         """
         room = self._max_length - 2
         pieces = [p.ids[:room] for p in self._tokenizer.pieces_batch(texts)]
@@ -73,13 +77,39 @@ class Ranker:
         while begin < len(order):
             longest = len(pieces[order[begin]]) + 2
             chosen = order[begin : begin + max(1, _BATCH_PIECES // longest)]
-            vectors[chosen] = self._encode_batch([pieces[index] for index in chosen])
+            found = self._encode_batch([pieces[index] for index in chosen])
+            if not np.isfinite(found).all():
+                raise ReaderError(
+                    f"the ranker {self.name} gave vectors that are not numbers; its weights are "
+                    "damaged"
+                )
+            vectors[chosen] = found
             begin += len(chosen)
             if progress is not None:
                 progress(len(chosen))
         return vectors
 
     def _encode_batch(self, batch: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
+        """The vectors of some texts; fewer at once where memory is short."""
+        import torch
+
+        from reader.network import release
+
+        try:
+            return self._forward(batch)
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise ReaderError(
+                    f"{self._model.device} has no memory left for a text of {len(batch[0])} "
+                    "pieces; free some, or use another device"
+                ) from error
+        release(self._model.device)
+        middle = len(batch) // 2
+        return np.concatenate(
+            [self._encode_batch(batch[:middle]), self._encode_batch(batch[middle:])]
+        )
+
+    def _forward(self, batch: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         import torch
 
         from reader.bert import pack
@@ -133,19 +163,20 @@ def store(source: Path, target: Path, *, name: str) -> None:
     """Write a BERT sentence encoder's folder with its matrices in 8 bits a number.
 
     Raises:
-        CheckpointError: ``source`` is no BERT checkpoint.
+        CheckpointError: see :func:`reader.checkpoint.read`.
     """
     import torch
     from safetensors.torch import save_file
-    from transformers import BertModel
 
-    try:
-        model: Any = BertModel.from_pretrained(source, add_pooling_layer=False, dtype=torch.float32)
-        settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{source} is not a BERT checkpoint: {error}") from error
+    from reader.checkpoint import read
+
+    read_in = read(source, head_required=False)
+    settings = read_in.config
     tensors: dict[str, torch.Tensor] = {}
-    for key, value in model.state_dict().items():
+    for name_there, value in read_in.weights.items():
+        if not name_there.startswith("bert."):
+            continue
+        key = name_there.removeprefix("bert.")
         if value.ndim == 2:
             scale = value.abs().amax(dim=1).clamp(min=1e-8) / 127
             tensors[key] = (value / scale[:, None]).round().to(torch.int8).contiguous()
@@ -162,7 +193,7 @@ def store(source: Path, target: Path, *, name: str) -> None:
     (target / "config.json").write_text(
         json.dumps({**kept, "ranker_name": name}, indent=2) + "\n", encoding="utf-8"
     )
-    PieceTokenizer.from_folder(source).save(target)
+    read_in.tokenizer.save(target)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reader import spans as span_math
 from reader.errors import ReaderError
 from reader.features import Window, windows
+from reader.matching import Matcher
 from reader.tokenization import Pieces, PieceTokenizer
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class _Asked:
 
     question: Pieces
     passages: Sequence[Passage]
+    matcher: Matcher | None
     found: list[span_math.Scored] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
 
@@ -138,7 +140,7 @@ class Reader:
     """Marks answer spans in passages.
 
     The network is an argument, so that tests can place logits by hand; :func:`load_reader` builds
-    the usual one from a checkpoint.
+    the usual one from a checkpoint. ``match`` says that it was trained with the match feature.
     """
 
     def __init__(
@@ -149,8 +151,10 @@ class Reader:
         name: str = "reader",
         device: str = "cpu",
         options: ReaderOptions | None = None,
+        match: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
+        self.match = match
         self.name = name
         self.device = device
         self.options = options or ReaderOptions()
@@ -208,7 +212,10 @@ class Reader:
 
     def _asked(self, questions: Sequence[tuple[str, Sequence[Passage]]]) -> list[_Asked]:
         pieces = self.tokenizer.pieces_batch([question for question, _ in questions])
-        return [_Asked(own, passages) for own, (_, passages) in zip(pieces, questions, strict=True)]
+        return [
+            _Asked(own, passages, Matcher(question) if self.match else None)
+            for own, (question, passages) in zip(pieces, questions, strict=True)
+        ]
 
     def _read(
         self,
@@ -231,6 +238,11 @@ class Reader:
                 max_length=self.options.max_length,
                 overlap=self.options.overlap,
                 contexts=[pieces_of[passage.context] for passage in part],
+                matched=[
+                    one.matcher.pieces(p.text, pieces_of[p.text].offsets)
+                    for p in part
+                    if one.matcher is not None
+                ],
             ):
                 owners.append(one)
                 inputs.append(replace(window, passage=begin + window.passage))
@@ -352,6 +364,7 @@ def load_reader(
         name=stored.name,
         device=str(chosen),
         options=fitting(options, stored.max_length),
+        match=stored.match,
     )
 
 
@@ -365,6 +378,7 @@ def reader_of(checkpoint: Checkpoint, *, options: ReaderOptions | None = None) -
         name=checkpoint.name,
         device=str(checkpoint.device),
         options=fitting(options, checkpoint.max_length),
+        match=checkpoint.match,
     )
 
 

@@ -94,7 +94,8 @@ class PieceTokenizer:
 
     @property
     def vocabulary_size(self) -> int:
-        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+        """The highest id and one more: the embeddings that it takes."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def vocabulary(self) -> list[str]:
         """Every piece in order of its id; ``""`` where an id is not in use."""

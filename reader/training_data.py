@@ -9,6 +9,7 @@ import numpy as np
 
 from reader.features import Window, windows
 from reader.groups import Group, GroupPassage
+from reader.matching import Matcher
 from reader.tokenization import Pieces, PieceTokenizer
 
 
@@ -22,9 +23,10 @@ class TrainingWindow:
 
 @dataclass(frozen=True, slots=True)
 class TrainingGroup:
-    """The windows of one question."""
+    """The windows of one question, and what they were cut from."""
 
     windows: tuple[TrainingWindow, ...]
+    source: Group
 
     @property
     def longest(self) -> int:
@@ -33,12 +35,18 @@ class TrainingGroup:
 
 
 def training_groups(
-    groups: Sequence[Group], tokenizer: PieceTokenizer, *, max_length: int, overlap: int
+    groups: Sequence[Group],
+    tokenizer: PieceTokenizer,
+    *,
+    max_length: int,
+    overlap: int,
+    match: bool = False,
 ) -> list[TrainingGroup]:
     """The windows of every question.
 
     A window that cuts an answer in two is left out: it neither holds the answer nor lacks it. So
-    is an answerable question of whose answers no window holds one whole.
+    is an answerable question of whose answers no window holds one whole. ``match`` marks the words
+    of the question (:mod:`reader.matching`).
     """
     every = [passage for group in groups for passage in group.passages]
     texts = list({text for p in every for text in (p.text, p.context)})
@@ -47,6 +55,7 @@ def training_groups(
     found: list[TrainingGroup] = []
     for group, question in zip(groups, questions, strict=True):
         kept: list[TrainingWindow] = []
+        matcher = Matcher(group.question) if match else None
         for window in windows(
             question,
             [pieces_of[passage.text] for passage in group.passages],
@@ -54,13 +63,18 @@ def training_groups(
             max_length=max_length,
             overlap=overlap,
             contexts=[pieces_of[passage.context] for passage in group.passages],
+            matched=[
+                matcher.pieces(passage.text, pieces_of[passage.text].offsets)
+                for passage in group.passages
+                if matcher is not None
+            ],
         ):
             passage = group.passages[window.passage]
             answers = _answers_in(window, passage, pieces_of[passage.text])
             if answers is not None and window.offsets:
                 kept.append(TrainingWindow(window, answers))
         if kept and (not group.answerable or any(item.answers for item in kept)):
-            found.append(TrainingGroup(tuple(kept)))
+            found.append(TrainingGroup(tuple(kept), group))
     return found
 
 

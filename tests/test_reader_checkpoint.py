@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from reader import checkpoint as checkpoints
 from reader.errors import CheckpointError, DeviceError, ReaderError
@@ -99,6 +100,13 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     other_words = broken("words")
     with (other_words / "vocab.txt").open("a") as file:
         file.write("\n".join(f"extra{i}" for i in range(50)))
+    gap = broken("gap")  # few pieces, one with a number that the embeddings do not have
+    lines = (gap / "vocab.txt").read_text().splitlines()
+    (gap / "vocab.txt").write_text("\n".join([*lines[:9], *["code"] * 200]))
+    three = broken("three")  # a head that tells three things of each piece
+    tensors = load_file(three / "model.safetensors")
+    tensors["qa_outputs.weight"] = torch.zeros(3, 32)
+    save_file(tensors, three / "model.safetensors")
     no_config = broken("noconfig")
     (no_config / "config.json").unlink()
     bad_config = broken("badconfig")
@@ -110,6 +118,8 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     cases: list[tuple[Path, str]] = [
         (truncated, "the weights in .* cannot be loaded"),
         (other_words, "the vocabulary belongs to another model"),
+        (gap, "the vocabulary belongs to another model"),
+        (three, r"qa_outputs\.weight has the shape \(3, 32\), by config.json it has \(2, 32\)"),
         (no_config, "holds no config.json"),
         (bad_config, "config.json cannot be read"),
         (gpt, 'model_type is "gpt2"'),

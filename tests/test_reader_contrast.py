@@ -150,7 +150,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start", head=False)
     with pytest.raises(TrainingError, match="no question has a text that answers it"):
         train(start, [[Group("what", (GroupPassage("the code"),))]], tmp_path / "run", small())
-    with pytest.raises(CheckpointError, match="is not a BERT checkpoint"):
+    with pytest.raises(CheckpointError, match="there is no model folder"):
         train(tmp_path / "nowhere", [groups()], tmp_path / "run", small())
     train(start, [groups()], tmp_path / "run", small())
     with pytest.raises(TrainingError, match="another configuration or other data"):

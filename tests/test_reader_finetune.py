@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import BertForQuestionAnswering
 
 from reader import checkpoint as checkpoints
 from reader.curve import draw
+from reader.distill import Teacher
 from reader.errors import TrainingError
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import FinetuneConfig, Progress, _train_step, finetune
 from reader.groups import Group, GroupPassage, of_squad
 from reader.reader import Passage, reader_of
 from reader.squad import Example, GoldAnswer
+from reader.training_data import training_groups
 from tests.reader_models import checkpoint
 
 CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
@@ -91,6 +95,69 @@ def test_runs_that_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
         finetune(start, GROUPS, tmp_path / "run", config(epochs=1), device=CPU)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    loaded = checkpoints.load(checkpoint(tmp_path / "start"), device=CPU)
+    with torch.no_grad():
+        loaded.model.qa_outputs.bias[:] = float("nan")
+    checkpoints.save(loaded, tmp_path / "damaged")
+    with pytest.raises(TrainingError, match="the loss is nan at step 1; lower the learning rate"):
+        finetune(tmp_path / "damaged", GROUPS, tmp_path / "run", config(), device=CPU)
+
+
+class Trap:
+    """Unpickling it would write a file."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self._target,)
+
+
+def test_a_run_with_code_in_its_checkpoint_is_refused_and_the_code_not_run(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    run, witness = tmp_path / "run", tmp_path / "executed"
+    run.mkdir()
+    torch.save({"step": Trap(witness)}, run / "checkpoint.pt")
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
+        finetune(start, GROUPS, run, config(), device=CPU)
+    assert not witness.exists()
+
+
+def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = checkpoint(tmp_path / "start")
+    settings = config(no_answer=0.5, temperature=3.0)
+    teacher = Teacher.load(str(start), CPU, bf16=False, notify=print)
+    inner, sizes = BertForQuestionAnswering.forward, []
+
+    def step(most: int) -> tuple[float, list[torch.Tensor]]:
+        """Loss and gradients on a device with room for ``most`` windows."""
+
+        def forward(self: Any, **inputs: Any) -> Any:
+            sizes.append(len(inputs["input_ids"]))
+            if sizes[-1] > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return inner(self, **inputs)
+
+        monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
+        model = checkpoints.load(checkpoint(tmp_path / "student", cased=True), device=CPU).model
+        batch = training_groups(GROUPS, teacher.tokenizer, max_length=128, overlap=16)
+        loss, _ = _train_step(model, batch, teacher.tokenizer.pad_id, CPU, settings, teacher)
+        return loss, [value.grad for value in model.parameters() if value.grad is not None]
+
+    whole, parts = step(3), step(2)
+    assert sizes == [3, 3, 2, 1]
+    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+    assert len(whole[1]) == len(parts[1]) > 30
+    for one, other in zip(whole[1], parts[1], strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert any(float(grad.abs().max()) > 1e-2 for grad in whole[1])
+    with pytest.raises(TrainingError, match=r"1 windows of up to .* does not fit into the memory"):
+        step(0)
 
 
 def test_training_on_groups_learns_which_passage_answers_and_which_does_not(tmp_path: Path) -> None:

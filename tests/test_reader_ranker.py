@@ -8,8 +8,8 @@ import torch
 from transformers import BertModel
 
 from reader import checkpoint as checkpoints
-from reader.bert import Bert
-from reader.errors import CheckpointError
+from reader.bert import Bert, Packed
+from reader.errors import CheckpointError, ReaderError
 from reader.ranker import Ranker, load_ranker, store
 from reader.tokenization import PieceTokenizer
 from tests.reader_models import checkpoint
@@ -65,13 +65,54 @@ def test_a_long_text_is_cut(source: Path, tmp_path: Path) -> None:
 def test_what_is_no_ranker_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_ranker(tmp_path / "nowhere", device="cpu")
-    with pytest.raises(CheckpointError, match="is not a BERT checkpoint"):
+    with pytest.raises(CheckpointError, match="there is no model folder"):
         store(tmp_path / "nowhere", tmp_path / "target", name="x")
     store(source, tmp_path / "stored", name="tiny")
-    weights = tmp_path / "stored" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:500])
+    for folder in (tmp_path / "stored", source):
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_ranker(tmp_path / "stored", device="cpu")
+    with pytest.raises(CheckpointError, match=r"the weights in .* cannot be loaded"):
+        store(source, tmp_path / "target", name="x")
+
+
+def test_vectors_that_are_not_numbers_are_refused(source: Path, tmp_path: Path) -> None:
+    loaded = checkpoints.load(source, device=torch.device("cpu"), head_required=False)
+    with torch.no_grad():
+        loaded.model.bert.embeddings.position_embeddings.weight[:] = float("nan")
+    checkpoints.save(loaded, tmp_path / "damaged")
+    store(tmp_path / "damaged", tmp_path / "stored", name="tiny")
+    ranker = load_ranker(tmp_path / "stored", device="cpu")
+    with pytest.raises(ReaderError, match="the ranker tiny gave vectors that are not numbers"):
+        ranker.encode(TEXTS)
+
+
+def test_running_out_of_memory_halves_the_batch(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    ranker = load_ranker(tmp_path / "stored", device="cpu")
+    whole = ranker.encode(TEXTS)
+    inner, sizes, most = ranker._model, [], 1
+
+    class Short:
+        """A network on a device with room for ``most`` texts."""
+
+        device = inner.device
+
+        def __call__(self, packed: Packed) -> torch.Tensor:
+            sizes.append(len(packed.lengths))
+            if len(packed.lengths) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return inner(packed)
+
+    monkeypatch.setattr(ranker, "_model", Short())
+    np.testing.assert_allclose(ranker.encode(TEXTS), whole, atol=1e-5)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    most = 0
+    with pytest.raises(ReaderError, match="cpu has no memory left for a text of 3 pieces"):
+        ranker.encode(TEXTS[:1])
 
 
 def test_the_embedded_ranker_knows_what_is_meant() -> None:

@@ -193,6 +193,19 @@ def finetune(
     final_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the learning rate left at the end.")
     ] = 0.0,
+    match: Annotated[
+        bool, typer.Option("--match", help="Mark the words of the question in the passages.")
+    ] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub id of a bigger reader to learn from.", show_default=False),
+    ] = None,
+    distill: Annotated[
+        float, typer.Option(min=0.0, help="Weight of learning from the --teacher.")
+    ] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, help="How much the --teacher's doubts count.")
+    ] = 2.0,
     bf16: Annotated[
         bool | None,
         typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
@@ -225,6 +238,10 @@ def finetune(
         final_rate=final_rate,
         bf16=prefers_bf16(device) if bf16 is None else bf16,
         seed=seed,
+        match=match,
+        teacher=teacher,
+        distill=distill,
+        temperature=temperature,
     )
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:

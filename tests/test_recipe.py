@@ -1,0 +1,195 @@
+"""The recipe of the embedded models: all of it at a tiny size, whole and in pieces."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench import recipe_data
+from bench.clock import Clock, OutOfTimeError
+from bench.groups import load
+from bench.parts import split
+from bench.recipe import main
+from reader.errors import DatasetError
+from reader.groups import load_groups
+from reader.ranker import load_ranker
+from reader.reader import Passage, load_reader
+from tests.reader_models import checkpoint
+
+HANDBOOK = {
+    "leave.md": "# Leave\n\nThe token is valid for 12 hours.\n\n## Days\n\nAsk who is valid.\n",
+    "vpn.md": "# VPN\n\nReset the vpn in 90 days.\n\n## Code\n\nThe code is for many days.\n",
+}
+INVENTED = {"shop/desk.md": "# Desk\n\nAsk the desk for a code. The desk is valid for hours.\n"}
+QUESTIONS = [
+    ("book", "leave.md", ["how long is the token valid", "token hours"], "12 hours"),
+    ("book", "vpn.md", ["how many days vpn"], "90 days"),
+    ("book", "vpn.md", ["who is the code for"], None),
+    ("shops", "shop/desk.md", ["who has a code", "where is the code"], "the desk"),
+    ("shops", "shop/desk.md", ["not there"], "no such words"),
+]
+PARAGRAPHS = {
+    "the code is valid for 12 hours": ("how many hours is the code", "12 hours"),
+    "the token is for 90 days": ("how many days is the token", "90 days"),
+    "ask the desk who can reset it": ("who can reset", "the desk"),
+}
+
+
+def squad(path: Path) -> None:
+    paragraphs = [
+        {
+            "context": context,
+            "qas": [
+                {
+                    "id": f"{path.name}-{number}",
+                    "question": question,
+                    "answers": [{"text": answer, "answer_start": context.index(answer)}],
+                }
+            ],
+        }
+        for number, (context, (question, answer)) in enumerate(PARAGRAPHS.items())
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """A data folder, questions and start weights, as arguments."""
+    data, questions = tmp_path / "data", tmp_path / "training" / "questions"
+    sets = [path for path, _ in recipe_data.READER_SETS.values()]
+    for name in (*sets, recipe_data.DEV, recipe_data.QED):
+        squad(data / f"{name}.json")
+    (data / "kb").mkdir()
+    with tarfile.open(data / "kb" / "book.tar.xz", "w:xz") as archive:
+        archive.add(written(tmp_path / "book", HANDBOOK), "book")
+    written(tmp_path / "training" / "shops", INVENTED)
+    questions.mkdir()
+    lines = [
+        json.dumps({"kb": kb, "document": document, "questions": asked, "answer": answer})
+        for kb, document, asked, answer in QUESTIONS
+    ]
+    (questions / "all.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    start = checkpoint(tmp_path / "start", head=False)
+    return (
+        f"--data {data} --questions {questions} --start {start} --device cpu --squad-groups 2 "
+        "--save-every 1"
+    ).split()
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, checks: int) -> None:
+    """Commands from now on have time for so many looks at the clock."""
+
+    class Counted(Clock):
+        left = checks
+
+        def check(self, *_: object) -> None:
+            Counted.left -= 1
+            if Counted.left < 0:
+                raise OutOfTimeError
+
+    def counted(minutes: float) -> Clock:
+        Counted.left = checks
+        return Counted(0.0)
+
+    monkeypatch.setattr(Clock, "of_minutes", counted)
+
+
+def joined(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a results folder, by the command that the documentation gives."""
+    command = "cat model.safetensors.part-* > model.safetensors && sha256sum -c SHA256SUMS"
+    subprocess.run(["sh", "-c", command], cwd=folder, check=True, capture_output=True)
+    return load_file(folder / "model.safetensors")
+
+
+def test_in_pieces_it_makes_the_models_that_it_makes_at_once(
+    tmp_path: Path,
+    words: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main([*words, "--out", str(tmp_path / "whole")])
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["total"] == 3
+    whole = tmp_path / "whole" / "results"
+    stopping(monkeypatch, 6)
+    pieces = tmp_path / "pieces" / "results"
+    stops = 0
+    while not (pieces / "recipe.json").exists():
+        main([*words, "--out", str(tmp_path / "pieces")])
+        stops += 1
+        assert stops < 40
+    assert stops > 3
+    assert "The time is up; give the same command again" in capsys.readouterr().err
+    for name in ("reader", "ranker"):
+        one, other = joined(whole / name), joined(pieces / name)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+        assert (whole / name / "README.md").read_text() == (pieces / name / "README.md").read_text()
+    report = json.loads((pieces / "recipe.json").read_text())
+    assert report["stages"]["groups"] == {"own": {"book": 4, "shops": 2}, "squad": 2}
+    text = "the code is valid for 12 hours"
+    assert load_reader(whole / "reader", device="cpu").read("hours?", [Passage("a", 0, text)])
+    assert load_ranker(whole / "ranker", device="cpu").encode([text]).shape == (1, 32)
+    card = (whole / "reader" / "README.md").read_text()
+    assert f"| SQuAD 1.1 dev | 3 | {scores['exact']:.2f} | {scores['f1']:.2f} |" in card
+    assert "| this project's questions on handbooks | 6 |" in card
+    assert "| 3 | stages 2 and 1 | none: averaged, 0.85 of stage 2 |" in card
+    assert "start weights" in (whole / "ranker" / "README.md").read_text()
+    # The documents of one organisation are compared with one another, those of many are not.
+    work = tmp_path / "whole" / "work" / "groups"
+    own = load_groups(work / "reader.jsonl")
+    assert any(len(group.passages) == 3 for group in own)
+    desk = [len(g.passages) for g in load_groups(work / "sentences-shops.jsonl")]
+    assert desk == [1, 1]
+    with pytest.raises(SystemExit, match="holds a run of another recipe"):
+        main([*words, "--out", str(tmp_path / "whole"), "--match"])
+
+
+def test_what_is_missing_is_named(tmp_path: Path, words: list[str]) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for name, value, message in (
+        ("--data", empty, r"there is no .*train-reconstructed-v1\.1\.json\.xz"),
+        ("--questions", empty, r"empty holds no \.jsonl files"),
+        ("--start", empty, "empty holds no weights"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            main([*words, name, str(value), *out])
+    questions = empty / "questions"
+    questions.mkdir()
+    (questions / "a.jsonl").write_text('{"kb": "nowhere"}\n')
+    with pytest.raises(DatasetError, match='questions are on "nowhere", but there is no'):
+        recipe_data.handbooks(tmp_path / "data", questions)
+    (questions / "a.jsonl").write_text('{"kb": "nowhere"}\n[]\n')
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: no JSON object"):
+        recipe_data.handbooks(tmp_path / "data", questions)
+    (questions / "a.jsonl").write_text('{"kb": "other"}\n{"kb": "a", "document": "b"}\n')
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: .* wrong is 'questions'"):
+        load([questions / "a.jsonl"], "a")
+
+
+def test_a_file_in_parts_is_whole_again(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10
+    (tmp_path / "model.safetensors").write_bytes(content)
+    folder = tmp_path / "parts"
+    split(tmp_path / "model.safetensors", folder, size=100)
+    parts = split(tmp_path / "model.safetensors", folder, size=1000)
+    assert [part.stat().st_size for part in parts] == [1000, 1000, 560]
+    assert sorted(folder.glob("*.part-*")) == parts
+    assert b"".join(part.read_bytes() for part in parts) == content
