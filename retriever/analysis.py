@@ -160,7 +160,7 @@ class Analyzer:
         if self.options.joined and _JOINABLE.fullmatch(word):
             return [self._stemmed("".join(_PARTS.findall(folded)))]
         if version := _VERSION_NUMBER.fullmatch(folded):
-            return [folded, version[1]]
+            return [version[1], folded]
         steps = [step for step in _STEPS.split(folded) if len(_PARTS.findall(step)) > 1]
         return [self._without_accents(whole) for whole in (*steps, folded)]
 
