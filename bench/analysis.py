@@ -1,7 +1,8 @@
 """What each choice of the analysis is worth, and what goes beyond BM25.
 
     python -m bench.analysis --data SHARED/data --questions FILE.jsonl ... \
-        [--peers-python PYTHON] [--collections NAME ...] [--results FOLDER]
+        [--peers-python PYTHON] [--collections NAME ...] [--processes N] \
+        [--results FOLDER]
 
 ``--data`` is a folder with ``squad/``, ``qa/`` and ``kb/``. Each choice is left out of the
 defaults, and added alone to words that are cut at spaces and signs and nothing else. Success@k is
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,37 +146,38 @@ def by_options(collection: Collection, options: AnalysisOptions) -> NDArray[np.f
     return values(ranks(collection, lambda number: index.scores(queries[number])))
 
 
-def beyond(collection: Collection, base: NDArray[np.float64]) -> dict[str, Any]:
-    """Feedback, proximity and merged repetitions, beside BM25 with the defaults."""
+BEYOND = ("feedback", "proximity", "repetitions")
+
+
+def beyond(collection: Collection, kind: str) -> dict[str, NDArray[np.float64]]:
+    """What a way beyond BM25 gives, for each question, by the way and its weight."""
     analyzer, passages = analysed(collection, AnalysisOptions())
     index = Sparse(passages)
     asked_terms = [analyzer.terms(question) for question in collection.questions]
     queries = [Counter(terms) for terms in asked_terms]
-    found: dict[str, Any] = {}
-    for share in (0.1, 0.3):
-        places = ranks(
-            collection,
-            lambda n, share=share: index.scores(feedback(index, passages, queries[n], share)),
-        )
-        found[f"feedback, {share}"] = figures(values(places), base)
-    for name, window in (("pairs in order", 1), ("pairs within 3", 3)):
-        near = Sparse(neighbours(terms, window) for terms in passages)
-        pairs = [Counter(neighbours(terms, window)) for terms in asked_terms]
-        for weight in (0.1, 0.2):
-            places = ranks(
-                collection,
-                lambda n, near=near, pairs=pairs, weight=weight: (
-                    index.scores(queries[n]) + weight * near.scores(pairs[n])
-                ),
-            )
-            found[f"{name}, {weight}"] = figures(values(places), base)
-    if not collection.by_document:
+    found: dict[str, NDArray[np.float64]] = {}
+    if kind == "feedback":
+        for share in (0.1, 0.3):
+            wider = [feedback(index, passages, query, share) for query in queries]
+            places = ranks(collection, lambda n, wider=wider: index.scores(wider[n]))
+            found[f"feedback, {share}"] = values(places)
+    elif kind == "proximity":
+        for name, window in (("pairs in order", 1), ("pairs within 3", 3)):
+            near = Sparse(neighbours(terms, window) for terms in passages)
+            pairs = [Counter(neighbours(terms, window)) for terms in asked_terms]
+            for weight in (0.1, 0.2):
+                places = ranks(
+                    collection,
+                    lambda n, near=near, pairs=pairs, weight=weight: (
+                        index.scores(queries[n]) + weight * near.scores(pairs[n])
+                    ),
+                )
+                found[f"{name}, {weight}"] = values(places)
+    elif not collection.by_document:
         same = near_duplicates(passages)
-        merged = values(ranks(collection, lambda n: index.scores(queries[n]), same))
-        found["repetitions merged"] = {
-            "repetitions": int((same != np.arange(len(same))).sum()),
-            **figures(merged, base),
-        }
+        found["repetitions merged"] = values(
+            ranks(collection, lambda n: index.scores(queries[n]), same)
+        )
     return found
 
 
@@ -208,37 +212,63 @@ def peers(collection: Collection, base: NDArray[np.float64], python: Path) -> di
     return report
 
 
-def measure(name: str, collection: Collection) -> tuple[dict[str, Any], NDArray[np.float64]]:
+_collection: Collection  # of a worker
+
+
+def _start(collection: Collection) -> None:
+    global _collection  # passed once to each worker, not with each job
+    _collection = collection
+
+
+def _work(options: AnalysisOptions) -> NDArray[np.float64]:
+    return by_options(_collection, options)
+
+
+def _work_beyond(kind: str) -> dict[str, NDArray[np.float64]]:
+    return beyond(_collection, kind)
+
+
+def measure(
+    name: str, collection: Collection, processes: int
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """All figures of a collection but those of the peers, and those of each question."""
     defaults = AnalysisOptions()
-    base = by_options(collection, defaults)
-    bare = by_options(collection, BARE)
-    _say(f"{name}: defaults {figures(base)['success@20'][0]}")
-    report: dict[str, Any] = {
-        "passages": len(collection.passages),
-        "questions": len(collection.questions),
-        "defaults": figures(base),
-        "bare": figures(bare),
-        "alone": {},
-        "left_out": {},
-        "added": {},
-    }
     has_headings = any(passage.heading for passage in collection.passages)
+    wanted = [defaults, BARE]
+    compared: list[tuple[str, str, AnalysisOptions, AnalysisOptions]] = []
     for choice, changes in CHOICES.items():
         field = _FIELD[choice]
         if field == "heading_weight" and not has_headings:
             continue
-        alone = by_options(collection, replace(BARE, **changes))
-        report["alone"][choice] = figures(alone, bare)
-        chosen = changes[field] == getattr(defaults, field)
-        value = getattr(BARE, field) if chosen else changes[field]
-        changed = by_options(collection, replace(defaults, **{field: value}))
-        if chosen:
-            report["left_out"][choice] = figures(base, changed)
+        compared.append(("alone", choice, replace(BARE, **changes), BARE))
+        if changes[field] == getattr(defaults, field):
+            without = replace(defaults, **{field: getattr(BARE, field)})
+            compared.append(("left_out", choice, defaults, without))
         else:
-            report["added"][choice] = figures(changed, base)
-        _say(f"{name}: {choice}")
-    report["beyond"] = beyond(collection, base)
+            compared.append(
+                ("added", choice, replace(defaults, **{field: changes[field]}), defaults)
+            )
+    wanted = list(dict.fromkeys(o for _, _, *both in compared for o in both))
+    with ProcessPoolExecutor(
+        processes, multiprocessing.get_context("fork"), _start, (collection,)
+    ) as pool:
+        later = [pool.submit(_work_beyond, kind) for kind in BEYOND]
+        found = dict(zip(wanted, pool.map(_work, wanted), strict=True))
+        further = [one.result() for one in later]
+    base = found[defaults]
+    report: dict[str, Any] = {
+        "passages": len(collection.passages),
+        "questions": len(collection.questions),
+        "defaults": figures(base),
+        "bare": figures(found[BARE]),
+        "alone": {},
+        "left_out": {},
+        "added": {},
+        "beyond": {way: figures(got, base) for results in further for way, got in results.items()},
+    }
+    for part, choice, with_it, without in compared:
+        report[part][choice] = figures(found[with_it], found[without])
+    sys.stderr.write(f"{name} is measured\n")
     return report, base
 
 
@@ -272,16 +302,13 @@ def _cell(entry: Mapping[str, list[float]] | None) -> str:
     )
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of squad/, qa/ and kb/")
     parser.add_argument("--questions", type=Path, nargs="*", default=[], help="our own questions")
     parser.add_argument("--peers-python", type=Path, help="the Python that has the peers")
     parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, help="only these")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=_FIRST / "results")
     chosen: Any = parser.parse_args(given)
     data: Path = chosen.data
@@ -303,7 +330,7 @@ def main(given: Sequence[str] | None = None) -> None:
         if name == "colleagues" and not chosen.questions:
             continue
         collection = opened(name)
-        found, base = measure(name, collection)
+        found, base = measure(name, collection, chosen.processes)
         _put(path, name, found)
         if name == "SQuAD-dev-open" and chosen.peers_python:
             _put(path, "peers", peers(collection, base, chosen.peers_python.absolute()))

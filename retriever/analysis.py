@@ -168,6 +168,8 @@ class Analyzer:
         return word.casefold() if self.options.case_folding else word
 
     def _stemmed(self, word: str) -> str:
+        if self.options.language == "english":  # other stemmers go by the accents
+            return self._stem(self._without_accents(word))
         return self._without_accents(self._stem(word))
 
     def _without_accents(self, term: str) -> str:
