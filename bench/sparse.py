@@ -60,11 +60,11 @@ def feedback(
     """
     scores = index.scores(query)
     best = np.argpartition(-scores, min(5, len(scores) - 1))[:5]
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for number in best[scores[best] > 0]:
         for term, tf in Counter(passages[number]).items():
             found[term] += tf * index.weight(term) / max(len(passages[number]), 1)
-    chosen = found.most_common(10)
+    chosen = sorted(found.items(), key=lambda item: -item[1])[:10]
     total = sum(weight for _, weight in chosen)
     wider = dict(query)
     for term, weight in chosen:

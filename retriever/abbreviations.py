@@ -45,9 +45,8 @@ def _definitions(text: str) -> Iterator[Abbreviation]:
             if long is not None:
                 yield Abbreviation(inner, long)
         elif " " in inner and (word := before.rsplit(maxsplit=1)) and _SHORT.fullmatch(word[-1]):
-            long = long_form(word[-1], inner)
-            if long == inner:
-                yield Abbreviation(word[-1], long)
+            if long_form(word[-1], inner) == inner:
+                yield Abbreviation(word[-1], inner)
 
 
 def long_form(short: str, before: str) -> str | None:

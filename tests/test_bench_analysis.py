@@ -87,7 +87,7 @@ def test_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / f"{name}.json.xz").write_bytes(lzma.compress(data.encode()))
     page = tmp_path / "page.md"
     page.write_text(
-        "# VPN\n\n## Tokens\n\nEvery token lasts.\n\n## Desk\n\nOn floor two.\n\n## Lunch\n\nAt noon.\n"
+        "# VPN\n\n## Tokens\n\nEvery one lasts.\n\n## Desk\n\nFloor two.\n\n## Lunch\n\nAt noon.\n"
     )
     with tarfile.open(tmp_path / "kb" / "book.tar.xz", "w:xz") as packed:
         packed.add(page, "book/page.md")
