@@ -44,9 +44,13 @@ def _definitions(text: str) -> Iterator[Abbreviation]:
             long = long_form(inner, before)
             if long is not None:
                 yield Abbreviation(inner, long)
-        elif " " in inner and (word := before.rsplit(maxsplit=1)) and _SHORT.fullmatch(word[-1]):
-            if long_form(word[-1], inner) == inner:
-                yield Abbreviation(word[-1], inner)
+        elif (
+            " " in inner
+            and (word := before.rsplit(maxsplit=1))
+            and _SHORT.fullmatch(word[-1])
+            and long_form(word[-1], inner) == inner
+        ):
+            yield Abbreviation(word[-1], inner)
 
 
 def long_form(short: str, before: str) -> str | None:
