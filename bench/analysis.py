@@ -143,7 +143,23 @@ def by_options(collection: Collection, options: AnalysisOptions) -> NDArray[np.f
     analyzer, passages = analysed(collection, options)
     index = Sparse(passages)
     queries = [Counter(analyzer.terms(question)) for question in collection.questions]
-    return values(ranks(collection, lambda number: index.scores(queries[number])))
+    return values(ranks(collection, _by(index, queries)))
+
+
+def _by(
+    index: Sparse,
+    queries: Sequence[Mapping[str, float]],
+    near: Sparse | None = None,
+    pairs: Sequence[Mapping[str, float]] = (),
+    weight: float = 0.0,
+) -> Callable[[int], NDArray[np.float64]]:
+    """The scores of a question by its number, with those of its pairs where there are any."""
+
+    def score(number: int) -> NDArray[np.float64]:
+        scores = index.scores(queries[number])
+        return scores if near is None else scores + weight * near.scores(pairs[number])
+
+    return score
 
 
 BEYOND = ("feedback", "proximity", "repetitions")
@@ -159,25 +175,18 @@ def beyond(collection: Collection, kind: str) -> dict[str, NDArray[np.float64]]:
     if kind == "feedback":
         for share in (0.1, 0.3):
             wider = [feedback(index, passages, query, share) for query in queries]
-            places = ranks(collection, lambda n, wider=wider: index.scores(wider[n]))
+            places = ranks(collection, _by(index, wider))
             found[f"feedback, {share}"] = values(places)
     elif kind == "proximity":
         for name, window in (("pairs in order", 1), ("pairs within 3", 3)):
             near = Sparse(neighbours(terms, window) for terms in passages)
             pairs = [Counter(neighbours(terms, window)) for terms in asked_terms]
             for weight in (0.1, 0.2):
-                places = ranks(
-                    collection,
-                    lambda n, near=near, pairs=pairs, weight=weight: (
-                        index.scores(queries[n]) + weight * near.scores(pairs[n])
-                    ),
-                )
+                places = ranks(collection, _by(index, queries, near, pairs, weight))
                 found[f"{name}, {weight}"] = values(places)
     elif not collection.by_document:
         same = near_duplicates(passages)
-        found["repetitions merged"] = values(
-            ranks(collection, lambda n: index.scores(queries[n]), same)
-        )
+        found["repetitions merged"] = values(ranks(collection, _by(index, queries), same))
     return found
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -71,7 +71,9 @@ class IndexKeeper:
         self._stamp: tuple[int, int, int] | None = None
         self._damage: str | None = None
         self._tidying: threading.Thread | None = None
-        self._analyzer_now = (lambda: analyzer) if isinstance(analyzer, Analyzer) else analyzer
+        self._analyzer_now: Callable[[], Analyzer] = (
+            repeat(analyzer).__next__ if isinstance(analyzer, Analyzer) else analyzer
+        )
         #: What made the terms of the index that :meth:`current` gave last.
         self.analyzer = self._wanted = self._analyzer_now()
 
