@@ -11,11 +11,12 @@ from bot.answering import Answerer, AnswerOptions
 from bot.errors import ConfigurationError
 from bot.knowledge import KnowledgeBase
 from bot.settings import Settings
-from retriever.analysis import Analyzer
+from retriever.analysis import AnalysisOptions
 from retriever.indexing import IndexKeeper
 from retriever.ingest import Ingestor
 from retriever.search import Retriever
 from retriever.store.database import Database
+from retriever.synonyms import AnalyzerFile
 
 if TYPE_CHECKING:
     from reader.batcher import Batcher
@@ -32,6 +33,7 @@ class Installation:
 
     Raises:
         ConfigurationError: the home folder cannot be made.
+        AnalysisError: the synonyms file is wrong; the message names the line.
         SchemaError: the database needs ``spanbot db upgrade``, or a newer program.
         StoreError: the database cannot be opened.
     """
@@ -50,7 +52,7 @@ class Installation:
         self.keeper = IndexKeeper(
             self.database,
             settings.index_folder,
-            Analyzer(),
+            AnalyzerFile(settings.synonyms_file, AnalysisOptions(language=settings.language)),
             encoder=self.ranker if settings.ranker else None,
             backend=settings.retriever,
         )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_data_path
 
 from bot.errors import ConfigurationError
+from retriever.analysis import languages
 
 #: Environment variable and what it means, in the order of the README's table.
 VARIABLES: Mapping[str, str] = {
@@ -22,6 +23,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_READER_PRECISION": "auto, fp32, int8 or bf16: how the reader computes",
     "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
+    "SPANBOT_LANGUAGE": "language of the documents, for stemming; english by default",
     "SPANBOT_PRECISION": "so many of the answers shown are to be right; 0 to 1",
     "SPANBOT_ADMINS": "Slack user ids of the admins, separated by commas",
     "SPANBOT_REINDEX_CRON": "when to look at every source again, as a cron expression",
@@ -48,6 +50,7 @@ class Settings:
     reader_precision: str
     ranker: bool
     retriever: Literal["bm25", "rank_bm25"]
+    language: str
     precision: float
     admins: frozenset[str]
     reindex_cron: str | None
@@ -61,6 +64,10 @@ class Settings:
     @property
     def index_folder(self) -> Path:
         return self.home / "index"
+
+    @property
+    def synonyms_file(self) -> Path:
+        return self.home / "synonyms.txt"
 
     @property
     def uploads_folder(self) -> Path:
@@ -93,6 +100,11 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     ranker = get("SPANBOT_RANKER") or "on"
     if ranker not in ("on", "off"):
         raise ConfigurationError(f'SPANBOT_RANKER is "{ranker}"; use on or off')
+    language = (get("SPANBOT_LANGUAGE") or "english").casefold()
+    if language not in languages():
+        raise ConfigurationError(
+            f'SPANBOT_LANGUAGE is "{language}"; use one of: {", ".join(languages())}'
+        )
     precision = get("SPANBOT_READER_PRECISION") or "auto"
     if precision not in ("auto", "fp32", "int8", "bf16"):
         raise ConfigurationError(
@@ -113,6 +125,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         reader_precision=precision,
         ranker=ranker == "on",
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
+        language=language,
         precision=_precision(get("SPANBOT_PRECISION")),
         admins=frozenset(admin for admin in admins if admin),
         reindex_cron=get("SPANBOT_REINDEX_CRON"),

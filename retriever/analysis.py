@@ -1,22 +1,38 @@
-"""From text to index terms: words, case folding, stop words, Snowball stems.
+"""From text to index terms: words, case folding, stop words, Snowball stems, synonyms.
 
-Words that people search by as a whole (``error-codes``, ``v2.3.1``, ``max_wait``, ``handbook.pdf``,
-``it@example.com``) become a term of their own beside the terms of their parts.
+Words that people search by as a whole (``max_wait``, ``v2.3.1``, ``docs/handbook.pdf``,
+``it@example.com``) become a term of their own beside the terms of their parts. Each choice can be
+turned off in :class:`AnalysisOptions`; what each is worth is in ``bench/README.md``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
 
 import Stemmer
 
+from retriever.errors import AnalysisError
+
+#: Grows when the same options come to mean other terms, so that an older index is built again.
+VERSION = 1
+
 _WORD = re.compile(r"[^\W_]+(?:[._@/:+#&'’\-]+[^\W_]+)*", re.UNICODE)
 _PARTS = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _APOSTROPHE = re.compile(r"['’](?:s|re|ve|ll|d|m|t)?$")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+#: Joints within an address or a path; what stands between two of them may have parts itself.
+_STEPS = re.compile(r"[/@#:]+")
+_VERSION_NUMBER = re.compile(r"v(\d+(?:\.\d+)+.*)")
+#: A word of letters in several parts: it is written joined as well ("e-mail", "email").
+_JOINABLE = re.compile(r"[^\W\d_]+(?:[_'’\-]+[^\W\d_]+)*")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 
 #: English function words, and the words that only say that something is being asked.
 STOP_WORDS = frozenset(
@@ -32,23 +48,91 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
-
 #: What recurs is analysed once; so many words, and so many texts between two spaces, are kept.
 _REMEMBERED = 1 << 17
 
 
-class Analyzer:
-    """Turns text into terms; the same for passages and for questions."""
+def languages() -> list[str]:
+    """The languages that there is a stemmer for, by Snowball's names."""
+    return sorted(Stemmer.algorithms())
 
-    def __init__(self, language: str = "english") -> None:
-        self._stem = Stemmer.Stemmer(language).stemWord
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """What becomes of a text. Two analyzers with the same options give the same terms.
+
+    Attributes:
+        language: whose stems, by Snowball's name; only English has stop words.
+        unicode_words: letters and digits of every script make words, in any compatible form
+            (NFKC); without it those of ASCII alone.
+        case_folding: "VPN" and "vpn" are the same.
+        accents: "Beyoncé" and "Beyonce" are the same.
+        stop_words: they are no terms.
+        stemming: "resetting" and "reset" are the same.
+        parts: the parts of a word that is made of several are terms.
+        wholes: so is the whole of it.
+        joined: the whole is written without its hyphens where it is made of letters, and stemmed:
+            "e-mail" finds "email", ``maxWait`` finds ``max_wait``.
+        heading_weight: how often the words above a passage count: file name, title and headings.
+        abbreviations: those that a document defines are found by either form; see
+            :mod:`retriever.abbreviations`.
+        synonyms: groups of words or phrases that mean the same; see :mod:`retriever.synonyms`.
+    """
+
+    language: str = "english"
+    unicode_words: bool = True
+    case_folding: bool = True
+    accents: bool = False
+    stop_words: bool = True
+    stemming: bool = True
+    parts: bool = True
+    wholes: bool = True
+    joined: bool = True
+    heading_weight: int = 1
+    abbreviations: bool = True
+    synonyms: tuple[tuple[str, ...], ...] = ()
+
+
+class Analyzer:
+    """Turns text into terms; the same for passages and for questions.
+
+    Attributes:
+        name: changes with everything that changes the terms, the stemmer's version included.
+
+    Raises:
+        AnalysisError: there is no stemmer for the language, or a synonym has no term.
+    """
+
+    def __init__(self, options: AnalysisOptions | None = None) -> None:
+        self.options = options or AnalysisOptions()
+        if self.options.language not in Stemmer.algorithms():
+            raise AnalysisError(
+                f'there is no stemmer for "{self.options.language}"; use one of: '
+                + ", ".join(languages())
+            )
+        self._stem = (
+            Stemmer.Stemmer(self.options.language).stemWord if self.options.stemming else str
+        )
+        english = self.options.language == "english"
+        self._stop = STOP_WORDS if self.options.stop_words and english else frozenset[str]()
         self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._of_token)
         self._terms_of_word = lru_cache(maxsize=_REMEMBERED)(self._of_word)
+        self.name = _name(self.options)
+        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        for group in self.options.synonyms:
+            self._add_synonyms(group)
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in order, repetitions included."""
+        found = self._plain_terms(text)
+        return self._with_synonyms(found) if self._phrases else found
+
+    def _plain_terms(self, text: str) -> list[str]:
         if not text.isascii():
-            text = unicodedata.normalize("NFKC", text)
+            if self.options.unicode_words:
+                text = unicodedata.normalize("NFKC", text)
+            else:
+                text = _NOT_ASCII.sub(" ", text)
         return list(chain.from_iterable(map(self._terms_of, text.split())))
 
     def _of_token(self, token: str) -> tuple[str, ...]:
@@ -60,12 +144,78 @@ class Analyzer:
 
     def _of_word(self, word: str) -> tuple[str, ...]:
         """The terms of a word: its parts, and the whole where it has several."""
-        if word.islower() and word.isalpha():  # one part
-            return () if (folded := word.casefold()) in STOP_WORDS else (self._stem(folded),)
         word = _APOSTROPHE.sub("", word)
         pieces = [piece for part in _PARTS.findall(word) for piece in _CAMEL.split(part)]
-        folded_pieces = [piece.casefold() for piece in pieces]
-        terms = [self._stem(piece) for piece in folded_pieces if piece not in STOP_WORDS]
-        if len(pieces) > 1:
-            terms.append(word.casefold())
+        terms: list[str] = []
+        if self.options.parts or len(pieces) == 1:
+            folded = [self._folded(piece) for piece in pieces]
+            terms = [self._stemmed(piece) for piece in folded if piece not in self._stop]
+        if self.options.wholes and len(pieces) > 1:
+            terms.extend(dict.fromkeys(self._wholes(word)))
         return tuple(terms)
+
+    def _wholes(self, word: str) -> list[str]:
+        """A word of several parts as one term, and each step of an address or a path as one."""
+        folded = self._folded(word)
+        if self.options.joined and _JOINABLE.fullmatch(word):
+            return [self._stemmed("".join(_PARTS.findall(folded)))]
+        if version := _VERSION_NUMBER.fullmatch(folded):
+            return [version[1], folded]
+        steps = [step for step in _STEPS.split(folded) if len(_PARTS.findall(step)) > 1]
+        return [self._without_accents(whole) for whole in (*steps, folded)]
+
+    def _folded(self, word: str) -> str:
+        return word.casefold() if self.options.case_folding else word
+
+    def _stemmed(self, word: str) -> str:
+        if self.options.language == "english":  # other stemmers go by the accents
+            return self._stem(self._without_accents(word))
+        return self._without_accents(self._stem(word))
+
+    def _without_accents(self, term: str) -> str:
+        if not self.options.accents or term.isascii():
+            return term
+        return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", term)))
+
+    def _add_synonyms(self, group: Sequence[str]) -> None:
+        """All members of a group come to have one term, which no text has otherwise."""
+        term = "=" + group[0].casefold()
+        for member in group:
+            phrase = tuple(self._plain_terms(member))
+            if not phrase:
+                raise AnalysisError(
+                    f'the synonym "{member}" has no word to search by; write it out or take it out'
+                )
+            self._phrases.setdefault(phrase[0], []).append((phrase, term))
+
+    def _with_synonyms(self, terms: Sequence[str]) -> list[str]:
+        """A word has its group's term in its place; a phrase has it beside those of its words."""
+        found: list[str] = []
+        for at, term in enumerate(terms):
+            replaced = False
+            for phrase, group in self._phrases.get(term, ()):
+                if len(phrase) == 1:
+                    found.append(group)
+                    replaced = True
+                elif tuple(terms[at : at + len(phrase)]) == phrase:
+                    found.append(group)
+            if not replaced:
+                found.append(term)
+        return found
+
+
+def _name(options: AnalysisOptions) -> str:
+    values = [(field.name, getattr(options, field.name)) for field in fields(options)]
+    digest = hashlib.sha256(repr((Stemmer.version(), values)).encode()).hexdigest()
+    return f"{VERSION}-{digest[:16]}"
+
+
+def holds(terms: Sequence[str], phrase: Sequence[str]) -> bool:
+    """Whether the terms of a phrase stand in a text's side by side and in order."""
+    if not phrase:
+        return False
+    first, wanted = phrase[0], list(phrase)
+    return any(
+        term == first and list(terms[at : at + len(wanted)]) == wanted
+        for at, term in enumerate(terms)
+    )

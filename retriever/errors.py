@@ -6,7 +6,8 @@
     ├── StoreError          the database cannot be opened, read or written
     │   ├── SchemaError     its schema is older or newer than this program
     │   └── StorageFullError  no space is left for it
-    └── SearchIndexError    the search index cannot be written or read
+    ├── SearchIndexError    the search index cannot be written or read
+    └── AnalysisError       a language or a synonym that texts cannot be analysed by
 
 Every message names the value that is wrong and what to do next.
 """
@@ -38,3 +39,7 @@ class StorageFullError(StoreError):
 
 class SearchIndexError(RetrieverError):
     """The search index cannot be written or read."""
+
+
+class AnalysisError(RetrieverError):
+    """Texts cannot be analysed in that way: no such language, or a wrong line of synonyms."""

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -15,6 +15,7 @@ from filelock import Timeout
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from retriever.abbreviations import Forms
 from retriever.analysis import Analyzer
 from retriever.errors import SearchIndexError
 from retriever.index.build import IndexedPassage
@@ -46,6 +47,8 @@ class IndexKeeper:
     too, where they are not, for those who search later.
 
     Args:
+        analyzer: makes the terms; or what gives the one to be used now, when that can change: the
+            index is then made anew, its vectors kept.
         encoder: makes the encoder for the passages' vectors when it is first needed; None for
             BM25 alone.
     """
@@ -54,7 +57,7 @@ class IndexKeeper:
         self,
         database: Database,
         folder: Path,
-        analyzer: Analyzer,
+        analyzer: Analyzer | Callable[[], Analyzer],
         *,
         encoder: Callable[[], Encoder] | None = None,
         backend: Backend = "bm25",
@@ -68,7 +71,11 @@ class IndexKeeper:
         self._stamp: tuple[int, int, int] | None = None
         self._damage: str | None = None
         self._tidying: threading.Thread | None = None
-        self.analyzer = analyzer
+        self._analyzer_now: Callable[[], Analyzer] = (
+            repeat(analyzer).__next__ if isinstance(analyzer, Analyzer) else analyzer
+        )
+        #: What made the terms of the index that :meth:`current` gave last.
+        self.analyzer = self._wanted = self._analyzer_now()
 
     def current(self) -> PassageIndex | OkapiIndex:
         """The index of the database as it is now.
@@ -78,8 +85,10 @@ class IndexKeeper:
         with self._database.read() as session:
             wanted = documents.content_version(session)
         with self._lock:
+            self._wanted = self._analyzer_now()
             self._refresh()
             if self._open is not None and self._is_fresh(wanted):
+                self.analyzer = self._wanted
                 return self._open
             try:
                 opened = self._build(wait=-1 if self._open is None else 0)
@@ -87,6 +96,7 @@ class IndexKeeper:
                 _log.info("another process is building the search index")
                 assert self._open is not None
                 return self._open
+            self.analyzer = self._wanted
             self._tidy_behind(opened, compiling=False)
             return opened
 
@@ -97,7 +107,9 @@ class IndexKeeper:
         index that is up to date.
         """
         with self._lock:
+            self._wanted = self._analyzer_now()
             opened = self._build(wait=-1, progress=progress, force=force)
+            self.analyzer = self._wanted
             self._tidy_behind(opened, compiling=True)
             return len(opened)
 
@@ -157,6 +169,7 @@ class IndexKeeper:
                 new=new,
                 gone=changes.gone,
                 content_version=version,
+                analyzer=self._wanted.name,
                 encoder=self._encoder_name(),
             )
             self._open, self._stamp = opened, self._folder.stamp()
@@ -167,21 +180,31 @@ class IndexKeeper:
             version = documents.content_version(session)
             changes = _compare(documents.passage_ranges(session), None)
             passages = list(self._passages(session, changes, {}, progress))
-        opened = OkapiIndex(passages, encoder=self._encoder_name(), content_version=version)
+        opened = OkapiIndex(
+            passages,
+            encoder=self._encoder_name(),
+            content_version=version,
+            analyzer=self._wanted.name,
+        )
         self._open = opened
         return opened
 
     def _is_fresh(self, version: int) -> bool:
-        """The open index is that of the database, with this encoder's vectors."""
+        """The open index is that of the database, with these terms and this encoder's vectors."""
         return (
             self._open is not None
             and self._open.content_version == version
+            and self._open.analyzer == self._wanted.name
             and self._open.encoder == self._encoder_name()
         )
 
     def _continues(self, index: PassageIndex, version: int) -> bool:
         """The index can be brought up to date: a database that went back is another one."""
-        return index.content_version <= version and index.encoder == self._encoder_name()
+        return (
+            index.content_version <= version
+            and index.analyzer == self._wanted.name
+            and index.encoder == self._encoder_name()
+        )
 
     def _encoder_name(self) -> str | None:
         return None if self._encoder is None else self._encoder().name
@@ -233,6 +256,7 @@ class IndexKeeper:
             if text.passage_id in signatures
         )
         encoder = None if self._encoder is None else self._encoder()
+        terms_of = TermsOfPassages(self._wanted)
         while batch := list(islice(texts, _BATCH)):
             given: list[NDArray[np.float32] | None] = [
                 vectors.get((text.passage_id, signatures[text.passage_id])) for text in batch
@@ -250,7 +274,7 @@ class IndexKeeper:
                 yield IndexedPassage(
                     text.passage_id,
                     text.collection_id,
-                    self.analyzer.terms(index_text(text)),
+                    terms_of(text),
                     vector,
                     signatures[text.passage_id],
                 )
@@ -332,6 +356,33 @@ def _compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> _Ch
 
 def index_text(passage: documents.SearchText) -> str:
     """What is searched of a passage: file name, title and headings in front of its text."""
+    return "\n".join([*_above(passage), passage.text])
+
+
+def _above(passage: documents.SearchText) -> list[str]:
     stem = PurePosixPath(passage.uri.replace("\\", "/")).stem
-    above = dict.fromkeys([stem, passage.title, *passage.heading])
-    return "\n".join([*above, passage.text])
+    return list(dict.fromkeys([stem, passage.title, *passage.heading]))
+
+
+class TermsOfPassages:
+    """What :func:`index_text` becomes in the index, passage by passage.
+
+    The passages of a document come one after another: what it defines is then looked up once.
+    """
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+        self._document = ""
+        self._forms = Forms(analyzer, "")
+
+    def __call__(self, passage: documents.SearchText) -> list[str]:
+        """The terms of a passage in order, repetitions included."""
+        options = self._analyzer.options
+        above = self._analyzer.terms("\n".join(_above(passage)))
+        terms = above * options.heading_weight + self._analyzer.terms(passage.text)
+        if options.abbreviations:
+            if passage.document_text is not self._document:
+                self._document = passage.document_text
+                self._forms = Forms(self._analyzer, self._document)
+            terms.extend(self._forms.missing(terms))
+        return terms

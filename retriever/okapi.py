@@ -24,9 +24,15 @@ class OkapiIndex:
     """
 
     def __init__(
-        self, passages: Sequence[IndexedPassage], *, encoder: str | None, content_version: int
+        self,
+        passages: Sequence[IndexedPassage],
+        *,
+        encoder: str | None,
+        content_version: int,
+        analyzer: str = "",
     ) -> None:
         ordered = sorted(passages, key=lambda passage: passage.passage_id)
+        self.analyzer = analyzer
         self.encoder = encoder
         self.content_version = content_version
         self.passages = np.array([p.passage_id for p in ordered], dtype=np.int64)

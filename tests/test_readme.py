@@ -313,6 +313,7 @@ def test_the_defaults_are_those_of_the_settings() -> None:
     assert default["SPANBOT_DEVICE"] == settings.device
     assert (default["SPANBOT_RANKER"] == "on") is settings.ranker
     assert default["SPANBOT_RETRIEVER"] == settings.retriever
+    assert default["SPANBOT_LANGUAGE"] == settings.language
     assert default["SPANBOT_PRECISION"] == str(settings.precision)
     assert default["SPANBOT_HTTP_HOST"] == settings.http_host
     assert default["SPANBOT_HTTP_PORT"] == str(settings.http_port)

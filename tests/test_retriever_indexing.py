@@ -11,13 +11,15 @@ import pytest
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from retriever.analysis import Analyzer
-from retriever.indexing import IndexKeeper
+from retriever.analysis import AnalysisOptions, Analyzer
+from retriever.indexing import Backend, IndexKeeper, TermsOfPassages
 from retriever.passages import split_passages
 from retriever.records import ParsedDocument
 from retriever.search import Retriever
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.documents import SearchText
+from retriever.synonyms import AnalyzerFile
 
 
 class Synonyms:
@@ -155,3 +157,69 @@ def test_rank_bm25_can_be_the_backend(database: Database, tmp_path: Path) -> Non
     ours, _ = keeper(database, tmp_path / "index")
     expected = ours.current().search(["token"], 5)
     assert made.current().search(["token"], 5) == expected
+
+
+@pytest.mark.parametrize("backend", ["bm25", "rank_bm25"])
+def test_changed_synonyms_are_searched_by_at_once(
+    database: Database, tmp_path: Path, backend: Backend
+) -> None:
+    for name, text in (("a", "A laptop lasts four years."), ("b", "Lunch."), ("c", "The office.")):
+        put(database, name, text)
+    file, encoder = tmp_path / "synonyms.txt", Synonyms()
+    made = [
+        IndexKeeper(
+            database,
+            tmp_path / "index",
+            AnalyzerFile(file),
+            encoder=lambda: encoder,
+            backend=backend,
+        )
+        for _ in range(2)
+    ]
+    one, other = (Retriever(database, keeper) for keeper in made)
+
+    def bm25(retriever: Retriever) -> float:
+        return {hit.document: hit.bm25 for hit in retriever.search("notebook")}["a"]
+
+    assert bm25(one) == 0
+    assert one.coverage("notebook", "a laptop") == 0
+    encoder.encoded.clear()
+    file.write_text("laptop, notebook", encoding="utf-8")
+    assert bm25(one) == bm25(other) > 0
+    assert one.coverage("notebook", "a laptop") == 1
+    if backend == "bm25":  # the vectors are kept
+        assert set(encoder.encoded) == {"notebook"}
+    file.unlink()
+    assert bm25(one) == bm25(other) == 0
+
+
+def test_other_options_mean_another_index(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The tokens are reset.")
+    keeper(database, tmp_path / "index")[0].rebuild()
+    plain = Analyzer(AnalysisOptions(stemming=False))
+    made = IndexKeeper(database, tmp_path / "index", plain)
+    assert made.current().analyzer == plain.name
+    assert found(Retriever(database, made), "token") == []
+    assert found(keeper(database, tmp_path / "index")[1], "token") == ["a"]
+
+
+def test_an_abbreviation_is_found_by_either_form(database: Database, tmp_path: Path) -> None:
+    text = "Single sign-on (SSO) is new. " + "It has many words. " * 60 + "SSO is down on Mondays."
+    put(database, "a", text)
+    put(database, "b", "The SSO is a shelf.")
+    _, retriever = keeper(database, tmp_path / "index")
+    hits = [hit for hit in retriever.search("single") if "Mondays" in hit.text]
+    assert [hit.document for hit in hits] == ["a"]
+    assert "b" not in found(retriever, "single")
+
+
+def test_words_above_a_passage_count_as_often_as_the_weight_says(
+    database: Database, tmp_path: Path
+) -> None:
+    text = SearchText(
+        1, 1, "docs/leave.md", "Holidays", ("Carrying over",), "Six days.", "Six days."
+    )
+    for weight in (0, 1, 3):
+        terms_of = TermsOfPassages(Analyzer(AnalysisOptions(heading_weight=weight)))
+        assert terms_of(text).count("holiday") == terms_of(text).count("carri") == weight
+        assert terms_of(text).count("six") == 1

@@ -151,6 +151,7 @@ class IndexFolder:
         new: Segment | None = None,
         gone: NDArray[np.int64] | None = None,
         content_version: int,
+        analyzer: str = "",
         encoder: str | None = None,
     ) -> PassageIndex:
         """Delete passages, add a segment, and make that the current generation.
@@ -159,6 +160,7 @@ class IndexFolder:
 
         Args:
             index: the current generation; None to begin anew, whatever there is.
+            analyzer, encoder: the names of what made the terms and the vectors.
 
         Raises:
             SearchIndexError: the folder cannot be written or the disk is full; the generation that
@@ -173,7 +175,7 @@ class IndexFolder:
                     state = self._without(state, np.unique(gone), written)
                 if new is not None and len(new):
                     state = self._with(state, new, written)
-                return self._commit(index, state, content_version, encoder)
+                return self._commit(index, state, content_version, analyzer, encoder)
             except OSError:
                 for entry in written:
                     (self.path / entry.name).unlink(missing_ok=True)
@@ -261,7 +263,7 @@ class IndexFolder:
                 tuple(part for _, part in kept),
                 index.manifest.statistics,
             )
-            self._commit(index, state, index.content_version, index.encoder)
+            self._commit(index, state, index.content_version, index.analyzer, index.encoder)
         except OSError:
             for entry in written:
                 (self.path / entry.name).unlink(missing_ok=True)
@@ -365,11 +367,13 @@ class IndexFolder:
         index: PassageIndex | None,
         state: _State,
         content_version: int,
+        analyzer: str,
         encoder: str | None,
     ) -> PassageIndex:
         manifest = Manifest(
             number=1 if index is None else index.manifest.number + 1,
             content_version=content_version,
+            analyzer=analyzer,
             encoder=encoder,
             segments=state.entries,
             statistics=state.statistics,

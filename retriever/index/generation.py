@@ -75,6 +75,11 @@ class PassageIndex:
         return self._given or default()
 
     @property
+    def analyzer(self) -> str:
+        """The name of the analyzer that made the terms."""
+        return self.manifest.analyzer
+
+    @property
     def encoder(self) -> str | None:
         """The name of the encoder that made the vectors, or None."""
         return self.manifest.encoder

@@ -16,8 +16,8 @@ from retriever.index.files import DamagedError, FileEntry, replace_durably
 from retriever.index.statistics import Statistics
 
 NAME = "MANIFEST"
-#: Grows when the files or the analysis change, so that an older index is built again.
-FORMAT = 3
+#: Grows when the files change, so that an older index is built again.
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ class Manifest:
     Attributes:
         number: grows with every generation.
         content_version: of the database, when the passages were those of the database.
+        analyzer: the name of the analyzer that made the terms.
         encoder: the name of the encoder that made the vectors, or None.
     """
 
     number: int
     content_version: int
+    analyzer: str
     encoder: str | None
     segments: tuple[SegmentEntry, ...]
     statistics: Statistics
@@ -97,6 +99,7 @@ def _from_record(record: dict[str, Any]) -> Manifest:
     return Manifest(
         number=record["number"],
         content_version=record["content_version"],
+        analyzer=record["analyzer"],
         encoder=record["encoder"],
         segments=tuple(
             SegmentEntry(

@@ -108,7 +108,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class SearchText:
-    """What is indexed of a passage: its own text, and what stands above it."""
+    """What is indexed of a passage: its own text, and what stands above it.
+
+    ``document_text`` is the text of the whole document, one object for all its passages.
+    """
 
     passage_id: int
     collection_id: int
@@ -116,6 +119,7 @@ class SearchText:
     title: str
     heading: tuple[str, ...]
     text: str
+    document_text: str
 
 
 def content_version(session: Session) -> int:
@@ -589,4 +593,6 @@ def _search_texts(session: Session, document_ids: Sequence[int] | None) -> Itera
             .order_by(PassageRow.ordinal)
         )
         for passage_id, start, end, heading in rows:
-            yield SearchText(passage_id, collection_id, uri, title, tuple(heading), text[start:end])
+            yield SearchText(
+                passage_id, collection_id, uri, title, tuple(heading), text[start:end], text
+            )
