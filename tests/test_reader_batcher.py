@@ -132,7 +132,7 @@ def test_a_full_queue_makes_askers_wait_and_then_give_up(
         assert gate.entered.acquire(timeout=30)
         second = pool.submit(batcher.read, "who?", one)
         until(lambda: len(batcher._queue) == 1)
-        with pytest.raises(BusyError, match=r"no answer within 0\.3 seconds, 1 questions"):
+        with pytest.raises(BusyError, match=r"no answer within 0\.3 seconds, \d+ questions"):
             batcher.read("who?", one)
         for future in (first, second):
             with pytest.raises(BusyError, match="ask again later"):
