@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -236,10 +236,6 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _every(groups: Sequence[Group], one_in: int) -> Iterator[Group]:
-    yield from (group for number, group in enumerate(groups) if number % one_in == 0)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("groups", nargs="+", metavar="GROUPS[:N]", help="N: only every Nth")
@@ -250,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = []
     for name in chosen.groups:
         path, _, one_in = name.partition(":")
-        files.append(list(_every(load_training(Path(path)), int(one_in or 1))))
+        files.append(load_training(Path(path))[:: int(one_in or 1)])
 
     def show(step: int, steps: int, loss: float, seconds: float) -> None:
         sys.stderr.write(f"\rstep {step} of {steps}, loss {loss:.3f}, {seconds:.1f} s a step ")
