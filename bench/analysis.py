@@ -33,7 +33,7 @@ from bench.question_sets import Collection, asked, handbooks, headings, squad
 from bench.sparse import Sparse, feedback, near_duplicates, neighbours
 from reader.compare import bootstrap_means
 from retriever.analysis import AnalysisOptions, Analyzer
-from retriever.indexing import TermsOfPassages
+from retriever.passage_terms import TermsOfPassages
 from retriever.store.documents import SearchText
 
 _FIRST = Path(__file__).parent

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from retriever.bm25 import K1, norms
 from retriever.index.segment import BLOCK, BOUND_STEPS, LARGE, LEVELS, Postings, Segment
 from retriever.index.terms import Terms, encode, pack
+from retriever.index.vocabulary import NumberedTerms, Vocabulary
 
-#: So many occurrences are sorted at a time.
-_CHUNK = 1 << 22
+#: So many postings are graded at a time.
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,74 +36,141 @@ class IndexedPassage:
     signature: int = 0
 
 
-class SegmentBuilder:
-    """Takes passages one by one, in any order, and makes a segment of them."""
+@dataclass(frozen=True, slots=True)
+class NumberedPassages:
+    """Passages, a row each, with their terms as numbers of a vocabulary.
 
-    def __init__(self) -> None:
-        self._numbers: defaultdict[str, int] = defaultdict()
-        self._numbers.default_factory = self._numbers.__len__
+    Attributes:
+        passages, collections: ids, int64 of shape (passages,).
+        signatures: uint32, of the same shape; see :class:`IndexedPassage`.
+        vectors: float32 of shape (passages, dimensions); None without an encoder.
+    """
+
+    passages: NDArray[np.int64]
+    collections: NDArray[np.int64]
+    signatures: NDArray[np.uint32]
+    terms: NumberedTerms
+    vectors: NDArray[np.float32] | None = None
+
+    def each(self, vocabulary: Vocabulary) -> Iterator[IndexedPassage]:
+        """One by one, with their terms as strings."""
+        for at, numbers in enumerate(self.terms.of_each()):
+            yield IndexedPassage(
+                int(self.passages[at]),
+                int(self.collections[at]),
+                vocabulary.terms_of(numbers.tolist()),
+                None if self.vectors is None else self.vectors[at],
+                int(self.signatures[at]),
+            )
+
+
+class SegmentBuilder:
+    """Takes passages, in any order, and makes a segment of them.
+
+    Args:
+        vocabulary: what numbers the terms of :class:`NumberedPassages`; may be of other texts too.
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self._vocabulary = Vocabulary() if vocabulary is None else vocabulary
         self._occurrences = array("I")
-        self._lengths: list[int] = []
-        self._passages: list[int] = []
-        self._collections: list[int] = []
-        self._signatures: list[int] = []
-        self._vectors: list[NDArray[np.float32]] = []
+        self._lengths = array("q")
+        self._passages = array("q")
+        self._collections = array("q")
+        self._signatures = array("I")
+        self._vectors: list[NDArray[np.float16]] = []
 
     def __len__(self) -> int:
         return len(self._passages)
 
     def add(self, passage: IndexedPassage) -> None:
         """Take a passage; its terms are not kept as strings."""
-        self._occurrences.extend(map(self._numbers.__getitem__, passage.terms))
+        self._occurrences.extend(map(self._vocabulary.__getitem__, passage.terms))
         self._lengths.append(len(passage.terms))
         self._passages.append(passage.passage_id)
         self._collections.append(passage.collection_id)
         self._signatures.append(passage.signature)
         if passage.vector is not None:
-            self._vectors.append(passage.vector)
+            self._vectors.append(passage.vector.astype(np.float16)[np.newaxis])
+
+    def extend(self, passages: NumberedPassages) -> None:
+        """Take many passages."""
+        for own, more, kind in (
+            (self._occurrences, passages.terms.numbers, np.uint32),
+            (self._lengths, passages.terms.lengths, np.int64),
+            (self._passages, passages.passages, np.int64),
+            (self._collections, passages.collections, np.int64),
+            (self._signatures, passages.signatures, np.uint32),
+        ):
+            own.frombytes(np.ascontiguousarray(more, dtype=kind).view(np.uint8).data)
+        if passages.vectors is not None:
+            self._vectors.append(passages.vectors.astype(np.float16))
 
     def segment(self) -> Segment:
         """The segment of what was taken."""
         count = len(self)
-        passages = np.asarray(self._passages, dtype=np.int64)
+        passages = np.array(self._passages, dtype=np.int64)
+        lengths = np.array(self._lengths, dtype=np.int64)
         order = np.argsort(passages, kind="stable")
-        number_of = np.empty(count, dtype=np.int64)
-        number_of[order] = np.arange(count)
-        lengths = np.asarray(self._lengths, dtype=np.int64)
-        # Terms that are the same to the dictionary (those with a lone surrogate) become one.
-        names = [encode(term) for term in self._numbers]
-        ordered = sorted(set(names))
-        places = {name: place for place, name in enumerate(ordered)}
-        place_of = np.asarray([places[name] for name in names], dtype=np.int64)
-        occurrences = np.frombuffer(self._occurrences, dtype=np.uint32)
-        keys = place_of[occurrences] * max(count, 1) + np.repeat(number_of, lengths)
-        keys.sort()
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        frequencies = np.diff(first, append=len(keys))
-        holders = keys[first]
+        number_of = np.empty(count, dtype=np.uint32)
+        number_of[order] = np.arange(count, dtype=np.uint32)
+        ordered, keys, bits = self._sorted(number_of, lengths)
+        first = np.flatnonzero(_changes(keys))
+        frequencies = np.empty(len(first), dtype=np.uint32)
+        np.subtract(first[1:], first[:-1], out=frequencies[:-1], casting="unsafe")
+        frequencies[-1:] = len(keys) - first[-1:]
+        keys = keys[first]
         vectors = (
-            np.asarray(self._vectors, dtype=np.float16)[order]
-            if self._vectors and len(self._vectors) == count
+            np.concatenate(self._vectors)[order]
+            if self._vectors and sum(map(len, self._vectors)) == count
             else np.zeros((count, 0), dtype=np.float16)
         )
         return assemble(
             pack(ordered),
-            holders // max(count, 1),
-            holders % max(count, 1),
+            (keys >> np.uint64(bits)).astype(np.uint32),
+            (keys & np.uint64((1 << bits) - 1)).astype(np.uint32),
             frequencies,
             passages=passages[order],
             lengths=lengths[order],
-            collections=np.asarray(self._collections, dtype=np.int64)[order],
-            signatures=np.asarray(self._signatures, dtype=np.uint32)[order],
+            collections=np.array(self._collections, dtype=np.int64)[order],
+            signatures=np.array(self._signatures, dtype=np.uint32)[order],
             vectors=vectors,
         )
+
+    def _sorted(
+        self, number_of: NDArray[np.uint32], lengths: NDArray[np.int64]
+    ) -> tuple[list[bytes], NDArray[np.uint64], int]:
+        """The terms that occur, and all occurrences: a term's place above the passage's number.
+
+        Returns:
+            The terms; uint64 of shape (occurrences,), sorted; in how many bits the number stands.
+        """
+        occurrences = np.array(self._occurrences, dtype=np.uint32)
+        held = np.zeros(len(self._vocabulary), dtype=np.bool_)
+        held[occurrences] = True
+        numbers = np.flatnonzero(held)
+        names = [encode(term) for term in self._vocabulary.terms_of(numbers.tolist())]
+        by_name = sorted(range(len(names)), key=names.__getitem__)
+        ordered = [names[at] for at in by_name]
+        # Terms that are the same to the dictionary (those with a lone surrogate) become one.
+        begins = np.ones(len(ordered), dtype=np.bool_)
+        begins[1:] = [one != other for one, other in pairwise(ordered)]
+        place_of = np.zeros(len(self._vocabulary), dtype=np.uint64)
+        place_of[numbers[by_name]] = np.cumsum(begins, dtype=np.uint64) - np.uint64(1)
+        bits = max(len(number_of) - 1, 1).bit_length()
+        place_of <<= np.uint64(bits)
+        keys = place_of[occurrences]
+        del occurrences
+        keys |= np.repeat(number_of, lengths)
+        keys.sort()
+        return list(compress(ordered, begins.tolist())), keys, bits
 
 
 def assemble(
     terms: Terms,
-    numbers: NDArray[np.int64],
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
+    numbers: NDArray[np.uint32],
+    documents: NDArray[np.uint32],
+    frequencies: NDArray[np.uint32],
     *,
     passages: NDArray[np.int64],
     lengths: NDArray[np.int64],
@@ -112,7 +181,7 @@ def assemble(
     """A segment from its postings, sorted by term and then by passage.
 
     Args:
-        numbers, documents, frequencies: int64 of shape (postings,); the term, the number of the
+        numbers, documents, frequencies: uint32 of shape (postings,); the term, the number of the
             passage and how often it holds the term.
         passages, lengths, collections, signatures, vectors: of shape (passages, ...), in the
             order of the passages' ids.
@@ -123,9 +192,11 @@ def assemble(
     collection_values, collection_codes = np.unique(collections, return_inverse=True)
     if len(length_values) > BLOCK or len(collection_values) > BLOCK:
         raise ValueError("one segment holds at most 65,536 different lengths and collections")
-    blocks = documents // BLOCK
-    run_keys = numbers * (len(passages) // BLOCK + 1) + blocks
-    run_first = np.flatnonzero(np.diff(run_keys, prepend=-1))
+    blocks = (documents // BLOCK).astype(np.uint16)
+    begins = _changes(numbers)
+    if len(passages) > BLOCK:
+        begins |= _changes(blocks)
+    run_first = np.flatnonzero(begins)
     run_starts = np.append(run_first, len(numbers)).astype(np.uint32)
     counts = np.bincount(numbers[run_first], minlength=len(terms.ends) - 1)
     term_runs = np.zeros(len(terms.ends), dtype=np.uint32)
@@ -133,17 +204,18 @@ def assemble(
     large = np.flatnonzero(frequencies >= LARGE)
     average = int(lengths.sum()) / len(lengths) if len(lengths) else 0.0
     levels = _levels(documents, frequencies, lengths, average)
-    packed, bounds = _bounds(documents, frequencies, lengths, average, levels, run_first)
+    grades = _Grades(lengths, length_codes.reshape(-1), length_values, average, levels)
+    packed, bounds = grades.of(documents, frequencies, run_first)
     postings = Postings(
         term_runs=term_runs,
-        run_blocks=blocks[run_first].astype(np.uint16),
+        run_blocks=blocks[run_first],
         run_starts=run_starts,
         run_bounds=bounds,
         offsets=(documents % BLOCK).astype(np.uint16),
         frequencies=packed,
         levels=levels,
         large_places=large.astype(np.uint32),
-        large_values=frequencies[large].astype(np.uint32),
+        large_values=frequencies[large],
         lengths=length_codes.reshape(-1).astype(np.uint16),
         length_values=length_values.astype(np.uint32),
     )
@@ -158,47 +230,82 @@ def assemble(
     )
 
 
+def _changes(values: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:
+    """Where a value is another than the one before it; the first one is."""
+    found = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
+
+
 def _levels(
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
+    documents: NDArray[np.uint32],
+    frequencies: NDArray[np.uint32],
     lengths: NDArray[np.int64],
     average: float,
 ) -> NDArray[np.float64]:
     """Where the levels end, by a sample: the highest hold the fewest postings."""
     step = max(1, len(documents) // 100_000)
-    sample = _saturations(documents[::step], frequencies[::step], lengths, average)
+    sample = _saturations(frequencies[::step], lengths[documents[::step]], average)
     if not len(sample):
         return np.full(LEVELS, K1 + 1)
     shares = 1 - np.geomspace(0.7, 0.0005, LEVELS - 1)
     return np.append(np.quantile(sample, shares), K1 + 1)
 
 
-def _bounds(
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    average: float,
-    levels: NDArray[np.float64],
-    run_first: NDArray[np.int64],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Level and frequency of each posting; the highest saturation of each run, rounded up."""
-    packed = np.empty(len(documents), dtype=np.uint8)
-    steps = np.empty(len(documents), dtype=np.uint8)
-    for part in _slices(len(documents)):
-        saturations = _saturations(documents[part], frequencies[part], lengths, average)
-        packed[part] = np.searchsorted(levels, saturations) << 4
-        packed[part] |= np.minimum(frequencies[part], LARGE).astype(np.uint8)
-        steps[part] = np.minimum(np.floor(saturations * BOUND_STEPS) + 1, 255)
-    return packed, np.maximum.reduceat(steps, run_first) if len(run_first) else steps
+class _Grades:
+    """What a posting's saturation comes to: its level, and its bound in steps, rounded up.
+
+    Few term frequencies and lengths are different, so these are looked up.
+    """
+
+    def __init__(
+        self,
+        lengths: NDArray[np.int64],
+        codes: NDArray[np.int64],
+        values: NDArray[np.int64],
+        average: float,
+        levels: NDArray[np.float64],
+    ) -> None:
+        self._lengths = lengths
+        self._codes = codes.astype(np.uint32)
+        self._average = average
+        self._ends = levels
+        self._values = len(values)
+        frequencies = np.repeat(np.arange(1, LARGE, dtype=np.uint32), len(values))
+        self._packed, self._steps = self._graded(frequencies, np.tile(values, LARGE - 1))
+
+    def of(
+        self,
+        documents: NDArray[np.uint32],
+        frequencies: NDArray[np.uint32],
+        run_first: NDArray[np.int64],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Level and frequency of each posting; the highest bound of each run."""
+        packed = np.empty(len(documents), dtype=np.uint8)
+        steps = np.empty(len(documents), dtype=np.uint8)
+        for part in _slices(len(documents)):
+            rows = np.minimum(frequencies[part], LARGE - 1) - np.uint32(1)
+            places = rows * np.uint32(self._values) + self._codes[documents[part]]
+            packed[part], steps[part] = self._packed[places], self._steps[places]
+        large = np.flatnonzero(frequencies >= LARGE)
+        of_large = self._lengths[documents[large]]
+        packed[large], steps[large] = self._graded(frequencies[large], of_large)
+        return packed, np.maximum.reduceat(steps, run_first) if len(run_first) else steps
+
+    def _graded(
+        self, frequencies: NDArray[np.uint32], lengths: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        saturations = _saturations(frequencies, lengths, self._average)
+        packed = (np.searchsorted(self._ends, saturations) << 4).astype(np.uint8)
+        packed |= np.minimum(frequencies, LARGE).astype(np.uint8)
+        steps = np.minimum(np.floor(saturations * BOUND_STEPS) + 1, 255).astype(np.uint8)
+        return packed, steps
 
 
 def _saturations(
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    average: float,
+    frequencies: NDArray[np.uint32], lengths: NDArray[np.int64], average: float
 ) -> NDArray[np.float64]:
-    by_passage = norms(lengths[documents].astype(np.uint32), average)
+    by_passage = norms(lengths.astype(np.uint32), average)
     result: NDArray[np.float64] = frequencies * (K1 + 1) / (frequencies + by_passage)
     return result
 
