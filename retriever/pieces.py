@@ -43,7 +43,8 @@ class Pieces:
     Args:
         new: is told each piece when it gets its number; 0 follows when all are forgotten.
         forgotten: is called when all are.
-        folding: a piece whose only ASCII capital stands in front is that of small letters.
+        folding: an ASCII capital in front is the same as the small letter, unless a capital
+            follows: that would part the small one from it.
     """
 
     def __init__(
@@ -207,8 +208,7 @@ def _words(
     high[long] = rest
     folded = np.zeros(len(starts), dtype=np.bool_)
     if folding:
-        folded = _capitals(low) == np.uint64(0x80)
-        folded[long] &= (_capitals(rest) == 0) & (sizes[long] <= _LONGEST)
+        folded = _capitals(low & np.uint64(0xFFFF)) == np.uint64(0x80)
         low |= folded.astype(np.uint64) << np.uint64(5)
     return low, high, folded
 
