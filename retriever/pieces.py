@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from retriever.analysis import JOINTS
 
-#: So many characters are cut at a time: their arrays stay in the processor's cache.
-_CHUNK = 1 << 18
+#: So many characters are cut at a time: their arrays stay in the processor's cache. The first
+#: are fewer, because what recurs within them is looked up one by one.
+_FIRST_CHUNK, _CHUNK = 1 << 13, 1 << 18
 #: So many pieces are remembered before all are forgotten.
 _REMEMBERED = 1 << 20
 #: The first table has this many slots, as a power of 2, and the last one that many.
@@ -53,6 +54,7 @@ class Pieces:
         self._new = new
         self._forgotten = forgotten
         self._folding = folding
+        self._chunk = _FIRST_CHUNK
         self._numbers: dict[bytes, int] = {}
         self._table = _Table(_FIRST_BITS)
 
@@ -66,7 +68,7 @@ class Pieces:
         begin = 0
         while begin < len(texts):
             end, size = begin, 0
-            while end < len(texts) and (size := size + len(texts[end])) <= _CHUNK:
+            while end < len(texts) and (size := size + len(texts[end])) <= self._chunk:
                 end += 1
             end = max(end, begin + 1)
             if len(self._numbers) > _REMEMBERED:
@@ -74,6 +76,7 @@ class Pieces:
                 self._table = _Table(_FIRST_BITS)
                 self._forgotten()
             yield self._cut(texts[begin:end])
+            self._chunk = min(2 * self._chunk, _CHUNK)
             begin = end
 
     def _cut(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

@@ -120,6 +120,7 @@ def test_more_pieces_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
         for at in range(40)
     ]
     expected = one_by_one(Analyzer(), texts)
+    monkeypatch.setattr(pieces, "_FIRST_CHUNK", 1 << 8)
     monkeypatch.setattr(pieces, "_CHUNK", 1 << 10)
     for remembered, bits in ((0, 4), (100, 2), (1 << 20, 2), (1 << 20, 10)):
         monkeypatch.setattr(pieces, "_REMEMBERED", remembered)
