@@ -243,7 +243,11 @@ def holds(terms: Sequence[str], phrase: Sequence[str]) -> bool:
     if not phrase:
         return False
     first, wanted = phrase[0], list(phrase)
-    return any(
-        term == first and list(terms[at : at + len(wanted)]) == wanted
-        for at, term in enumerate(terms)
-    )
+    at = -1
+    try:
+        while True:
+            at = terms.index(first, at + 1)
+            if list(terms[at : at + len(wanted)]) == wanted:
+                return True
+    except ValueError:  # it is nowhere behind
+        return False
