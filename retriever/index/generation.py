@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import top
-from retriever.index.kernel import Best, Kernel, Query, choice_of, default, scoring
+from retriever.index.kernel import MOST_TERMS, Best, Kernel, Query, choice_of, default, scoring
 from retriever.index.manifest import Manifest
 from retriever.index.segment import Marks, Segment
 from retriever.index.terms import Terms, encode, pack
@@ -142,7 +142,7 @@ class PassageIndex:
         distinct = {t: place for t, place in known.items() if max(place.numbers, default=-1) >= 0}
         if k <= 0 or not distinct:
             return []
-        if min(place.idf for place in distinct.values()) < 0:
+        if len(distinct) > MOST_TERMS or min(place.idf for place in distinct.values()) < 0:
             return self._search_all(terms, k, collections)
         counts = Counter(terms)
         places = {term: at for at, term in enumerate(distinct)}
