@@ -140,6 +140,8 @@ class PassageIndex:
         k: int,
         collections: frozenset[int] | None = None,
         vector: NDArray[np.float32] | None = None,
+        *,
+        exhaustive: int = EXHAUSTIVE,
     ) -> list[Ranked]:
         """The k best passages, best first; of equal ones that with the lower id.
 
@@ -147,6 +149,8 @@ class PassageIndex:
             collections: the only ones to search; None for all.
             vector: the question's, by the index's encoder; without it BM25 alone ranks, and only
                 passages that hold a word of the question are found.
+            exhaustive: in an index of more passages, the vector only ranks those that are first by
+                BM25, unless these are fewer than k.
         """
         bound = upper_bound(self.weights(terms))
         if vector is None or self.encoder is None:
@@ -157,7 +161,7 @@ class PassageIndex:
                 Ranked(place.passage_id, float(score), place.bm25)
                 for place, score in zip(found, scores, strict=True)
             ]
-        if len(self) > EXHAUSTIVE:
+        if len(self) > exhaustive:
             found = self.search_bm25(terms, max(k, CANDIDATES), collections)
             if len(found) >= k:
                 return self._reranked(found, vector, bound)[:k]
