@@ -16,15 +16,20 @@ from hypothesis import strategies as st
 from retriever import pieces
 from retriever.analysis import AnalysisOptions, Analyzer
 from retriever.bm25 import K1, norms
-from retriever.index.build import IndexedPassage, NumberedPassages, SegmentBuilder
+from retriever.index.build import (
+    IndexedPassage,
+    NumberedPassages,
+    SegmentBuilder,
+    segment_of,
+)
 from retriever.index.merge import merge
-from retriever.index.segment import BOUND_STEPS, LARGE, NO_MARKS, Segment, write_segment
+from retriever.index.segment import BOUND_STEPS, CLASSES, LARGE, NO_MARKS, Segment, write_segment
 from retriever.index.terms import encode, unpack
 from retriever.index.vocabulary import NumberedTerms, Vocabulary, end_to_end, side_by_side
 from retriever.numbering import TermNumbers
 from retriever.passage_terms import TermsOfPassages
 from retriever.store.documents import SearchText
-from tests.index_parts import random_passages, segment_of
+from tests.index_parts import random_passages
 
 SYNONYMS = (("holiday", "annual leave", "PTO"), ("laptop", "notebook"), ("e-mail", "mail"))
 OPTIONS = {
@@ -228,13 +233,16 @@ def test_a_segment_of_numbers_is_the_segment_of_terms(
 
 
 def check_postings(segment: Segment, passages: Sequence[IndexedPassage]) -> None:
-    """Each posting, level and bound, computed one by one."""
+    """Each posting, class and bound, computed one by one."""
     ordered = sorted(passages, key=lambda passage: passage.passage_id)
     counts = [Counter(map(encode, passage.terms)) for passage in ordered]
     names = sorted(set[bytes]().union(*counts))
     assert unpack(segment.terms) == names
     average = sum(len(passage.terms) for passage in ordered) / len(ordered)
     arrays = segment.postings
+    by_length = sorted(len(passage.terms) for passage in ordered)
+    shortest = [by_length[place * len(by_length) // CLASSES] for place in range(CLASSES)]
+    assert arrays.class_lengths.tolist() == shortest
     at = 0
     large: list[tuple[int, int]] = []
     for run, name in enumerate(names):
@@ -244,9 +252,9 @@ def check_postings(segment: Segment, passages: Sequence[IndexedPassage]) -> None
                 continue
             norm = norms(np.array([len(passage.terms)], dtype=np.uint32), average)[0]
             saturation = tf * (K1 + 1) / (tf + norm)
-            level = int(np.searchsorted(arrays.levels, saturation))
+            kind = sum(len(passage.terms) >= length for length in shortest) - 1
             assert int(arrays.offsets[at]) == number
-            assert int(arrays.frequencies[at]) == level * 16 + min(tf, LARGE)
+            assert int(arrays.codes[at]) == kind * 16 + min(tf, LARGE)
             bounds.append(int(saturation * BOUND_STEPS) + 1)
             if tf >= LARGE:
                 large.append((at, tf))

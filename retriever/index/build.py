@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, pairwise
 from typing import Any
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import K1, norms
-from retriever.index.segment import BLOCK, BOUND_STEPS, LARGE, LEVELS, Postings, Segment
+from retriever.index.segment import BLOCK, BOUND_STEPS, CLASSES, LARGE, Postings, Segment
 from retriever.index.terms import Terms, encode, pack
 from retriever.index.vocabulary import NumberedTerms, Vocabulary
 
-#: So many postings are graded at a time.
+#: The bounds of so many postings are looked up at a time.
 _CHUNK = 1 << 20
 
 
@@ -166,6 +166,14 @@ class SegmentBuilder:
         return list(compress(ordered, begins.tolist())), keys, bits
 
 
+def segment_of(passages: Iterable[IndexedPassage]) -> Segment:
+    """One segment of passages in any order."""
+    builder = SegmentBuilder()
+    for passage in passages:
+        builder.add(passage)
+    return builder.segment()
+
+
 def assemble(
     terms: Terms,
     numbers: NDArray[np.uint32],
@@ -203,20 +211,22 @@ def assemble(
     np.cumsum(counts, out=term_runs[1:])
     large = np.flatnonzero(frequencies >= LARGE)
     average = int(lengths.sum()) / len(lengths) if len(lengths) else 0.0
-    levels = _levels(documents, frequencies, lengths, average)
-    grades = _Grades(lengths, length_codes.reshape(-1), length_values, average, levels)
-    packed, bounds = grades.of(documents, frequencies, run_first)
+    length_codes = length_codes.reshape(-1)
+    class_lengths, classes = _classes(lengths)
+    codes = (classes * np.uint8(16))[documents]
+    codes |= np.minimum(frequencies, LARGE).astype(np.uint8)
+    steps = _Steps(length_codes, length_values, average)
     postings = Postings(
         term_runs=term_runs,
         run_blocks=blocks[run_first],
         run_starts=run_starts,
-        run_bounds=bounds,
+        run_bounds=steps.highest(documents, frequencies, run_first),
         offsets=(documents % BLOCK).astype(np.uint16),
-        frequencies=packed,
-        levels=levels,
+        codes=codes,
+        class_lengths=class_lengths,
         large_places=large.astype(np.uint32),
         large_values=frequencies[large],
-        lengths=length_codes.reshape(-1).astype(np.uint16),
+        lengths=length_codes.astype(np.uint16),
         length_values=length_values.astype(np.uint32),
     )
     return Segment(
@@ -237,77 +247,56 @@ def _changes(values: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:
     return found
 
 
-def _levels(
-    documents: NDArray[np.uint32],
-    frequencies: NDArray[np.uint32],
-    lengths: NDArray[np.int64],
-    average: float,
-) -> NDArray[np.float64]:
-    """Where the levels end, by a sample: the highest hold the fewest postings."""
-    step = max(1, len(documents) // 100_000)
-    sample = _saturations(frequencies[::step], lengths[documents[::step]], average)
-    if not len(sample):
-        return np.full(LEVELS, K1 + 1)
-    shares = 1 - np.geomspace(0.7, 0.0005, LEVELS - 1)
-    return np.append(np.quantile(sample, shares), K1 + 1)
+def _classes(lengths: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """The shortest length of each class and the class of each passage, about as many in each."""
+    if not len(lengths):
+        return np.zeros(CLASSES, dtype=np.uint32), np.zeros(0, dtype=np.uint8)
+    places = np.arange(CLASSES) * len(lengths) // CLASSES
+    shortest = np.partition(lengths, places)[places].astype(np.uint32)
+    return shortest, (np.searchsorted(shortest, lengths, side="right") - 1).astype(np.uint8)
 
 
-class _Grades:
-    """What a posting's saturation comes to: its level, and its bound in steps, rounded up.
+class _Steps:
+    """The saturations of postings in steps, rounded up.
 
-    Few term frequencies and lengths are different, so these are looked up.
+    Few term frequencies and lengths are different, so they are looked up.
+
+    Args:
+        codes: each passage's length as a place in ``values``.
     """
 
-    def __init__(
-        self,
-        lengths: NDArray[np.int64],
-        codes: NDArray[np.int64],
-        values: NDArray[np.int64],
-        average: float,
-        levels: NDArray[np.float64],
-    ) -> None:
-        self._lengths = lengths
+    def __init__(self, codes: NDArray[np.int64], values: NDArray[np.int64], average: float) -> None:
         self._codes = codes.astype(np.uint32)
+        self._values = values
         self._average = average
-        self._ends = levels
-        self._values = len(values)
         frequencies = np.repeat(np.arange(1, LARGE, dtype=np.uint32), len(values))
-        self._packed, self._steps = self._graded(frequencies, np.tile(values, LARGE - 1))
+        self._table = self._steps(frequencies, np.tile(values, LARGE - 1))
 
-    def of(
+    def highest(
         self,
         documents: NDArray[np.uint32],
         frequencies: NDArray[np.uint32],
         run_first: NDArray[np.int64],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Level and frequency of each posting; the highest bound of each run."""
-        packed = np.empty(len(documents), dtype=np.uint8)
+    ) -> NDArray[np.uint8]:
+        """Of each run, which begin at ``run_first``; uint8 of shape (runs,)."""
         steps = np.empty(len(documents), dtype=np.uint8)
         for part in _slices(len(documents)):
             rows = np.minimum(frequencies[part], LARGE - 1) - np.uint32(1)
-            places = rows * np.uint32(self._values) + self._codes[documents[part]]
-            packed[part], steps[part] = self._packed[places], self._steps[places]
+            steps[part] = self._table[
+                rows * np.uint32(len(self._values)) + self._codes[documents[part]]
+            ]
         large = np.flatnonzero(frequencies >= LARGE)
-        of_large = self._lengths[documents[large]]
-        packed[large], steps[large] = self._graded(frequencies[large], of_large)
-        return packed, np.maximum.reduceat(steps, run_first) if len(run_first) else steps
+        lengths = self._values[self._codes[documents[large]]]
+        steps[large] = self._steps(frequencies[large], lengths)
+        return np.maximum.reduceat(steps, run_first) if len(run_first) else steps
 
-    def _graded(
+    def _steps(
         self, frequencies: NDArray[np.uint32], lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        saturations = _saturations(frequencies, lengths, self._average)
-        packed = (np.searchsorted(self._ends, saturations) << 4).astype(np.uint8)
-        packed |= np.minimum(frequencies, LARGE).astype(np.uint8)
-        steps = np.minimum(np.floor(saturations * BOUND_STEPS) + 1, 255).astype(np.uint8)
-        return packed, steps
-
-
-def _saturations(
-    frequencies: NDArray[np.uint32], lengths: NDArray[np.int64], average: float
-) -> NDArray[np.float64]:
-    by_passage = norms(lengths.astype(np.uint32), average)
-    result: NDArray[np.float64] = frequencies * (K1 + 1) / (frequencies + by_passage)
-    return result
+    ) -> NDArray[np.uint8]:
+        by_passage = norms(lengths.astype(np.uint32), self._average)
+        saturations: NDArray[np.float64] = frequencies * (K1 + 1) / (frequencies + by_passage)
+        steps: NDArray[np.float64] = np.minimum(np.floor(saturations * BOUND_STEPS) + 1, 255)
+        return steps.astype(np.uint8)
 
 
 def _slices(count: int) -> Iterator[slice]:
