@@ -166,7 +166,7 @@ class Analyzer:
 
     def _of_word(self, word: str) -> tuple[str, ...]:
         """The terms of a word: its parts, and the whole where it has several."""
-        if word.isalnum() and (word[1:].islower() or word[1:].isdigit()):  # most are
+        if word.isalnum() and ((rest := word[1:]).islower() or rest.isdigit()):  # most are
             plain = self._folded(word)
             return () if plain in self._stop else (self._stemmed(plain),)
         word = _APOSTROPHE.sub("", word)

@@ -145,7 +145,7 @@ class SegmentBuilder:
         Returns:
             The terms; uint64 of shape (occurrences,), sorted; in how many bits the number stands.
         """
-        occurrences = np.array(self._occurrences, dtype=np.uint32)
+        occurrences = np.asarray(self._occurrences, dtype=np.uint32)  # of the same memory
         held = np.zeros(len(self._vocabulary), dtype=np.bool_)
         held[occurrences] = True
         numbers = np.flatnonzero(held)
