@@ -55,6 +55,12 @@ from reader.linear import has_int8
 _DEPTH = 20
 #: More than a reading of ten passages has.
 _ALL_SPANS = 1000
+#: The peers: what makes each, and what it is told.
+_PEERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "pipeline": ("pipeline", {}),
+    "Haystack": ("haystack", {}),
+    "Haystack, told the segments": ("haystack", {"segments": True}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,56 +160,53 @@ def _tidy(file: Path, kept: Mapping[str, Any]) -> None:
 
 
 def measure(
-    reading: Reading, peers: Mapping[str, str | None], round_size: int
+    reading: Reading, peers: Mapping[str, str | None], *, round_size: int, block: int
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The figures of every reader, by its name (None: not measured), and of reading fewer."""
+    """The figures of every reader, by its name (None: not measured), and of reading fewer.
+
+    The readers take turns, ``block`` questions each, so that what else the machine does meets all.
+    """
     questions = reading.found.questions
     precisions = ["fp32", "int8"] if has_int8() else ["fp32"]
-    own = {
-        precision: ask(
-            reading,
-            f"spanbot, {precision}",
+    asked: dict[str, tuple[str, str, dict[str, Any]]] = {
+        f"spanbot, {precision}": (
             sys.executable,
             "ours",
-            questions,
-            precision=precision,
-            answers=_ALL_SPANS,
+            {"precision": precision, "answers": _ALL_SPANS},
         )
         for precision in precisions
     }
-    ours = scores(questions, first_answers(questions, own["fp32"]))
+    for name, (engine, options) in _PEERS.items():
+        if python := peers[engine]:
+            asked[name] = (python, engine, options)
+    kept: dict[str, dict[str, Any]] = {name: {} for name in asked}
+    for begin in range(0, len(questions), block):
+        part = questions[begin : begin + block]
+        for name, (python, engine, options) in asked.items():
+            kept[name].update(ask(reading, name, python, engine, part, **options))
+    ours = scores(questions, first_answers(questions, kept["spanbot, fp32"]))
     readers: dict[str, Any] = {}
 
-    def add(name: str, kept: Kept, *, prior: bool = False) -> None:
+    def add(name: str, kept: Kept | None, *, prior: bool = False) -> None:
+        if kept is None:
+            readers[name] = None
+            return
         found = scores(questions, first_answers(questions, kept, prior=prior))
         readers[name] = row(found, ours, [kept[one.example.id] for one in questions])
 
     for precision in ("fp32", "int8"):
-        for name, prior in ((f"spanbot, {precision}", False), (_with_ranking(precision), True)):
-            if precision in own:
-                add(name, own[precision], prior=prior)
-            else:
-                readers[name] = None
+        name = f"spanbot, {precision}"
+        add(name, kept.get(name))
+        add(f"{name}, with the ranking", kept.get(name), prior=True)
     fewer = None
     if len(questions) > 1:
         best = precisions[-1]  # what the bot takes here
-        fewer, kept = read_fewer(reading, own[best], best, round_size)
-        add(f"{_with_ranking(best)}, stopping at a ceiling", kept)
-    for name, engine, segments in (
-        ("pipeline", "pipeline", False),
-        ("Haystack", "haystack", False),
-        ("Haystack, told the segments", "haystack", True),
-    ):
-        python = peers[engine]
-        if python is None:
-            readers[name] = None
-        else:
-            add(name, ask(reading, name, python, engine, questions, segments=segments))
+        name = f"spanbot, {best}"
+        fewer, under = read_fewer(reading, kept[name], best, round_size)
+        add(f"{name}, with the ranking, stopping at a ceiling", under)
+    for name in _PEERS:
+        add(name, kept.get(name))
     return readers, fewer
-
-
-def _with_ranking(precision: str) -> str:
-    return f"spanbot, {precision}, with the ranking"
 
 
 def read_fewer(
@@ -267,13 +270,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--vectors", action="store_true", help="rank by the ranker's vectors too, as the bot does"
     )
     parser.add_argument("--round", type=int, default=1, help="passages a round under a ceiling")
+    parser.add_argument("--block", type=int, default=300, help="questions a turn of a reader")
     parser.add_argument("--threads", type=int, default=0, help="0: what torch takes")
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args(arguments)
     if not 1 <= options.passages <= _DEPTH:
         parser.error(f"--passages is {options.passages}; read 1 to {_DEPTH}")
-    if options.questions is not None and options.questions < 1:
-        parser.error(f"--questions is {options.questions}; ask at least one")
+    for name in ("questions", "round", "block"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; give 1 or more")
     options.work.mkdir(parents=True, exist_ok=True)
     found = find(
         options.squad,
@@ -290,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept.mkdir(exist_ok=True)
     reading = Reading(found, options.model.absolute(), options.passages, options.threads, kept)
     peers = {"pipeline": options.pipeline, "haystack": options.haystack}
-    readers, fewer = measure(reading, peers, options.round)
+    readers, fewer = measure(reading, peers, round_size=options.round, block=options.block)
     record = {
         "questions": len(found.questions),
         "paragraphs": len(found.paragraphs),
