@@ -36,6 +36,7 @@ from bench.open_questions import Found, Question, digest, find
 from bench.open_report import (
     METRICS,
     SHOWN,
+    UNREAD,
     Kept,
     choose_ceiling,
     first_answers,
@@ -86,6 +87,8 @@ def ask(
 ) -> Kept:
     """What a reader answers to each question, by its id; asks what is not kept.
 
+    A question for which no passage was found has no answer from anybody.
+
     Args:
         ceilings: that of each question, by its id, to be read with the ranking; without them the
             ranking is added afterwards, to the spans.
@@ -101,7 +104,7 @@ def ask(
         for key, record in _records(out).items()
         if record["passages"] == wanted.get(key, record["passages"])  # the retriever may change
     }
-    missing = [one for one in questions if one.example.id not in kept]
+    missing = [one for one in questions if one.passages and one.example.id not in kept]
     if missing:
         _tidy(out, kept)
         spec = {
@@ -138,7 +141,7 @@ def ask(
             raise RuntimeError(f"{label} with {python} failed")
         file.unlink()
         kept = _records(out)
-    return {one.example.id: kept[one.example.id] for one in questions}
+    return {one.example.id: kept[one.example.id] if one.passages else UNREAD for one in questions}
 
 
 def _records(file: Path) -> dict[str, dict[str, Any]]:
@@ -288,8 +291,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         depth=_DEPTH,
         vectors=options.work if options.vectors else None,
     )
-    if unfound := [one.example.id for one in found.questions if not one.passages]:
-        parser.error(f"nothing is found for {len(unfound)} questions, first {unfound[0]}")
     weights = hashlib.sha256((options.model / "model.safetensors").read_bytes()).hexdigest()
     kind = (options.passages, options.vectors, options.threads, AnswerOptions().prior)
     kept = options.work.absolute() / digest([weights, *map(str, kind), *found.paragraphs])

@@ -71,7 +71,8 @@ SPEC = {"model": str(EMBEDDED), "device": "cpu", "precision": "fp32", "together"
 
 
 def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    dev = squad(tmp_path / "dev.json", ASKED)
+    unfound = {"Zebras graze at dawn.": ("What is septicemia?", "dawn")}
+    dev = squad(tmp_path / "dev.json", {**ASKED, **unfound})
     more = squad(tmp_path / "train.json", {MORE: ("What has no warranty?", "canteen")})
     work, out = tmp_path / "work", tmp_path / "open.json"
     given = [dev, "--more", more, "--work", str(work), "--out", str(out)]
@@ -79,16 +80,16 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     open_squad.main(given)
     shown = capfd.readouterr().out
     report = json.loads(out.read_text(encoding="utf-8"))
-    assert (report["questions"], report["paragraphs"], report["passages"]) == (4, 5, 10)
-    assert report["retrieval"]["success@1"] == [100.0, 100.0, 100.0]
+    assert (report["questions"], report["paragraphs"], report["passages"]) == (5, 6, 10)
+    assert report["retrieval"]["success@1"][0] == 80
     fp32 = report["readers"]["spanbot, fp32"]
-    assert fp32["scores"]["f1"] > 60
+    assert fp32["scores"]["f1"] > 50
     assert fp32["scores"]["f1_of_3"] >= fp32["scores"]["f1"]
     assert fp32["less_ours"]["f1"] == [0.0, 0.0, 0.0]
     assert 1 < fp32["passages_read"] <= 5
     assert report["readers"]["pipeline"] is None
     assert report["fewer"]["passages_read"] <= fp32["passages_read"]
-    assert "4 questions, 5 paragraphs, 10 read" in shown
+    assert "5 questions, 6 paragraphs, 10 read" in shown
     assert "| Haystack | not measured |" in shown
 
     # What was cut off is asked again, and nothing else.
