@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate, chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class TermNumbers:
     def __init__(self, analyzer: Analyzer) -> None:
         self.vocabulary = Vocabulary()
         self._analyzer = analyzer
-        self._pieces = Pieces(self._add_piece, self._forget, folding=analyzer.options.case_folding)
+        self._pieces = Pieces(self._add_pieces, self._forget, folding=analyzer.options.case_folding)
         #: The terms of the pieces, end to end, and where those of each piece end.
         self._terms = array("I")
         self._ends = array("I", [0])
@@ -60,20 +61,21 @@ class TermNumbers:
 
     def _with_synonyms(self, found: NumberedTerms) -> NumberedTerms:
         """Texts that hold the first term of a synonym are gone through one by one."""
-        starts = [self.vocabulary[term] for term in self._analyzer.synonym_starts]
+        starts = self.vocabulary.numbers_of(self._analyzer.synonym_starts)
         starting = np.zeros(len(self.vocabulary), dtype=np.bool_)
         starting[starts] = True
-        each = found.of_each()
+        each: list[Sequence[int] | NDArray[np.uint32]] = [*found.of_each()]
         owners = np.repeat(np.arange(len(each)), found.lengths)
         for at in np.unique(owners[starting[found.numbers]]).tolist():
-            terms = self._analyzer.with_synonyms(self.vocabulary.terms_of(each[at].tolist()))
+            terms = self._analyzer.with_synonyms(self.vocabulary.terms_of(each[at]))
             each[at] = self.vocabulary.numbers_of(terms)
         return end_to_end(each)
 
-    def _add_piece(self, piece: str) -> None:
-        for term in self._analyzer.terms_of_piece(piece):
-            self._terms.append(self.vocabulary[term])
-        self._ends.append(len(self._terms))
+    def _add_pieces(self, pieces: list[str]) -> None:
+        each = list(map(self._analyzer.terms_of_piece, pieces))
+        ends = accumulate(map(len, each), initial=len(self._terms))
+        self._ends.extend(islice(ends, 1, None))
+        self._terms.extend(self.vocabulary.numbers_of(chain.from_iterable(each)))
 
     def _forget(self) -> None:
         self._terms = array("I")

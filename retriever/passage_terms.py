@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from retriever.abbreviations import Forms
 from retriever.analysis import Analyzer
 from retriever.index.vocabulary import NumberedTerms, Vocabulary, end_to_end, side_by_side
@@ -54,7 +52,7 @@ class TermsOfPassages:
         above = self._numbers.of(["\n".join(_above(passage)) for passage in passages])
         own = self._numbers.of([passage.text for passage in passages])
         terms = side_by_side([*[above] * self._analyzer.options.heading_weight, own])
-        missing = [np.zeros(0, dtype=np.uint32)] * len(passages)
+        missing: list[list[int]] = [[]] * len(passages)
         for at, (passage, numbers) in enumerate(zip(passages, terms.of_each(), strict=True)):
             if forms := self._forms_of(passage):
                 known = self.vocabulary.terms_of(numbers.tolist())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.analysis import JOINTS
+from retriever.index.vocabulary import latest
 
 #: So many characters are cut at a time: their arrays stay in the processor's cache. The first
 #: are fewer, because what recurs within them is looked up one by one.
@@ -42,14 +43,14 @@ class Pieces:
     """The pieces of texts by number; those of equal bytes, and of few others, have the same one.
 
     Args:
-        new: is told each piece when it gets its number; 0 follows when all are forgotten.
+        new: is told pieces when they get the next numbers; 0 follows when all are forgotten.
         forgotten: is called when all are.
         folding: an ASCII capital in front is the same as the small letter, unless a capital
             follows: that would part the small one from it.
     """
 
     def __init__(
-        self, new: Callable[[str], None], forgotten: Callable[[], None], *, folding: bool
+        self, new: Callable[[list[str]], None], forgotten: Callable[[], None], *, folding: bool
     ) -> None:
         self._new = new
         self._forgotten = forgotten
@@ -94,7 +95,9 @@ class Pieces:
         found &= sizes <= _LONGEST
         missing = np.flatnonzero(~found)
         if len(missing):
-            numbers[missing] = self._look_up(content, starts, ends, folded, missing)
+            numbers[missing] = self._look_up(
+                content, starts[missing], ends[missing], folded[missing]
+            )
             fitting = missing[sizes[missing] <= _LONGEST]
             if len(self._numbers) > self._table.comfortable:
                 self._table = self._table.larger()
@@ -107,21 +110,19 @@ class Pieces:
         starts: NDArray[np.int64],
         ends: NDArray[np.int64],
         folded: NDArray[np.bool_],
-        places: NDArray[np.int64],
     ) -> list[int]:
-        """The numbers of these pieces by their bytes; one that is new gets its number."""
+        """The numbers of pieces by their bytes; one that is new gets its number."""
+        small = np.frombuffer(content, dtype=np.uint8).copy()
+        small[starts[folded]] |= 0x20
+        content = small.tobytes()
         known = self._numbers
-        found: list[int] = []
-        columns = (starts[places].tolist(), ends[places].tolist(), folded[places].tolist())
-        for start, end, fold in zip(*columns, strict=True):
-            piece = content[start:end]
-            if fold:
-                piece = piece[:1].lower() + piece[1:]
-            number = known.get(piece)
-            if number is None:
-                number = known[piece] = len(known)
-                self._new(piece.decode("utf-8", "surrogatepass"))
-            found.append(number)
+        before = len(known)
+        found = [
+            known.setdefault(content[start:end], len(known))
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        if new := latest(known, len(known) - before):
+            self._new(b"\n".join(new).decode("utf-8", "surrogatepass").split("\n"))
         return found
 
 

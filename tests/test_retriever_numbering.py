@@ -187,7 +187,7 @@ def test_passages_at_once_are_those_one_by_one(
 
 def test_terms_side_by_side() -> None:
     def numbered(*each: list[int]) -> NumberedTerms:
-        return end_to_end([np.array(own, dtype=np.uint32) for own in each])
+        return end_to_end(each)
 
     columns = [numbered([1, 2], [], [3]), numbered([], [], [4]), numbered([5], [], [6])]
     joined = side_by_side(columns)

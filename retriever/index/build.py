@@ -85,7 +85,7 @@ class SegmentBuilder:
 
     def add(self, passage: IndexedPassage) -> None:
         """Take a passage; its terms are not kept as strings."""
-        self._occurrences.extend(map(self._vocabulary.__getitem__, passage.terms))
+        self._occurrences.extend(self._vocabulary.numbers_of(passage.terms))
         self._lengths.append(len(passage.terms))
         self._passages.append(passage.passage_id)
         self._collections.append(passage.collection_id)

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Key = TypeVar("_Key")
 
-class Vocabulary(dict[str, int]):
+
+class Vocabulary:
     """Numbers terms in the order in which they are first asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._numbers: dict[str, int] = {}
         self._terms: list[str] = []
 
-    def __missing__(self, term: str) -> int:
-        number = self[term] = len(self._terms)
-        self._terms.append(term)
-        return number
+    def __len__(self) -> int:
+        return len(self._numbers)
 
-    def numbers_of(self, terms: Sequence[str]) -> NDArray[np.uint32]:
-        """The numbers of terms, of shape (terms,); one that is new gets its number."""
-        return np.fromiter(map(self.__getitem__, terms), np.uint32, len(terms))
+    def numbers_of(self, terms: Iterable[str]) -> list[int]:
+        """The numbers of terms; one that is new gets its number."""
+        numbers = self._numbers
+        return [numbers.setdefault(term, len(numbers)) for term in terms]
 
     def terms_of(self, numbers: Iterable[int]) -> list[str]:
         """The terms of numbers."""
+        new = len(self._numbers) - len(self._terms)
+        self._terms.extend(latest(self._numbers, new))
         return [self._terms[number] for number in numbers]
+
+
+def latest(keys: dict[_Key, int], count: int) -> list[_Key]:
+    """The keys that were set last, in the order in which they were."""
+    return list(islice(reversed(keys), count))[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +57,12 @@ class NumberedTerms:
         return np.split(self.numbers, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
 
 
-def end_to_end(each: Sequence[NDArray[np.uint32]]) -> NumberedTerms:
+def end_to_end(each: Sequence[Sequence[int] | NDArray[np.uint32]]) -> NumberedTerms:
     """Texts of which each has its own numbers."""
     return NumberedTerms(
-        np.concatenate([np.zeros(0, dtype=np.uint32), *each]),
+        np.concatenate(
+            [np.zeros(0, dtype=np.uint32), *(np.asarray(own, dtype=np.uint32) for own in each)]
+        ),
         np.array([len(numbers) for numbers in each], dtype=np.int64),
     )
 
