@@ -170,7 +170,9 @@ class Analyzer:
             plain = self._folded(word)
             return () if plain in self._stop else (self._stemmed(plain),)
         word = _APOSTROPHE.sub("", word)
-        pieces = [piece for part in _PARTS.findall(word) for piece in _CAMEL.split(part)]
+        pieces = _PARTS.findall(word)
+        if word != word.lower():
+            pieces = [piece for part in pieces for piece in _CAMEL.split(part)]
         terms: list[str] = []
         if self.options.parts or len(pieces) == 1:
             folded = [self._folded(piece) for piece in pieces]
