@@ -30,7 +30,7 @@ from reader import checkpoint as checkpoints
 from reader.errors import TrainingError
 from reader.groups import Group, load_training
 from reader.tokenization import PieceTokenizer
-from reader.training import linear_schedule, parameter_groups, read_checkpoint, write_checkpoint
+from reader.training import History, Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,23 +176,9 @@ def train(
     )
     if not plan:
         raise TrainingError("no question has a text that answers it; check the data")
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay), lr=config.learning_rate
-    )
-    schedule = linear_schedule(optimizer, len(plan), warmup=config.warmup)
-    run.mkdir(parents=True, exist_ok=True)
-    losses: list[tuple[int, float]] = []
-    done = 0
-    state = read_checkpoint(run)
-    if state is not None:
-        if state["config"] != asdict(config) or state["steps"] != len(plan):
-            raise TrainingError(
-                f"{run} holds a run of another configuration or other data; choose a new folder"
-            )
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        losses, done = [(int(s), float(v)) for s, v in state["losses"]], int(state["step"])
+    history = History(config=asdict(config), steps=len(plan))
+    training = Training(run, model, config, history)
+    done = training.resume()
     model.train()
     for step, batch in enumerate(plan[done:], done + 1):
         began = time.perf_counter()
@@ -201,32 +187,15 @@ def train(
         vectors = embed(model, tokenizer, texts, config.max_length)
         label = torch.from_numpy(labels(batch, texts)).to(vectors.device)
         loss = contrast_loss(questions @ vectors.T, label, config.scale)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {step}; lower the learning rate "
-                f"({config.learning_rate}) and start a new run"
-            )
+        value = float(loss.item())
+        training.check(value, step)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append((step, float(loss.item())))
+        training.step()
+        history.losses.append((step, value))
         if progress is not None:
-            progress(step, len(plan), losses[-1][1], time.perf_counter() - began)
+            progress(step, len(plan), value, time.perf_counter() - began)
         if step == len(plan) or step % config.save_every == 0:
-            record = {"config": asdict(config), "steps": len(plan), "losses": losses}
-            write_checkpoint(
-                run,
-                {
-                    **record,
-                    "step": step,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                },
-                {**record, "evaluations": []},
-            )
+            training.save(step)
     model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"

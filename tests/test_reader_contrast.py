@@ -155,6 +155,13 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     train(start, [groups()], tmp_path / "run", small())
     with pytest.raises(TrainingError, match="another configuration or other data"):
         train(start, [groups()], tmp_path / "run", small(batch_questions=2))
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        train(start, [groups() * 2], tmp_path / "run", small())
+    other = checkpoint(
+        tmp_path / "other", head=False, cased=True
+    )  # its vocabulary has another size
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        train(other, [groups()], tmp_path / "run", small())
 
 
 def test_the_command_takes_every_nth_question_of_a_file(
