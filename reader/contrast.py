@@ -25,10 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from reader import checkpoint as checkpoints
 from reader.errors import TrainingError
 from reader.groups import Group, load_training
+from reader.ranker import by_length, inputs_of, pooled
 from reader.tokenization import PieceTokenizer
 from reader.training import History, Training
 
@@ -124,27 +126,18 @@ def embed(
     model: Any, tokenizer: PieceTokenizer, texts: Sequence[str], max_length: int
 ) -> torch.Tensor:
     """Vectors of length one, shape (texts, dimensions), with gradients."""
-    pieces = [p.ids[: max_length - 2] for p in tokenizer.pieces_batch(list(texts))]
-    order = sorted(range(len(texts)), key=lambda n: len(pieces[n]))
-    parts, begin = [], 0
     device = next(model.parameters()).device
-    while begin < len(order):  # lengths alike go together: less padding
-        chosen = order[begin : begin + 32]
-        longest = max(len(pieces[n]) for n in chosen) + 2
-        ids = torch.full((len(chosen), longest), tokenizer.pad_id)
-        mask = torch.zeros((len(chosen), longest), dtype=torch.long)
-        for row, n in enumerate(chosen):
-            whole = (tokenizer.cls_id, *pieces[n], tokenizer.sep_id)
-            ids[row, : len(whole)] = torch.tensor(whole)
-            mask[row, : len(whole)] = 1
-        ids, mask = ids.to(device), mask.to(device)
+    inputs = inputs_of(texts, tokenizer, max_length)
+    parts: list[torch.Tensor] = []
+    order: list[int] = []
+    for chosen in by_length(inputs):
+        rows = [torch.tensor(inputs[number]) for number in chosen]
+        ids = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_id).to(device)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(device)
         hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weight = mask[:, :, None].float()
-        parts.append((hidden * weight).sum(1) / weight.sum(1))
-        begin += len(chosen)
-    back = torch.empty(len(order), dtype=torch.long)
-    back[torch.tensor(order)] = torch.arange(len(order))
-    return torch.nn.functional.normalize(torch.cat(parts)[back.to(device)], dim=1)
+        parts.append(pooled(hidden[mask.bool()], [len(row) for row in rows]))
+        order += chosen
+    return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
 
 
 def train(
