@@ -38,7 +38,7 @@ from bot.evaluation import is_document
 from bot.installation import Installation
 from bot.settings import Settings, from_environment
 from reader.errors import DatasetError
-from reader.groups import Group, GroupPassage, save_groups
+from reader.groups import Group, GroupPassage, folded, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
 from retriever.sentences import sentence_spans
@@ -171,11 +171,7 @@ def _answers(hit: Hit, source: Source, place: tuple[int, int], answer: str | Non
     """Whether a passage touches the answer's place, or says the same somewhere else."""
     if hit.document_id == source.number and hit.start < place[1] and place[0] < hit.end:
         return True
-    return answer is not None and _plain(answer) in _plain(hit.text)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return answer is not None and folded(answer) in folded(hit.text)
 
 
 def _passage(

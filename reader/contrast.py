@@ -29,7 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from reader import checkpoint as checkpoints
 from reader.errors import TrainingError
-from reader.groups import Group, load_training
+from reader.groups import Group, folded, load_training
 from reader.ranker import by_length, inputs_of, pooled
 from reader.tokenization import PieceTokenizer
 from reader.training import History, Training
@@ -77,7 +77,7 @@ def contrasts(groups: Sequence[Group]) -> list[Contrast]:
                     group.question,
                     right,
                     tuple(text for text, passage in texts if not passage.answers),
-                    tuple(_plain(p.text[s:e]) for p in group.passages for s, e in p.answers),
+                    tuple(folded(p.text[s:e]) for p in group.passages for s, e in p.answers),
                 )
             )
     return found
@@ -98,7 +98,7 @@ def batches(
 
 def labels(batch: Sequence[Contrast], texts: Sequence[str]) -> NDArray[np.int8]:
     """Of shape (questions, texts): 1 where the text answers, 0 where it does not, -1 unknown."""
-    plain = [_plain(text) for text in texts]
+    plain = [folded(text) for text in texts]
     found = np.zeros((len(batch), len(texts)), dtype=np.int8)
     for row, item in enumerate(batch):
         own, wrong = set(item.right), set(item.wrong)
@@ -192,10 +192,6 @@ def train(
     model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

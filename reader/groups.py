@@ -44,6 +44,11 @@ class Group:
         return any(passage.answers for passage in self.passages)
 
 
+def folded(text: str) -> str:
+    """A text for comparing word for word, white space and case aside."""
+    return " ".join(text.split()).casefold()
+
+
 def of_squad(examples: Iterable[Example]) -> list[Group]:
     """SQuAD's questions, each with its one paragraph and its first reference answer."""
     return [
