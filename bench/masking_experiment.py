@@ -27,8 +27,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import foreseen
 from bench.clock import Clock, OutOfTimeError
 from reader import checkpoint as checkpoints
+from reader.arguments import positive, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
 from reader.finetune import FinetuneConfig, finetune
@@ -249,20 +251,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dev", type=Path, required=True, help="SQuAD JSON to score on")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[13, 14, 15])
+    parser.add_argument("--seeds", type=whole(0), nargs="+", default=[13, 14, 15])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--rows", type=int, default=128)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--train-questions", type=int, default=0, help="0: all")
-    parser.add_argument("--dev-questions", type=int, default=0, help="0: all")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--finetune-rate", type=float, default=2e-4)
-    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--steps", type=whole(1), default=2000)
+    parser.add_argument("--rows", type=whole(1), default=128)
+    parser.add_argument("--length", type=whole(1), default=256)
+    parser.add_argument("--learning-rate", type=positive, default=2e-4)
+    parser.add_argument("--train-questions", type=whole(0), default=0, help="0: all")
+    parser.add_argument("--dev-questions", type=whole(0), default=0, help="0: all")
+    parser.add_argument("--epochs", type=whole(1), default=1)
+    parser.add_argument("--finetune-rate", type=positive, default=2e-4)
+    parser.add_argument("--save-every", type=whole(1), default=100)
     return parser.parse_args()
 
 
+@foreseen()
 def main() -> None:
     arguments = _arguments()
     clock = Clock.of_minutes(arguments.minutes)

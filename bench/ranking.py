@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import foreseen
+from reader.arguments import whole
 from reader.compare import RESAMPLES, bootstrap_means
 from reader.ranker import Ranker, load_ranker
 from reader.squad import Example, load_squad
@@ -80,11 +82,14 @@ class _Progress:
         sys.stderr.write(f"\r{self._done:,} of {self._count:,} paragraphs")
 
 
+@foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--ranker", type=Path)
-    parser.add_argument("--questions", type=int, default=1000, help="so many, spread over a file")
+    parser.add_argument(
+        "--questions", type=whole(1), default=1000, help="so many, spread over a file"
+    )
     parser.add_argument("--out", type=Path)
     chosen: Any = parser.parse_args(given)
     ranker = load_ranker(chosen.ranker)

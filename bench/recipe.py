@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import recipe_data as data_of
+from bench.arguments import foreseen
 from bench.clock import Clock, OutOfTimeError
 from bench.masking_experiment import spread
 from bench.parts import split
@@ -39,6 +40,7 @@ from bench.ranking import ranks, success
 from bench.recipe_cards import ranker_card, reader_card
 from reader import checkpoint as checkpoints
 from reader import ranker as rankers
+from reader.arguments import whole
 from reader.average import average
 from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
@@ -362,16 +364,17 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="folder of a BERT sentence encoder")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--limit", type=int, default=0, help="questions of each set; 0: all")
-    parser.add_argument("--epochs", type=int, default=1, help="of stage 1")
-    parser.add_argument("--squad-groups", type=int, default=4500)
-    parser.add_argument("--dev-questions", type=int, default=0, help="0: all")
-    parser.add_argument("--save-every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--limit", type=whole(0), default=0, help="questions of each set; 0: all")
+    parser.add_argument("--epochs", type=whole(1), default=1, help="of stage 1")
+    parser.add_argument("--squad-groups", type=whole(0), default=4500)
+    parser.add_argument("--dev-questions", type=whole(0), default=0, help="0: all")
+    parser.add_argument("--save-every", type=whole(1), default=50, help="steps between checkpoints")
     parser.add_argument("--match", action="store_true", help="as of spanbot reader finetune")
     parser.add_argument("--teacher", help="as of spanbot reader finetune")
     return parser.parse_args(given)
 
 
+@foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
     try:
@@ -400,8 +403,6 @@ def main(given: Sequence[str] | None = None) -> None:
     except OutOfTimeError:
         _say("The time is up; give the same command again to go on.")
         return
-    except ReaderError as error:
-        sys.exit(str(error))
     sys.stdout.write(json.dumps(run.facts["dev-reader"]["scores"], indent=1) + "\n")
 
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.groups import groups, in_sentences, load, settings_of
+from bench.arguments import settings_of
+from bench.groups import groups, in_sentences, load
 from bench.masking_experiment import spread
 from bot.installation import Installation
 from bot.settings import Settings
@@ -101,7 +102,7 @@ def question_files(questions: Path) -> list[Path]:
 
 def settings_on(folder: Path, device: str) -> Settings:
     """The environment's settings with another home folder and device."""
-    return replace(settings_of(str(folder)), device=device)
+    return replace(settings_of(folder), device=device)
 
 
 def installed(book: Handbook, folder: Path, device: str) -> None:

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from reader import checkpoint as checkpoints
-from reader.errors import TrainingError
+from reader.arguments import positive, told
+from reader.errors import ReaderError, TrainingError
 from reader.groups import Group, folded, load_training
 from reader.ranker import by_length, inputs_of, pooled
 from reader.tokenization import PieceTokenizer
@@ -194,24 +195,34 @@ def train(
     return run / "model"
 
 
+def _every_nth(value: str) -> tuple[Path, int]:
+    """``GROUPS[:N]``: a file, and the N of "every Nth question"."""
+    path, _, one_in = value.partition(":")
+    if one_in and not (one_in.isdecimal() and int(one_in)):
+        raise argparse.ArgumentTypeError(
+            f'"{value}" is not of the form GROUPS:N; give a whole number from 1 on in the place '
+            f'of "{one_in}"'
+        )
+    return Path(path), int(one_in or 1)
+
+
+@told(ReaderError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("groups", nargs="+", metavar="GROUPS[:N]", help="N: only every Nth")
+    parser.add_argument(
+        "groups", nargs="+", type=_every_nth, metavar="GROUPS[:N]", help="N: only every Nth"
+    )
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--learning-rate", type=float, default=ContrastConfig().learning_rate)
+    parser.add_argument("--learning-rate", type=positive, default=ContrastConfig().learning_rate)
     chosen: Any = parser.parse_args(arguments)
-    files = []
-    for name in chosen.groups:
-        path, _, one_in = name.partition(":")
-        files.append(load_training(Path(path))[:: int(one_in or 1)])
 
     def show(step: int, steps: int, loss: float, seconds: float) -> None:
         sys.stderr.write(f"\rstep {step} of {steps}, loss {loss:.3f}, {seconds:.1f} s a step ")
 
     train(
         chosen.start,
-        files,
+        [load_training(path)[::one_in] for path, one_in in chosen.groups],
         chosen.run,
         ContrastConfig(learning_rate=chosen.learning_rate),
         progress=show,

@@ -11,15 +11,16 @@ in float32.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
 from reader.tokenization import PieceTokenizer
 
@@ -220,5 +221,14 @@ def store(source: Path, target: Path, *, name: str) -> None:
     read_in.tokenizer.save(target)
 
 
+@told(ReaderError)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Store a sentence encoder with 8 bits a number.")
+    parser.add_argument("source", type=Path, help="folder of a BERT sentence encoder")
+    parser.add_argument("target", type=Path, help="folder to write; its name is the ranker's")
+    chosen: Any = parser.parse_args(arguments)
+    store(chosen.source, chosen.target, name=chosen.target.name)
+
+
 if __name__ == "__main__":
-    store(Path(sys.argv[1]), Path(sys.argv[2]), name=Path(sys.argv[2]).name)
+    main()
