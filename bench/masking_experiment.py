@@ -39,7 +39,7 @@ from reader.masking import Kind, MaskingConfig
 from reader.metrics import best_over, exact_match, f1
 from reader.pretrain import PretrainConfig, Progress, pretrain
 from reader.reader import load_reader
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from reader.throughput import prefers_bf16
 
 ARMS: tuple[Kind, ...] = ("spans", "pieces")
@@ -62,13 +62,6 @@ class Recipe:
     dev_questions: int
     epochs: int
     finetune_rate: float
-
-
-def spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """``count`` of them, evenly over the file; 0 takes all."""
-    if not 0 < count < len(examples):
-        return list(examples)
-    return [examples[index * len(examples) // count] for index in range(count)]
 
 
 def run_arm(

@@ -29,7 +29,7 @@ from typing import Any
 from reader.arguments import program, told, whole
 from reader.checkpoint import EMBEDDED
 from reader.errors import ReaderError
-from reader.squad import load_squad
+from reader.squad import load_squad, spread
 
 _WORKER = Path(__file__).with_name("reader_worker.py")
 #: The row that the ratios are to.
@@ -114,8 +114,7 @@ def f1_of(squad: Path, precision: str, device: str, limit: int) -> float:
     from reader.reader import load_reader
 
     examples = load_squad(squad)
-    chosen = [examples[n * len(examples) // limit] for n in range(limit)]
-    scored = evaluate(load_reader(device=device, precision=precision), chosen)
+    scored = evaluate(load_reader(device=device, precision=precision), spread(examples, limit))
     return scored.scores["f1"]
 
 

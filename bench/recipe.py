@@ -34,7 +34,6 @@ from typing import Any
 from bench import recipe_data as data_of
 from bench.arguments import foreseen
 from bench.clock import Clock, OutOfTimeError
-from bench.masking_experiment import spread
 from bench.parts import split
 from bench.ranking import ranks, success
 from bench.recipe_cards import ranker_card, reader_card
@@ -51,7 +50,7 @@ from reader.finetune import FinetuneConfig, finetune
 from reader.groups import Group, load_groups, load_training, save_groups
 from reader.metrics import squad_scores
 from reader.reader import load_reader
-from reader.squad import load_squad
+from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
 
 #: Of stage 2's weights in the average with stage 1's.

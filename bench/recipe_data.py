@@ -13,12 +13,11 @@ import numpy as np
 
 from bench.arguments import settings_of
 from bench.groups import groups, in_sentences, load
-from bench.masking_experiment import spread
 from bot.installation import Installation
 from bot.settings import Settings
 from reader.errors import DatasetError
 from reader.groups import Group, GroupPassage, load_groups, of_squad, save_groups
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage
 from retriever.okapi import OkapiIndex

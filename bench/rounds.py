@@ -25,7 +25,7 @@ from bench.arguments import foreseen
 from reader.arguments import whole
 from reader.metrics import squad_v1_scores
 from reader.reader import Ceiling, Passage, Reader, Span, load_reader
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
 
 
@@ -55,8 +55,7 @@ def searched(examples: Sequence[Example], questions: int, count: int, prior: flo
     analyzer = Analyzer()
     index = BM25Okapi([analyzer.terms(context) for context in contexts])
     found = []
-    for number in range(min(questions, len(examples))):
-        example = examples[number * len(examples) // min(questions, len(examples))]
+    for example in spread(examples, questions):
         scores = index.get_scores(analyzer.terms(example.question))
         order = np.argsort(-scores, kind="stable")[:count]
         passages = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,13 @@ def load_squad(path: str | Path) -> list[Example]:
             names the place in the file.
     """
     return list(_examples(_load_json(Path(path)), str(path)))
+
+
+def spread(examples: Sequence[Example], count: int) -> list[Example]:
+    """``count`` of them, evenly over the file; 0 takes all."""
+    if not 0 < count < len(examples):
+        return list(examples)
+    return [examples[index * len(examples) // count] for index in range(count)]
 
 
 def _load_json(path: Path) -> Any:
