@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.arguments import foreseen
-from bench.clock import Clock, OutOfTimeError
+from bench.clock import TIME_IS_UP, Clock, OutOfTimeError, keep, say
 from reader import checkpoint as checkpoints
 from reader.arguments import positive, whole
 from reader.corpus import documents, fingerprint
@@ -72,7 +72,7 @@ def run_arm(
     device = checkpoints.choose_device(arguments.device)
 
     def report(now: Progress) -> None:
-        _say(
+        say(
             f"{kind} {seed}: step {now.step} of {now.steps}, loss {now.loss:.3f}, "
             f"{now.pieces_per_second:,.0f} pieces/s, {now.utilisation:.0%} of the matrix rate"
         )
@@ -226,16 +226,6 @@ def draw(report: Mapping[str, Any], picture: Path) -> None:
     pyplot.close(figure)
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-def _write(value: Any, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--start", required=True, help="folder or hub id of the start weights")
@@ -282,10 +272,10 @@ def main() -> None:
         path = folder / f"{arm}-{seed}.json"
         if not path.exists():
             try:
-                _write(run_arm(arm, seed, recipe, arguments, clock), path)
+                keep(run_arm(arm, seed, recipe, arguments, clock), path)
             except OutOfTimeError:
                 complete = False
-                _say("The time is up; give the same command again to go on.")
+                say(TIME_IS_UP)
                 break
         result = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         if result["recipe"] != asdict(recipe):
@@ -295,7 +285,7 @@ def main() -> None:
         return
     dev = spread(load_squad(arguments.dev), recipe.dev_questions)
     report = {"complete": complete, "recipe": asdict(recipe), **compare(results, dev)}
-    _write(report, folder / "masking.json")
+    keep(report, folder / "masking.json")
     draw(report, folder / "masking.png")
     sys.stdout.write(json.dumps(report["difference"], indent=1) + "\n")
 
