@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reader.files import write_text
+
 TIME_IS_UP = "The time is up; give the same command again to go on."
 
 
@@ -34,9 +36,7 @@ class Clock:
 
 def keep(value: Any, path: Path) -> None:
     """Write JSON, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def say(line: str) -> None:

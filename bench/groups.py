@@ -39,6 +39,7 @@ from bot.evaluation import is_document
 from bot.installation import Installation
 from reader.arguments import existing_file, whole
 from reader.errors import DatasetError
+from reader.files import read_text
 from reader.groups import Group, GroupPassage, folded, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
@@ -76,7 +77,7 @@ def load(paths: Sequence[Path], kb: str) -> list[Asked]:
     """
     found = []
     for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             try:
                 record = json.loads(line)
                 if record["kb"] == kb:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.files import read_text
 from reader.squad import load_squad
 from retriever.errors import ParseError
 from retriever.parsing import SUFFIXES, parse
@@ -111,7 +112,7 @@ def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collecti
         of_document[book, text.uri].append(number)
     questions, right = [], []
     for path in files:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             record = json.loads(line)
             wanted = record.get("documents") or [record.get("document")]
             numbers = [

@@ -16,6 +16,7 @@ from bench.groups import groups, in_sentences, load
 from bot.installation import Installation
 from bot.settings import Settings
 from reader.errors import DatasetError
+from reader.files import read_text
 from reader.groups import Group, GroupPassage, load_groups, of_squad, save_groups
 from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
@@ -70,7 +71,7 @@ def handbooks(data: Path, questions: Path) -> list[Handbook]:
     """
     names: dict[str, None] = {}
     for path in question_files(questions):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             try:
                 names[str(json.loads(line)["kb"])] = None
             except (ValueError, KeyError, TypeError) as error:

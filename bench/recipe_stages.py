@@ -119,8 +119,13 @@ def _finetuned(
         device=checkpoints.choose_device(run.arguments.device),
         progress=run.clock.check,
     )
+    return _trained(folder)
+
+
+def _trained(folder: Path) -> dict[str, Any]:
+    """The configuration and the steps of a training."""
     history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-    return {"config": asdict(config), "steps": history["steps"]}
+    return {name: history[name] for name in ("config", "steps")}
 
 
 def average_reader(run: Run, folder: Path) -> dict[str, Any]:
@@ -150,11 +155,9 @@ def train_ranker_pass(run: Run, folder: Path, start: Path, rate: float) -> dict[
         device=checkpoints.choose_device(run.arguments.device),
         progress=run.clock.check,
     )
-    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     shape = json.loads((folder / "model" / "config.json").read_text(encoding="utf-8"))
     return {
-        "config": asdict(config),
-        "steps": history["steps"],
+        **_trained(folder),
         "questions": sum(map(len, files)),
         "shape": {
             "layers": shape["num_hidden_layers"],

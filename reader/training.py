@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from reader.errors import TrainingError
+from reader.files import write_text
 
 
 class TrainingConfig(Protocol):
@@ -166,9 +167,7 @@ def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     temporary = run / "checkpoint.pt.part"
     torch.save(state, temporary)
     temporary.replace(run / "checkpoint.pt")
-    record = run / "history.json.part"
-    record.write_text(json.dumps(history) + "\n", encoding="utf-8")
-    record.replace(run / "history.json")
+    write_text(run / "history.json", json.dumps(history) + "\n")
 
 
 def _read(run: Path) -> dict[str, Any] | None:

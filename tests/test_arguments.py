@@ -63,12 +63,12 @@ def test_a_wrong_value_is_named(
 @pytest.mark.parametrize(
     ("main", "arguments", "message"),
     [
-        (contrast.main, "none.jsonl --start s --run r", "cannot read the dataset none.jsonl"),
+        (contrast.main, "none.jsonl --start s --run r", "cannot read none.jsonl"),
         (average.main, "a b --share 2 --out o", "the share 2.0 is not between 0 and 1"),
         (ranker.main, "none target", "there is no model folder"),
-        (rounds.main, "none.json", "cannot read the dataset none.json"),
-        (ranking.main, "none.json", "cannot read the dataset none.json"),
-        (speed.main, "--squad none.json --out o --no-base", "cannot read the dataset none.json"),
+        (rounds.main, "none.json", "cannot read none.json"),
+        (ranking.main, "none.json", "cannot read none.json"),
+        (speed.main, "--squad none.json --out o --no-base", "cannot read none.json"),
         (analysis.main, "--data none --results r --collections headings", "holds no .tar.xz"),
         (retriever.main, f"--corpus none --work w --questions {HERE}", "holds no .txt.xz"),
     ],
