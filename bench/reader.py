@@ -26,12 +26,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.reader_engines import environment
 from reader.arguments import program, told, whole
 from reader.checkpoint import EMBEDDED
 from reader.errors import ReaderError
 from reader.squad import load_squad, spread
 
-_WORKER = Path(__file__).with_name("reader_worker.py")
 #: The row that the ratios are to.
 BASELINE = "pipeline, fp32"
 
@@ -96,11 +96,11 @@ def measure(python: str, engine: str, spec: dict[str, Any], work: Path) -> dict[
     file = work / "spec.json"
     file.write_text(json.dumps({**spec, "started": time.time()}), encoding="utf-8")
     done = subprocess.run(  # noqa: S603  the Pythons that the caller named
-        [python, str(_WORKER), engine, str(file)],
+        [python, "-m", "bench.reader_worker", engine, str(file)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+        env=environment(),
     )
     if done.returncode:
         raise RuntimeError(f"{engine} with {python} failed:\n{done.stderr[-2000:]}")

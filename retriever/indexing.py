@@ -113,6 +113,16 @@ class IndexKeeper:
             self._tidy_behind(opened, compiling=True)
             return len(opened)
 
+    def prepare(self) -> None:
+        """Open the index and have its loops compiled, before the first question.
+
+        Compiling is not waited for. After an upgrade of the program there may be nothing new to
+        index, and nobody else would do it.
+        """
+        opened = self.current()
+        with self._lock:
+            self._tidy_behind(opened, compiling=True)
+
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Texts as the index's encoder sees them, a row each; None for BM25 alone."""
         return None if self._encoder is None else self._encoder().encode(texts)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,10 @@ from retriever.bm25 import K1
 
 #: Chosen on the tuning and calibration questions; between 0.6 and 0.8 hardly anything changes.
 WEIGHT = 0.7
+
+#: Up to so many passages all are ranked by both; of more, only those that are first by BM25.
+EXHAUSTIVE = 1 << 16
+CANDIDATES = 300
 
 
 class Encoder(Protocol):
@@ -37,8 +40,7 @@ class Encoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A passage in its place: what it is ranked by, and its BM25 score."""
 
     passage_id: int

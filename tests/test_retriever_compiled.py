@@ -50,14 +50,28 @@ json.dump(
     sys.stdout,
 )
 """
+_PREPARE = """
+import sys
+from pathlib import Path
+from retriever.analysis import Analyzer
+from retriever.indexing import IndexKeeper
+from retriever.store.database import Database
+folder = Path(sys.argv[1])
+database = Database(f"sqlite:///{folder / 'store.db'}")
+if not database.path.exists():
+    database.upgrade()
+keeper = IndexKeeper(database, folder / "index", Analyzer())
+keeper.current() if sys.argv[2:] else keeper.prepare()
+keeper.close()
+"""
 _WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None\n"
 
 needs_numba = pytest.mark.skipif(not is_compiled(), reason="numba is not installed")
 
 
-def run(program: str, folder: Path) -> str:
+def run(program: str, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)],
+        [sys.executable, "-c", program, str(folder), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -89,6 +103,15 @@ def test_a_search_after_a_build_compiles_nothing(tmp_path: Path) -> None:
     damaged = max(ready.parent.rglob("*.nbc"), key=lambda file: file.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[:-100])
     assert search(tmp_path) == {**FOUND, "kernel": "numpy"}
+
+
+@needs_numba
+def test_a_process_that_will_search_often_has_it_compiled(tmp_path: Path) -> None:
+    """As after an upgrade, when an index is there and nothing new to put into it."""
+    run(_PREPARE, tmp_path, "only searching")
+    assert list(tmp_path.glob("index/compiled-*")) == []
+    run(_PREPARE, tmp_path)
+    assert len(list(tmp_path.glob("index/compiled-*/READY"))) == 1
 
 
 def test_without_numba_numpy_does_it_all(tmp_path: Path) -> None:

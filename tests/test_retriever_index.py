@@ -21,7 +21,7 @@ from retriever.index.merge import FAN_IN, Size, choose, merge
 from retriever.index.segment import Marks, Segment
 from retriever.index.statistics import EMPTY
 from retriever.okapi import OkapiIndex
-from retriever.ranking import WEIGHT, upper_bound
+from retriever.ranking import CANDIDATES, WEIGHT, upper_bound
 from tests.index_parts import (
     KERNELS,
     Mirror,
@@ -206,6 +206,36 @@ def test_vectors_find_what_no_word_finds(tmp_path: Path) -> None:
     assert second.score == pytest.approx(WEIGHT * second.bm25 / bound)
     within = index.search(["vpn"], 5, frozenset({1}), directions[3])
     assert [hit.passage_id for hit in within] == [11, 12]
+
+
+def test_a_large_index_ranks_by_vectors_what_bm25_found(tmp_path: Path) -> None:
+    source = random.Random(5)
+    chance = np.random.default_rng(5)
+    vectors = chance.normal(size=(500, 8)).astype(np.float16).astype(np.float32)
+    passages = [
+        IndexedPassage(p.passage_id, p.collection_id, p.terms, vector)
+        for p, vector in zip(random_passages(source, 500), vectors, strict=True)
+    ]
+    place = folder.IndexFolder(tmp_path)
+    index = place.update(None, new=segment_of(passages[:300]), content_version=1, encoder="test")
+    index = place.update(
+        index,
+        new=segment_of(passages[300:]),
+        gone=np.arange(1, 500, 7),
+        content_version=2,
+        encoder="test",
+    )
+    question, terms = vectors[17], ["t9", "t40"]
+    for allowed in (None, frozenset({2})):
+        everything = index.search(terms, 500, allowed, question)
+        by_words = [hit for hit in everything if hit.bm25 > 0]
+        assert 10 < len(by_words) < min(len(everything), CANDIDATES)
+        # All that hold a word are candidates here; the others are left out.
+        few = index.search(terms, 10, allowed, question, exhaustive=100)
+        assert [hit.passage_id for hit in few] == [hit.passage_id for hit in by_words[:10]]
+        assert [hit.score for hit in few] == pytest.approx([hit.score for hit in by_words[:10]])
+        # With too few of them all are ranked.
+        assert index.search(terms, 400, allowed, question, exhaustive=100) == everything[:400]
 
 
 # -- what is on disk --------------------------------------------------------------------------

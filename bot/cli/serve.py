@@ -81,11 +81,12 @@ def run_bot(settings: Settings) -> None:
 
 
 def _warm_up(installation: Installation) -> None:
-    """Load the reader before the first question; an error is told to whoever asks first."""
-    try:
-        installation.reader()
-    except Exception:
-        logging.getLogger("bot").exception("the reader cannot be loaded")
+    """Load what answers the first question; an error is told to whoever asks it."""
+    for name, load in (("reader", installation.reader), ("index", installation.keeper.prepare)):
+        try:
+            load()
+        except Exception:
+            logging.getLogger("bot").exception("the %s cannot be loaded", name)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import K1, norms
-from retriever.index.segment import BLOCK, BOUND_STEPS, LARGE, LEVELS, Postings, Segment
+from retriever.index.segment import BLOCK, BOUND_STEPS, CLASSES, LARGE, Postings, Segment
 from retriever.index.terms import Terms, encode, pack
 
 #: So many occurrences are sorted at a time.
@@ -132,16 +132,16 @@ def assemble(
     np.cumsum(counts, out=term_runs[1:])
     large = np.flatnonzero(frequencies >= LARGE)
     average = int(lengths.sum()) / len(lengths) if len(lengths) else 0.0
-    levels = _levels(documents, frequencies, lengths, average)
-    packed, bounds = _bounds(documents, frequencies, lengths, average, levels, run_first)
+    class_lengths, classes = _classes(lengths)
+    codes, bounds = _codes(documents, frequencies, lengths, average, classes, run_first)
     postings = Postings(
         term_runs=term_runs,
         run_blocks=blocks[run_first].astype(np.uint16),
         run_starts=run_starts,
         run_bounds=bounds,
         offsets=(documents % BLOCK).astype(np.uint16),
-        frequencies=packed,
-        levels=levels,
+        codes=codes,
+        class_lengths=class_lengths,
         large_places=large.astype(np.uint32),
         large_values=frequencies[large].astype(np.uint32),
         lengths=length_codes.reshape(-1).astype(np.uint16),
@@ -158,38 +158,32 @@ def assemble(
     )
 
 
-def _levels(
+def _classes(lengths: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """The shortest length of each class and the class of each passage, about as many in each."""
+    if not len(lengths):
+        return np.zeros(CLASSES, dtype=np.uint32), np.zeros(0, dtype=np.uint8)
+    places = np.arange(CLASSES) * len(lengths) // CLASSES
+    shortest = np.partition(lengths, places)[places].astype(np.uint32)
+    return shortest, (np.searchsorted(shortest, lengths, side="right") - 1).astype(np.uint8)
+
+
+def _codes(
     documents: NDArray[np.int64],
     frequencies: NDArray[np.int64],
     lengths: NDArray[np.int64],
     average: float,
-) -> NDArray[np.float64]:
-    """Where the levels end, by a sample: the highest hold the fewest postings."""
-    step = max(1, len(documents) // 100_000)
-    sample = _saturations(documents[::step], frequencies[::step], lengths, average)
-    if not len(sample):
-        return np.full(LEVELS, K1 + 1)
-    shares = 1 - np.geomspace(0.7, 0.0005, LEVELS - 1)
-    return np.append(np.quantile(sample, shares), K1 + 1)
-
-
-def _bounds(
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    average: float,
-    levels: NDArray[np.float64],
+    classes: NDArray[np.uint8],
     run_first: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Level and frequency of each posting; the highest saturation of each run, rounded up."""
-    packed = np.empty(len(documents), dtype=np.uint8)
+    """Class and frequency of each posting; the highest saturation of each run, rounded up."""
+    codes = np.empty(len(documents), dtype=np.uint8)
     steps = np.empty(len(documents), dtype=np.uint8)
     for part in _slices(len(documents)):
         saturations = _saturations(documents[part], frequencies[part], lengths, average)
-        packed[part] = np.searchsorted(levels, saturations) << 4
-        packed[part] |= np.minimum(frequencies[part], LARGE).astype(np.uint8)
+        codes[part] = classes[documents[part]] << 4
+        codes[part] |= np.minimum(frequencies[part], LARGE).astype(np.uint8)
         steps[part] = np.minimum(np.floor(saturations * BOUND_STEPS) + 1, 255)
-    return packed, np.maximum.reduceat(steps, run_first) if len(run_first) else steps
+    return codes, np.maximum.reduceat(steps, run_first) if len(run_first) else steps
 
 
 def _saturations(

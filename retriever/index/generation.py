@@ -11,22 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import top
-from retriever.index.kernel import Best, Kernel, Query, choice_of, default, scoring
+from retriever.index.kernel import (
+    MOST_TERMS,
+    Best,
+    Filter,
+    Kernel,
+    Query,
+    choice_of,
+    default,
+    scoring,
+)
 from retriever.index.manifest import Manifest
 from retriever.index.segment import Marks, Segment
 from retriever.index.terms import Terms, encode, pack
-from retriever.ranking import Ranked, combine, rarest_idf, upper_bound
+from retriever.ranking import CANDIDATES, EXHAUSTIVE, Ranked, combine, rarest_idf, upper_bound
 
 #: So many terms are remembered with their places before all are forgotten.
 _REMEMBERED = 50_000
+#: So many vectors are brought to single precision at a time.
+_ROWS = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A term's places in the segments (-1 for none) and its weight."""
+    """A term's places in the segments (-1 for none), its weight, and whether there is any."""
 
     numbers: tuple[int, ...]
     idf: float
+    held: bool
 
 
 class _Part:
@@ -36,13 +48,37 @@ class _Part:
         self.segment = segment
         self.marks = marks
         self.scoring = scoring(segment, average)
+        self.everything = choice_of(segment, marks)
         own = segment.average_length
         # Longer passages elsewhere make those here count as shorter; see segment.py.
         self.bound_factor = max(1.0, average / own) * (1 + 1e-9) if own else 1.0
 
+    def choice(self, collections: frozenset[int] | None) -> Filter:
+        """Which passages are live and in these collections."""
+        if collections is None:
+            return self.everything
+        return choice_of(self.segment, self.marks, collections)
+
+    def cosines(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of every passage, float32 of shape (passages,)."""
+        vectors = self.segment.vectors
+        if len(vectors) <= EXHAUSTIVE:
+            return self.segment.directions @ vector
+        found = np.empty(len(vectors), dtype=np.float32)
+        for begin in range(0, len(vectors), _ROWS):  # in single precision they would not fit
+            rows = slice(begin, begin + _ROWS)
+            found[rows] = vectors[rows].astype(np.float32) @ vector
+        return found
+
+    def scores(self, query: Query, kernel: Kernel) -> NDArray[np.float64]:
+        """Of every passage by BM25, float64 of shape (passages,)."""
+        found = np.zeros(len(self.segment), dtype=np.float64)
+        kernel.add_scores(self.segment.postings, self.scoring, query, found)
+        return found
+
     def allowed(self, collections: frozenset[int] | None) -> NDArray[np.bool_]:
         """Which passages are live and in these collections, bool of shape (passages,)."""
-        choice = choice_of(self.segment, self.marks, collections)
+        choice = self.choice(collections)
         allowed = choice.live if len(choice.live) else np.ones(len(self.segment), dtype=np.bool_)
         if len(choice.allowed):
             allowed = allowed & choice.allowed[choice.collections]
@@ -104,6 +140,8 @@ class PassageIndex:
         k: int,
         collections: frozenset[int] | None = None,
         vector: NDArray[np.float32] | None = None,
+        *,
+        exhaustive: int = EXHAUSTIVE,
     ) -> list[Ranked]:
         """The k best passages, best first; of equal ones that with the lower id.
 
@@ -111,6 +149,8 @@ class PassageIndex:
             collections: the only ones to search; None for all.
             vector: the question's, by the index's encoder; without it BM25 alone ranks, and only
                 passages that hold a word of the question are found.
+            exhaustive: in an index of more passages, the vector only ranks those that are first by
+                BM25, unless these are fewer than k.
         """
         bound = upper_bound(self.weights(terms))
         if vector is None or self.encoder is None:
@@ -121,12 +161,15 @@ class PassageIndex:
                 Ranked(place.passage_id, float(score), place.bm25)
                 for place, score in zip(found, scores, strict=True)
             ]
+        if len(self) > exhaustive:
+            found = self.search_bm25(terms, max(k, CANDIDATES), collections)
+            if len(found) >= k:
+                return self._reranked(found, vector, bound)[:k]
         ranked: list[Ranked] = []
-        known = self._look_up(terms)
-        for at, part in enumerate(self._parts):
-            bm25 = np.zeros(len(part.segment), dtype=np.float64)
-            self._add_scores(at, terms, known, bm25)
-            scores = combine(bm25, part.segment.directions @ vector, bound)
+        queries = self._queries(terms, self._look_up(terms))
+        for part, query in zip(self._parts, queries, strict=True):
+            bm25 = part.scores(query, self._kernel)
+            scores = combine(bm25, part.cosines(vector), bound)
             ranked.extend(
                 Ranked(int(part.segment.passages[n]), float(scores[n]), float(bm25[n]))
                 for n in top(scores, k, part.allowed(collections))
@@ -138,26 +181,20 @@ class PassageIndex:
         self, terms: Sequence[str], k: int, collections: frozenset[int] | None = None
     ) -> list[Ranked]:
         """The k best passages by BM25 alone that hold one of the terms; ``score`` is BM25's."""
-        known = self._look_up(terms)
-        distinct = {t: place for t, place in known.items() if max(place.numbers, default=-1) >= 0}
-        if k <= 0 or not distinct:
+        known = {term: place for term, place in self._look_up(terms).items() if place.held}
+        idf = [place.idf for place in known.values()]
+        if k <= 0 or not known:
             return []
-        if min(place.idf for place in distinct.values()) < 0:
+        if len(known) > MOST_TERMS or min(idf) < 0:
             return self._search_all(terms, k, collections)
-        counts = Counter(terms)
-        places = {term: at for at, term in enumerate(distinct)}
-        sequence = np.array([places[term] for term in terms if term in places], dtype=np.int64)
-        weights = np.array([place.idf for place in distinct.values()], dtype=np.float64)
-        times = np.array([counts[term] for term in distinct], dtype=np.float64)
         best = Best(np.zeros(k, dtype=np.float64), np.zeros(1, dtype=np.int64))
         found: list[tuple[float, int]] = []
-        for at, part in enumerate(self._parts):
-            numbers = np.array([place.numbers[at] for place in distinct.values()], dtype=np.int64)
+        for part, query in zip(self._parts, self._queries(terms, known), strict=True):
             documents, scores = self._kernel.search(
                 part.segment.postings,
                 part.scoring,
-                Query(numbers, weights, times, sequence),
-                choice_of(part.segment, part.marks, collections),
+                query,
+                part.choice(collections),
                 part.bound_factor,
                 best,
             )
@@ -168,11 +205,10 @@ class PassageIndex:
 
     def scores(self, terms: Sequence[str]) -> NDArray[np.float64]:
         """The BM25 score of every passage, float64 of shape (passages,); see :attr:`passages`."""
-        known = self._look_up(terms)
+        queries = self._queries(terms, self._look_up(terms))
         found = [np.zeros(0, dtype=np.float64)]
-        for at, part in enumerate(self._parts):
-            scores = np.zeros(len(part.segment), dtype=np.float64)
-            self._add_scores(at, terms, known, scores)
+        for part, query in zip(self._parts, queries, strict=True):
+            scores = part.scores(query, self._kernel)
             found.append(scores[part.allowed(None)])
         return np.concatenate(found)
 
@@ -192,13 +228,12 @@ class PassageIndex:
         """As :meth:`search_bm25`, also for terms of negative weight: few passages have some."""
         known = self._look_up(terms)
         found: list[tuple[float, int]] = []
-        for at, part in enumerate(self._parts):
-            scores = np.zeros(len(part.segment), dtype=np.float64)
-            self._add_scores(at, terms, known, scores)
-            holds = np.zeros(len(part.segment), dtype=np.float64)
-            query = self._query(at, list(known), known)
-            ones = query._replace(weights=np.ones(len(known), dtype=np.float64))
-            self._kernel.add_scores(part.segment.postings, part.scoring, ones, holds)
+        ones = np.ones(len(known), dtype=np.float64)
+        for part, query, once in zip(
+            self._parts, self._queries(terms, known), self._queries(list(known), known), strict=True
+        ):
+            scores = part.scores(query, self._kernel)
+            holds = part.scores(once._replace(weights=ones), self._kernel)
             candidates = part.allowed(collections) & (holds > 0)
             found.extend(
                 (-float(scores[n]), int(part.segment.passages[n]))
@@ -207,22 +242,43 @@ class PassageIndex:
         found.sort()
         return [Ranked(number, -score, -score) for score, number in found[:k]]
 
-    def _add_scores(
-        self, at: int, terms: Sequence[str], known: dict[str, _Term], out: NDArray[np.float64]
-    ) -> None:
-        part = self._parts[at]
-        query = self._query(at, terms, known)
-        self._kernel.add_scores(part.segment.postings, part.scoring, query, out)
+    def _reranked(
+        self, found: Sequence[Ranked], vector: NDArray[np.float32], bound: float
+    ) -> list[Ranked]:
+        """What BM25 found, in the order of both."""
+        ids = np.array([place.passage_id for place in found], dtype=np.int64)
+        cosines = np.zeros(len(ids), dtype=np.float32)
+        for part in self._parts:
+            held = part.segment.passages
+            places = np.minimum(np.searchsorted(held, ids), len(held) - 1)
+            here = np.flatnonzero(held[places] == ids)
+            if len(part.marks.live):
+                here = here[part.marks.live[places[here]]]
+            rows = part.segment.vectors[places[here]].astype(np.float32)
+            cosines[here] = rows @ vector
+        bm25 = np.array([place.bm25 for place in found], dtype=np.float64)
+        scores = combine(bm25, cosines, bound)
+        order = np.lexsort((ids, -scores))
+        return [Ranked(int(ids[n]), float(scores[n]), float(bm25[n])) for n in order]
 
-    def _query(self, at: int, terms: Sequence[str], known: dict[str, _Term]) -> Query:
+    def _queries(self, terms: Sequence[str], known: dict[str, _Term]) -> list[Query]:
+        """A query of those of its terms that are known, as each segment sees it."""
         places = {term: place for place, term in enumerate(known)}
-        counts = Counter(terms)
-        return Query(
-            np.array([place.numbers[at] for place in known.values()], dtype=np.int64),
+        sequence = [places[term] for term in terms if term in places]
+        times = [1.0] * len(known)
+        if len(sequence) > len(known):
+            counts = Counter(sequence)
+            times = [float(counts[place]) for place in range(len(known))]
+        shared = (
             np.array([place.idf for place in known.values()], dtype=np.float64),
-            np.array([counts[term] for term in known], dtype=np.float64),
-            np.array([places[term] for term in terms], dtype=np.int64),
+            np.array(times, dtype=np.float64),
+            np.array(sequence, dtype=np.int64),
         )
+        numbers = [place.numbers for place in known.values()]
+        return [
+            Query(np.array([of_term[at] for of_term in numbers], dtype=np.int64), *shared)
+            for at in range(len(self._parts))
+        ]
 
     def _look_up(self, terms: Sequence[str]) -> dict[str, _Term]:
         """The distinct terms of a query, in the order in which they first occur."""
@@ -244,9 +300,9 @@ class PassageIndex:
         found: dict[str, _Term] = {}
         for term in terms:
             at = places[encode(term)]
-            found[term] = _Term(
-                tuple(numbers[:, at].tolist()), statistics.idf(int(frequencies[at]))
-            )
+            here = tuple(numbers[:, at].tolist())
+            held = max(here, default=-1) >= 0
+            found[term] = _Term(here, statistics.idf(int(frequencies[at])), held)
         return found
 
 

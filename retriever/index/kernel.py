@@ -15,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import K1, norms
-from retriever.index.segment import LARGE, Marks, Postings, Segment
+from retriever.index.segment import CLASSES, LARGE, Marks, Postings, Segment
 from retriever.index.terms import Terms
 
+#: Different codes of postings.
+CODES = CLASSES * (LARGE + 1)
+#: A query of more distinct terms is not searched for the best, but scored on every passage.
+MOST_TERMS = 4096
 #: Saturations of term frequencies below this are looked up, those above computed.
 TABLE_ROWS = LARGE
 
@@ -29,17 +33,24 @@ class Scoring(NamedTuple):
         saturations: float64, shape (TABLE_ROWS, different lengths); ``[tf, length code]`` is
             ``tf * (k1 + 1) / (tf + norm)``.
         norms: float64, shape (different lengths,).
+        bounds: float32, shape (CODES,); the highest saturation that a posting of each code,
+            see :class:`retriever.index.segment.Postings`, can have.
     """
 
     saturations: NDArray[np.float64]
     norms: NDArray[np.float64]
+    bounds: NDArray[np.float32]
 
 
 def scoring(segment: Segment, average: float) -> Scoring:
     """The tables of a segment for a generation's average length."""
     by_length = norms(segment.postings.length_values, average)
     tf = np.arange(TABLE_ROWS, dtype=np.float64)[:, np.newaxis]
-    return Scoring(tf * (K1 + 1) / (tf + by_length), by_length)
+    saturations = tf * (K1 + 1) / (tf + by_length)
+    shortest = norms(segment.postings.class_lengths, average)
+    bounds = np.full((CLASSES, LARGE + 1), K1 + 1)
+    bounds[:, :TABLE_ROWS] = (tf * (K1 + 1) / (tf + shortest)).T
+    return Scoring(saturations, by_length, bounds.reshape(-1).astype(np.float32))
 
 
 class Filter(NamedTuple):
@@ -126,7 +137,7 @@ class Kernel(Protocol):
 
 def frequency_of(postings: Postings, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """The term frequencies of postings, however large."""
-    frequencies = (postings.frequencies[places] & LARGE).astype(np.int64)
+    frequencies = (postings.codes[places] & LARGE).astype(np.int64)
     large = np.flatnonzero(frequencies == LARGE)
     if len(large):
         found = np.searchsorted(postings.large_places, places[large])

@@ -6,6 +6,7 @@ nothing, see :mod:`retriever.index.compiled`.
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,7 +19,7 @@ from retriever.index.build import IndexedPassage, SegmentBuilder
 from retriever.index.kernel import Best, Filter, Query, Scoring, choice_of, scoring
 from retriever.index.loops import add_scores, count_deleted, find
 from retriever.index.maxscore import search
-from retriever.index.segment import NO_MARKS, Postings
+from retriever.index.segment import BLOCK, NO_MARKS, Postings
 from retriever.index.terms import Terms
 
 
@@ -26,6 +27,9 @@ class NumbaKernel:
     """See :class:`retriever.index.kernel.Kernel`."""
 
     name = "numba"
+
+    def __init__(self) -> None:
+        self._scratch = threading.local()
 
     def find(self, terms: Terms, wanted: Terms) -> NDArray[np.int64]:
         return find(terms.text, terms.ends, wanted.text, wanted.ends)
@@ -44,7 +48,10 @@ class NumbaKernel:
         bound_factor: float,
         best: Best,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        return search(postings, scoring, query, choice, bound_factor, best.heap, best.size)
+        sums = getattr(self._scratch, "sums", None)
+        if sums is None:
+            sums = self._scratch.sums = np.zeros(BLOCK, dtype=np.uint16)
+        return search(postings, scoring, query, choice, bound_factor, best.heap, best.size, sums)
 
     def count_deleted(self, postings: Postings, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
         return count_deleted(postings, gone, np.flatnonzero(gone))
@@ -95,6 +102,6 @@ def _samples() -> list[tuple[Any, tuple[object, ...]]]:
     return [
         (find, (terms.text, terms.ends, terms.text, terms.ends)),
         (add_scores, (*given, weights)),
-        (search, (*given, choice, 1.0, weights, some)),
+        (search, (*given, choice, 1.0, weights, some, np.zeros(1, dtype=np.uint16))),
         (count_deleted, (postings, np.zeros(1, dtype=np.bool_), some)),
     ]

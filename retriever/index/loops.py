@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import K1
-from retriever.index.kernel import TABLE_ROWS, Query, Scoring
+from retriever.index.kernel import Query, Scoring
 from retriever.index.segment import BLOCK, LARGE, Postings
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -89,32 +89,25 @@ def find(
 
 
 @compiled
-def _large(
+def large(
     large_places: NDArray[np.uint32],
     large_values: NDArray[np.uint32],
     place: int,
     norm: float,
 ) -> float:
+    """The saturation of a posting whose frequency stands in the list of large ones."""
     frequency = float(large_values[np.searchsorted(large_places, place)])
     return frequency * _GAIN / (frequency + norm)
-
-
-@inlined
-def saturation(postings: Postings, scoring: Scoring, place: int, document: int) -> float:
-    """``tf * (k1 + 1) / (tf + norm)`` of a posting."""
-    tf = postings.frequencies[place] & LARGE
-    code = postings.lengths[document]
-    if tf < TABLE_ROWS:
-        value = scoring.saturations[tf, code]
-    else:
-        value = _large(postings.large_places, postings.large_values, place, scoring.norms[code])
-    return value
 
 
 @compiled
 def add_scores(
     postings: Postings, scoring: Scoring, query: Query, out: NDArray[np.float64]
 ) -> None:
+    # By name, not as parts of a tuple: numba would count references at every use.
+    offsets, codes, lengths = postings.offsets, postings.codes, postings.lengths
+    large_places, large_values = postings.large_places, postings.large_values
+    saturations, norms = scoring.saturations, scoring.norms
     for at in query.sequence:
         number = query.numbers[at]
         if number < 0:
@@ -123,8 +116,14 @@ def add_scores(
         for run in range(postings.term_runs[number], postings.term_runs[number + 1]):
             base = np.int64(postings.run_blocks[run]) * BLOCK
             for place in range(postings.run_starts[run], postings.run_starts[run + 1]):
-                document = base + np.int64(postings.offsets[place])
-                out[document] += weight * saturation(postings, scoring, place, document)
+                document = base + np.int64(offsets[place])
+                tf = codes[place] & LARGE
+                if tf < LARGE:
+                    saturation = saturations[tf, lengths[document]]
+                else:
+                    norm = norms[lengths[document]]
+                    saturation = large(large_places, large_values, place, norm)
+                out[document] += weight * saturation
 
 
 @compiled
@@ -146,41 +145,35 @@ def lower(offsets: NDArray[np.uint16], low: int, high: int, offset: int) -> int:
     return low
 
 
+@inlined
+def place_of(offsets: NDArray[np.uint16], low: int, high: int, offset: int) -> int:
+    """Where an offset stands from ``low`` on and before ``high``; -1 for nowhere."""
+    place = low
+    count = high - low
+    while count > 1:  # without a branch that could be foretold wrongly
+        half = count >> 1
+        place += half if offsets[place + half - 1] < offset else 0
+        count -= half
+    return place if count == 1 and offsets[place] == offset else -1
+
+
 @compiled
-def run_of(postings: Postings, number: int, block: int) -> int:
-    """The run of a term in a block; -1 for none."""
-    low = np.int64(postings.term_runs[number])
-    high = np.int64(postings.term_runs[number + 1])
+def run_of(
+    term_runs: NDArray[np.uint32], run_blocks: NDArray[np.uint16], number: int, block: int
+) -> int:
+    """The run of a term in a block; -1 for none, or for no term."""
+    if number < 0:
+        return -1
+    low = np.int64(term_runs[number])
+    high = np.int64(term_runs[number + 1])
     end = high
     while low < high:
         middle = (low + high) >> 1
-        if postings.run_blocks[middle] < block:
+        if run_blocks[middle] < block:
             low = middle + 1
         else:
             high = middle
-    return low if low < end and postings.run_blocks[low] == block else -1
-
-
-@compiled
-def exact(postings: Postings, scoring: Scoring, query: Query, document: int) -> float:
-    """The score of one passage, summed in the order of the query."""
-    block = document // BLOCK
-    offset = document - block * BLOCK
-    parts = np.zeros(len(query.numbers), dtype=np.float64)
-    for at in range(len(query.numbers)):
-        if query.numbers[at] < 0:
-            continue
-        run = run_of(postings, query.numbers[at], block)
-        if run < 0:
-            continue
-        end = np.int64(postings.run_starts[run + 1])
-        place = lower(postings.offsets, np.int64(postings.run_starts[run]), end, offset)
-        if place < end and postings.offsets[place] == offset:
-            parts[at] = query.weights[at] * saturation(postings, scoring, place, document)
-    score = 0.0
-    for at in query.sequence:
-        score += parts[at]
-    return score
+    return low if low < end and run_blocks[low] == block else -1
 
 
 @compiled

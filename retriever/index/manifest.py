@@ -17,7 +17,7 @@ from retriever.index.statistics import Statistics
 
 NAME = "MANIFEST"
 #: Grows when the files change, so that an older index is built again.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True, slots=True)

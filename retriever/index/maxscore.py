@@ -1,15 +1,16 @@
 # To numba, Python's and numpy's integers are the same; to a type checker they are not.
 # mypy: disable-error-code="arg-type,assignment,no-any-return,return-value"
-"""The best passages of a segment by MaxScore (Turtle and Flood 1995), over blocks of passages.
+"""The best passages of a segment: bounds of sums for all, exact scores for the few that matter.
 
-In a block, terms are ordered by the most that one of their postings there can add to a score. The
-lowest of them together may be less than what the k-th best passage has; then no passage with these
-terms alone can be among the best, and only the lists of the others, the essential ones, are walked.
-What is found there is looked up in the rest, highest first, until it is decided.
+Passages are taken in blocks of 65,536. Every posting of a block adds the most that its code is
+worth, as a small integer, to the 16 bits that its passage has in an array which fits into the
+processor's cache; that costs less than a nanosecond. Nearly all passages then have less than the
+k-th best, and are passed over 256 at a time. The others are scored exactly, in the order of the
+query, which gives the very float64 that ``rank_bm25`` computes.
 
-Sums are made in whatever order the lists are walked, and passages that come within ``SLACK`` of the
-k-th best are kept; in the end these are scored anew in the order of the query, which gives the very
-float64 that ``rank_bm25`` computes.
+As in MaxScore (Turtle and Flood 1995), lists whose bounds together are less than what the k-th best
+passage has are not walked: a passage with these terms alone cannot be among the best. They are
+looked up for the passages that the other lists leave.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.index.kernel import Filter, Query, Scoring
-from retriever.index.loops import compiled, exact, lower, run_of, saturation
-from retriever.index.segment import BLOCK, BOUND_STEPS, LEVELS, Postings
+from retriever.index.kernel import CODES, Filter, Query, Scoring
+from retriever.index.loops import compiled, inlined, large, place_of, run_of
+from retriever.index.segment import BLOCK, BOUND_STEPS, LARGE, Postings
 
 #: More than the rounding of a sum, less than any difference that matters.
 SLACK = 1e-9
-_WINDOW = 4096
-_WINDOW_BITS = 12
-#: A list of so many postings is walked by itself, a longer one only from this level on.
-_FEW = 1024
-_SELECTIVE = 8
-#: With so many postings a window on average, all of its passages are looked at in one sweep.
-_DENSE = 256
+#: Sums stay below this, so that the 16th bit can tell which are high enough.
+_HIGH = 1 << 15
+#: Passages that are looked at together: so many words of two, in a loop that is made of vectors.
+_GROUP = 256
+_WORDS = _GROUP // 2
+_TOPS = np.uint32(0x80008000)
+#: Lists are not walked once all their bounds are less than this share of the k-th best score: up to
+#: all of it would be right, but then too many passages have to be looked up in them.
+_EASY = 0.25
 
 
 @compiled
@@ -63,25 +66,15 @@ def _push(heap: NDArray[np.float64], size: NDArray[np.int64], value: float) -> N
     heap[place] = value
 
 
-@compiled
+@inlined
 def _may_find(choice: Filter, document: int) -> bool:
-    if len(choice.live) and not choice.live[document]:
-        return False
-    return len(choice.allowed) == 0 or choice.allowed[choice.collections[document]]
+    live = len(choice.live) == 0 or choice.live[document]
+    return live and (len(choice.allowed) == 0 or choice.allowed[choice.collections[document]])
 
 
 @compiled
-def _threshold(heap: NDArray[np.float64], size: NDArray[np.int64]) -> float:
-    """A passage below this is not among the best; -1 as long as any passage is."""
-    return heap[0] - SLACK if size[0] == len(heap) else -1.0
-
-
-@compiled
-def _keep(
-    found: NDArray[np.int64],
-    values: NDArray[np.float64],
-    count: int,
-    theta: float,
+def _room(
+    found: NDArray[np.int64], values: NDArray[np.float64], count: int, theta: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
     """Make room: most of what was found early is out by now."""
     kept = 0
@@ -97,6 +90,87 @@ def _keep(
 
 
 @compiled
+def _add_up(
+    offsets: NDArray[np.uint16],
+    codes: NDArray[np.uint8],
+    start: int,
+    stop: int,
+    worth: NDArray[np.uint16],
+    sums: NDArray[np.uint16],
+) -> None:
+    for posting in range(start, stop):
+        sums[offsets[posting]] += worth[codes[posting]]
+
+
+@inlined
+def _missing(least: int) -> np.uint32:
+    """What lifts both sums of a word to the 16th bit where they are ``least`` or more."""
+    return np.uint32(np.uint32(_HIGH - least) * np.uint32(0x00010001))
+
+
+@inlined
+def _any_high(words: NDArray[np.uint32], group: int, missing: np.uint32) -> bool:
+    """Whether one of a group's sums is lifted to the 16th bit."""
+    found = np.uint32(0)
+    for at in range(_WORDS):
+        found |= np.uint32(words[group, at] + missing)
+    return (found & _TOPS) != 0
+
+
+@compiled
+def _highest(
+    choice: Filter, base: int, sums: NDArray[np.uint16], groups: int, k: int
+) -> NDArray[np.int64]:
+    """The k highest sums of a block, taken out of it; ``sum * BLOCK + offset``, in no order."""
+    words = sums.view(np.uint32).reshape(-1, _WORDS)
+    heap = np.zeros(k, dtype=np.int64)
+    size = np.zeros(1, dtype=np.int64)
+    least = 1
+    missing = _missing(least)
+    for group in range(groups):
+        if not _any_high(words, group, missing):
+            continue
+        for at in range(_WORDS):
+            if np.uint32(words[group, at] + missing) & _TOPS == 0:
+                continue
+            for lane in range(2):
+                offset = group * _GROUP + 2 * at + lane
+                if sums[offset] >= least and _may_find(choice, base + offset):
+                    _push(heap, size, np.int64(sums[offset]) * BLOCK + offset)
+                    if size[0] == k:
+                        least = max(1, heap[0] // BLOCK)
+                        missing = _missing(least)
+    found = heap[: size[0]]
+    for candidate in found:
+        sums[candidate % BLOCK] = 0
+    return found
+
+
+@compiled
+def _reaching(sums: NDArray[np.uint16], groups: int, least: int) -> NDArray[np.int64]:
+    """As :func:`_highest`: all that are ``least`` or more. Sums are 0 afterwards."""
+    words = sums.view(np.uint32).reshape(-1, _WORDS)
+    missing = _missing(least)
+    found = np.zeros(_GROUP, dtype=np.int64)
+    count = 0
+    for group in range(groups):
+        if not _any_high(words, group, missing):
+            continue
+        if count + _GROUP > len(found):
+            found = np.concatenate((found, np.zeros(len(found), dtype=np.int64)))
+        for at in range(_WORDS):
+            if np.uint32(words[group, at] + missing) & _TOPS == 0:
+                continue
+            for lane in range(2):
+                offset = group * _GROUP + 2 * at + lane
+                if sums[offset] >= least:
+                    found[count] = np.int64(sums[offset]) * BLOCK + offset
+                    count += 1
+    sums[: groups * _GROUP] = 0
+    return found[:count]
+
+
+@compiled
 def search(
     postings: Postings,
     scoring: Scoring,
@@ -105,231 +179,141 @@ def search(
     bound_factor: float,
     heap: NDArray[np.float64],
     size: NDArray[np.int64],
+    sums: NDArray[np.uint16],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    offsets = postings.offsets
-    blocks = (len(postings.lengths) + BLOCK - 1) // BLOCK
+    """See :meth:`retriever.index.kernel.Kernel.search`.
+
+    Args:
+        sums: uint16, shape (BLOCK,), all zero, which it is again afterwards.
+    """
+    # By name, not as parts of a tuple: numba would count references at every use.
+    offsets, codes, lengths = postings.offsets, postings.codes, postings.lengths
+    large_places, large_values = postings.large_places, postings.large_values
+    saturations, norms, bounds = scoring.saturations, scoring.norms, scoring.bounds
+    weights, times, sequence = query.weights, query.times, query.sequence
+    passages = len(lengths)
     found = np.zeros(256, dtype=np.int64)
     values = np.zeros(256, dtype=np.float64)
     count = 0
 
     # The terms that the segment has, from the lowest bound to the highest.
+    asked = len(query.numbers)
     terms = 0
-    numbers = np.zeros(len(query.numbers), dtype=np.int64)
-    weight = np.zeros(len(query.numbers), dtype=np.float64)
-    bound = np.zeros(len(query.numbers), dtype=np.float64)
-    for at in range(len(query.numbers)):
+    order = np.zeros(asked, dtype=np.int64)
+    bound = np.zeros(asked, dtype=np.float64)
+    for at in range(asked):
         number = query.numbers[at]
         if number < 0:
             continue
         highest = 0
         for run in range(postings.term_runs[number], postings.term_runs[number + 1]):
             highest = max(highest, np.int64(postings.run_bounds[run]))
-        total = query.weights[at] * query.times[at]
-        limit = total * (highest / BOUND_STEPS) * bound_factor
+        most = weights[at] * times[at] * (highest / BOUND_STEPS) * bound_factor
         place = terms
-        while place > 0 and bound[place - 1] > limit:
+        while place > 0 and bound[place - 1] > most:
             bound[place] = bound[place - 1]
-            weight[place] = weight[place - 1]
-            numbers[place] = numbers[place - 1]
+            order[place] = order[place - 1]
             place -= 1
-        bound[place] = limit
-        weight[place] = total
-        numbers[place] = number
+        bound[place] = most
+        order[place] = at
         terms += 1
     below = np.zeros(terms + 1, dtype=np.float64)  # the bounds of the terms before, together
-    for at in range(terms):
-        below[at + 1] = below[at] + bound[at]
+    for place in range(terms):
+        below[place + 1] = below[place] + bound[place]
 
-    cursor = np.zeros(terms, dtype=np.int64)
-    stop = np.zeros(terms, dtype=np.int64)
-    # One term after the other, from the rarest: passages in which it is the rarest of all.
-    rest = terms
-    while rest > 0:
-        theta = _threshold(heap, size)
-        if below[rest] < theta:
+    # What a posting of each code is worth, in units of which all terms together make 15 bits.
+    unit = max(below[terms], 1e-300) / (_HIGH - 1 - terms)
+    worth = np.zeros((terms, CODES), dtype=np.uint16)
+    for place in range(terms):
+        share = np.float32(weights[order[place]] * times[order[place]] / unit * (1 + 1e-6))
+        most = np.float32(bound[place] / unit)
+        row = worth[place]
+        for code in range(CODES):
+            units = share * bounds[code]
+            row[code] = np.uint16(np.uint32(units if units < most else most) + np.uint32(1))
+
+    starts = np.zeros(asked, dtype=np.int64)
+    stops = np.zeros(asked, dtype=np.int64)
+    parts = np.zeros(asked, dtype=np.float64)
+    theta = heap[0] - SLACK if size[0] == len(heap) else -1.0  # what is below is not among the best
+    first = 0  # of the lists that are walked
+    for block in range((passages + BLOCK - 1) // BLOCK):
+        if terms == 0 or below[terms] < theta:
             break
-        lead = rest - 1
-        number = numbers[lead]
-        share = weight[lead]
-        under = below[lead]
-        level = 0
-        while level < LEVELS - 1 and (
-            share * postings.levels[level] * bound_factor + under < theta
-        ):
-            level += 1
-        first_run = np.int64(postings.term_runs[number])
-        last_run = np.int64(postings.term_runs[number + 1])
-        width = np.int64(postings.run_starts[last_run]) - np.int64(postings.run_starts[first_run])
-        if width > _FEW and level < _SELECTIVE:
-            break
-        least = level << 4
-        for run in range(first_run, last_run):
-            block = np.int64(postings.run_blocks[run])
-            base = block * BLOCK
-            opened = False
-            for at in range(postings.run_starts[run], postings.run_starts[run + 1]):
-                if postings.frequencies[at] < least:
-                    continue
-                offset = np.int64(offsets[at])
+        while first < terms - 1 and below[first + 1] < theta * _EASY:
+            first += 1
+        base = block * BLOCK
+        many = 0
+        reach = 0.0
+        for place in range(terms):
+            at = order[place]
+            run = run_of(postings.term_runs, postings.run_blocks, query.numbers[at], block)
+            starts[at] = postings.run_starts[run] if run >= 0 else 0
+            stops[at] = postings.run_starts[run + 1] if run >= 0 else 0
+            if run >= 0:
+                share = weights[at] * times[at]
+                reach += share * (postings.run_bounds[run] / BOUND_STEPS) * bound_factor
+            if place >= first:
+                many += stops[at] - starts[at]
+        if many == 0 or reach < theta:
+            continue
+        for place in range(first, terms):
+            at = order[place]
+            _add_up(offsets, codes, starts[at], stops[at], worth[place], sums)
+
+        groups = (min(BLOCK, passages - base) + _GROUP - 1) // _GROUP
+        # Where there is no threshold yet, the highest sums make one for the others.
+        for turn in range(0 if size[0] < len(heap) else 1, 2):
+            if turn == 0:
+                candidates = _highest(choice, base, sums, groups, len(heap))
+            else:
+                least = max(1, np.int64((theta - below[first]) / unit))
+                candidates = _reaching(sums, groups, least)
+            for candidate in candidates:
+                offset = candidate % BLOCK
                 document = base + offset
-                score = share * saturation(postings, scoring, at, document)
-                if score + under < theta or not _may_find(choice, document):
+                if not _may_find(choice, document):
                     continue
-                if not opened:
-                    opened = True
-                    for place in range(terms):
-                        other = run_of(postings, numbers[place], block)
-                        cursor[place] = postings.run_starts[other] if other >= 0 else 0
-                        stop[place] = postings.run_starts[other + 1] if other >= 0 else 0
-                place = lead - 1
-                while place >= 0:
-                    if score + below[place + 1] < theta:
-                        break
-                    near = lower(offsets, cursor[place], stop[place], offset)
-                    cursor[place] = near
-                    if near < stop[place] and offsets[near] == offset:
-                        score += weight[place] * saturation(postings, scoring, near, document)
+                score = (candidate // BLOCK) * unit
+                place = first - 1
+                while place >= 0 and score + below[place + 1] >= theta:
+                    at = order[place]
+                    near = place_of(offsets, starts[at], stops[at], offset)
+                    if near >= 0:
+                        score += worth[place, codes[near]] * unit
                     place -= 1
-                if place >= 0 or score < theta:
+                if score + below[place + 1] < theta:
                     continue
-                place = lead + 1
-                while place < terms:  # one that was found by a rarer term
-                    near = lower(offsets, cursor[place], stop[place], offset)
-                    cursor[place] = near
-                    if near < stop[place] and offsets[near] == offset:
-                        break
-                    place += 1
-                if place < terms:
+                code = lengths[document]
+                for at in range(asked):
+                    near = place_of(offsets, starts[at], stops[at], offset)
+                    parts[at] = 0.0
+                    if near >= 0:
+                        tf = codes[near] & LARGE
+                        if tf < LARGE:
+                            parts[at] = weights[at] * saturations[tf, code]
+                        else:
+                            parts[at] = weights[at] * large(
+                                large_places, large_values, near, norms[code]
+                            )
+                score = 0.0
+                for at in sequence:
+                    score += parts[at]
+                if score < theta:
                     continue
                 _push(heap, size, score)
-                theta = _threshold(heap, size)
-                while level < LEVELS - 1 and (
-                    share * postings.levels[level] * bound_factor + under < theta
-                ):
-                    level += 1
-                least = level << 4
+                if size[0] == len(heap):
+                    theta = heap[0] - SLACK
                 if count == len(found):
-                    found, values, count = _keep(found, values, count, theta)
+                    found, values, count = _room(found, values, count, theta)
                 found[count] = document
                 values[count] = score
                 count += 1
-        rest = lead
 
-    # The terms that are left, together: window by window, sums of the lists that matter.
-    if rest > 0 and below[rest] >= _threshold(heap, size):
-        sums = np.full(_WINDOW, -1.0)
-        swept = np.zeros(_WINDOW, dtype=np.float64)
-        touched = np.zeros(_WINDOW, dtype=np.int64)
-        ready = np.zeros(terms, dtype=np.int64)
-        for block in range(blocks):
-            base = block * BLOCK
-            for place in range(terms):
-                run = run_of(postings, numbers[place], block)
-                cursor[place] = postings.run_starts[run] if run >= 0 else 0
-                stop[place] = postings.run_starts[run + 1] if run >= 0 else 0
-                ready[place] = -1
-            first = 0
-            many = 0
-            for place in range(rest):
-                many += stop[place] - cursor[place]
-                if weight[place] <= 0.0:  # then a sum does not tell whether there is a posting
-                    many = -len(postings.offsets)
-            dense = many >= _DENSE * (BLOCK // _WINDOW)
-            while True:
-                theta = _threshold(heap, size)
-                while first < rest and below[first + 1] < theta:
-                    first += 1
-                lowest = BLOCK
-                for place in range(first, rest):
-                    if cursor[place] < stop[place] and offsets[cursor[place]] < lowest:
-                        lowest = np.int64(offsets[cursor[place]])
-                if lowest == BLOCK:
-                    break
-                window = (lowest >> _WINDOW_BITS) << _WINDOW_BITS
-                limit = window + _WINDOW
-                hits = 0
-                under = below[first]
-                for place in range(first, rest if dense else first):
-                    at = cursor[place]
-                    end = stop[place]
-                    share = weight[place]
-                    while at < end and offsets[at] < limit:
-                        slot = np.int64(offsets[at]) - window
-                        swept[slot] += share * saturation(
-                            postings, scoring, at, base + window + slot
-                        )
-                        at += 1
-                    cursor[place] = at
-                if dense:
-                    least = max(theta - under, 5e-324)
-                    for slot in range(_WINDOW):
-                        if swept[slot] >= least:
-                            sums[slot] = swept[slot]
-                            touched[hits] = slot
-                            hits += 1
-                    swept[:] = 0.0
-                for place in range(first, first if dense else rest):
-                    at = cursor[place]
-                    end = stop[place]
-                    share = weight[place]
-                    while at < end and offsets[at] < limit:
-                        slot = np.int64(offsets[at]) - window
-                        value = share * saturation(postings, scoring, at, base + window + slot)
-                        if sums[slot] < 0.0:
-                            sums[slot] = value
-                            touched[hits] = slot
-                            hits += 1
-                        else:
-                            sums[slot] += value
-                        at += 1
-                    cursor[place] = at
-                for hit in range(hits):
-                    slot = touched[hit]
-                    score = sums[slot]
-                    sums[slot] = -1.0
-                    if score + under < theta:
-                        continue
-                    offset = window + slot
-                    document = base + offset
-                    if not _may_find(choice, document):
-                        continue
-                    place = first - 1
-                    while place >= 0:
-                        if score + below[place + 1] < theta:
-                            break
-                        if ready[place] != window:
-                            ready[place] = window
-                            cursor[place] = lower(offsets, cursor[place], stop[place], window)
-                        near = lower(offsets, cursor[place], stop[place], offset)
-                        if near < stop[place] and offsets[near] == offset:
-                            score += weight[place] * saturation(postings, scoring, near, document)
-                        place -= 1
-                    if place >= 0 or score < theta:
-                        continue
-                    place = rest
-                    while place < terms:  # one that was found by a rarer term
-                        if ready[place] != window:
-                            ready[place] = window
-                            cursor[place] = lower(offsets, cursor[place], stop[place], window)
-                        near = lower(offsets, cursor[place], stop[place], offset)
-                        if near < stop[place] and offsets[near] == offset:
-                            break
-                        place += 1
-                    if place < terms:
-                        continue
-                    _push(heap, size, score)
-                    theta = _threshold(heap, size)
-                    if count == len(found):
-                        found, values, count = _keep(found, values, count, theta)
-                    found[count] = document
-                    values[count] = score
-                    count += 1
-
-    theta = _threshold(heap, size)
     kept = 0
     for at in range(count):
         if values[at] >= theta:
             found[kept] = found[at]
-            values[kept] = exact(postings, scoring, query, found[at])
+            values[kept] = values[at]
             kept += 1
     return found[:kept], values[:kept]

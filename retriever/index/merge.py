@@ -116,7 +116,7 @@ class _Source:
         old = arrays.offsets[part] + np.repeat(arrays.run_blocks[runs].astype(np.int64), sizes) * (
             BLOCK
         )
-        frequencies = (arrays.frequencies[part] & LARGE).astype(np.int64)
+        frequencies = (arrays.codes[part] & LARGE).astype(np.int64)
         large = np.flatnonzero(frequencies == LARGE)
         found = np.searchsorted(arrays.large_places, large + part.start)
         frequencies[large] = arrays.large_values[found]

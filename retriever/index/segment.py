@@ -2,13 +2,13 @@
 
 A passage's number in a segment is its place in the order of passage ids. Numbers fall into blocks
 of 65,536, so that a posting is a 16-bit offset into its block and 8 bits more: its term frequency
-and the level of its saturation, ``tf * (k1 + 1) / (tf + norm)``, 4 bits each. The postings of a
-term in one block are a run; a term has as many runs as there are blocks that hold it.
+and the class of its passage's length, 4 bits each. The postings of a term in one block are a run; a
+term has as many runs as there are blocks that hold it.
 
 Nothing that changes with other passages decides a score: not document frequencies, not the average
-length. Levels, and the bound of a run, its highest saturation, only say which postings need not be
-looked at. They are upper bounds for the average length of this segment; with another they are off
-by at most the ratio of both, by which they are raised.
+length. The bound of a run, the highest saturation ``tf * (k1 + 1) / (tf + norm)`` in it, only says
+whether its postings must be looked at. It is an upper bound for the average length of this segment;
+with another it is off by at most the ratio of both, by which it is raised.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from retriever.index.terms import Terms
 BLOCK = 1 << 16
 #: A term frequency of this or more stands in a list of its own.
 LARGE = 15
-#: How many levels of saturation there are.
-LEVELS = 16
+#: How many classes of lengths there are.
+CLASSES = 16
 #: Bounds are kept as multiples of 1 / BOUND_STEPS, rounded up; 2.5 (k1 + 1) is the highest.
 BOUND_STEPS = 100
 
@@ -45,9 +45,9 @@ class Postings(NamedTuple):
         run_starts: uint32, shape (runs + 1,); the postings of a run.
         run_bounds: uint8, shape (runs,); see the module.
         offsets: uint16, shape (postings,); ascending within a run.
-        frequencies: uint8, shape (postings,); the level, times 16, and the term frequency, 15
-            where it is 15 or more.
-        levels: float64, shape (16,), ascending; no saturation is above that of its level.
+        codes: uint8, shape (postings,); the class of the passage's length, times 16, and the term
+            frequency, 15 where it is 15 or more.
+        class_lengths: uint32, shape (16,), ascending; no passage of a class is shorter.
         large_places: uint32, shape (large,); the postings whose frequency is 15 or more.
         large_values: uint32, shape (large,); their frequencies.
         lengths: uint16, shape (passages,); each passage's length as a place in ``length_values``.
@@ -59,8 +59,8 @@ class Postings(NamedTuple):
     run_starts: NDArray[np.uint32]
     run_bounds: NDArray[np.uint8]
     offsets: NDArray[np.uint16]
-    frequencies: NDArray[np.uint8]
-    levels: NDArray[np.float64]
+    codes: NDArray[np.uint8]
+    class_lengths: NDArray[np.uint32]
     large_places: NDArray[np.uint32]
     large_values: NDArray[np.uint32]
     lengths: NDArray[np.uint16]
