@@ -129,6 +129,19 @@ def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collecti
     )
 
 
+def spread(collection: Collection, count: int) -> Collection:
+    """So many of its questions, spread over all of them."""
+    total = len(collection.questions)
+    if total <= count:
+        return collection
+    chosen = [number * total // count for number in range(count)]
+    return replace(
+        collection,
+        questions=tuple(collection.questions[number] for number in chosen),
+        right=tuple(collection.right[number] for number in chosen),
+    )
+
+
 def _document_numbers(passages: Sequence[SearchText]) -> NDArray[np.int64]:
     numbers: dict[tuple[str, str], int] = {}
     return np.array(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import recipe_data as data_of
+from bench.question_sets import spread as spread_collection
+from bench.question_sets import squad
 from bench.ranking import ranks, success
 from bench.recipe_run import Run
 from reader import checkpoint as checkpoints
@@ -200,14 +202,14 @@ def score_ranker(run: Run, folder: Path) -> dict[str, Any]:
     )
     sets: dict[str, Any] = {}
     for name in (data_of.DEV, data_of.QED):
-        examples = load_squad(data_of.file_of(run.arguments.data, name))
-        contexts = list(dict.fromkeys(example.context for example in examples))
-        asked = spread(examples, run.recipe.dev_questions or 1000)
-        mine, theirs = (ranks(asked, contexts, ranker) for ranker in (ours, start))
+        found = spread_collection(
+            squad(data_of.file_of(run.arguments.data, name)), run.recipe.dev_questions or 1000
+        )
+        mine, theirs = (ranks(found, ranker) for ranker in (ours, start))
         run.clock.check()
         sets[Path(name).name] = {
-            "questions": len(asked),
-            "paragraphs": len(contexts),
+            "questions": len(found.questions),
+            "paragraphs": len(found.passages),
             "BM25": success(mine["BM25"]),
             "start weights": success(theirs["vectors"]),
             "vectors": success(mine["vectors"]),
