@@ -29,9 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arguments import foreseen
 from bench.question_sets import Collection, asked, handbooks, headings, squad
 from bench.sparse import Sparse, feedback, near_duplicates, neighbours
+from reader.arguments import existing_file, whole
 from reader.compare import bootstrap_means
+from reader.errors import DatasetError
 from retriever.analysis import AnalysisOptions, Analyzer
 from retriever.passage_terms import TermsOfPassages
 from retriever.store.documents import SearchText
@@ -311,13 +314,16 @@ def _cell(entry: Mapping[str, list[float]] | None) -> str:
     )
 
 
+@foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of squad/, qa/ and kb/")
-    parser.add_argument("--questions", type=Path, nargs="*", default=[], help="our own questions")
-    parser.add_argument("--peers-python", type=Path, help="the Python that has the peers")
+    parser.add_argument(
+        "--questions", type=existing_file, nargs="*", default=[], help="our own questions"
+    )
+    parser.add_argument("--peers-python", type=existing_file, help="the Python that has the peers")
     parser.add_argument("--collections", nargs="+", choices=COLLECTIONS, help="only these")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=whole(1), default=1)
     parser.add_argument("--results", type=Path, default=_FIRST / "results")
     chosen: Any = parser.parse_args(given)
     data: Path = chosen.data
@@ -332,7 +338,10 @@ def main(given: Sequence[str] | None = None) -> None:
         if name == "NQ":
             return squad(data / "qa" / "qed-nq-dev.json.xz")
         if not books:
-            books.update(handbooks(sorted((data / "kb").glob("*.tar.xz"))))
+            archives = sorted((data / "kb").glob("*.tar.xz"))
+            if not archives:
+                raise DatasetError(f"{data / 'kb'} holds no .tar.xz; give its folder with --data")
+            books.update(handbooks(archives))
         return headings(books) if name == "headings" else asked(books, chosen.questions)
 
     for name in chosen.collections or COLLECTIONS:

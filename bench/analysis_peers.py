@@ -10,6 +10,7 @@ and rank_bm25 has none: its manual splits at spaces.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -67,7 +68,11 @@ def okapi_lists(passages: Sequence[str], questions: Sequence[str], depth: int) -
 
 
 def main() -> None:
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(
+        description="Other engines' first passages, for bench.analysis."
+    )
+    parser.add_argument("job", type=Path, help="JSON")
+    job = json.loads(parser.parse_args().job.read_text(encoding="utf-8"))
     asked = job["passages"], job["questions"], job["depth"]
     lists = {
         "bm25s": bm25s_lists(*asked),

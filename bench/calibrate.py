@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import reliability
+from bench.arguments import foreseen, named_home, settings_of
 from bench.fitting import (
     Fitted,
     Judged,
@@ -40,9 +41,9 @@ from bench.fitting import (
 from bench.found import EMBEDDED, collect, load_found, load_kb_questions
 from bot.answering import Answerer, AnswerOptions
 from bot.confidence import Precisions, feature_names
-from bot.errors import SpanbotError
 from bot.installation import Installation
-from bot.settings import Settings, from_environment
+from bot.settings import from_environment
+from reader.arguments import whole
 
 CALIBRATION = Path(__file__).parent.parent / "bot" / "calibration.json"
 _ASKED = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -141,7 +142,7 @@ def run_collect(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
 
         def open_home(home: str) -> Answerer:
-            installation = stack.enter_context(Installation(_settings(home)))
+            installation = stack.enter_context(Installation(settings_of(home)))
             return installation.answerer_with(options)
 
         collect(
@@ -170,23 +171,9 @@ def run_fit(arguments: argparse.Namespace) -> None:
         CALIBRATION.write_text(text, encoding="utf-8")
 
 
-def _settings(home: str) -> Settings:
-    folder = Path(home).absolute()
-    return replace(
-        from_environment(), home=folder, database_url=f"sqlite:///{folder / 'spanbot.db'}"
-    )
-
-
 def _say(done: int, count: int) -> None:
     sys.stderr.write(f"\r{done:,} of {count:,} questions" + ("\n" if done == count else ""))
     sys.stderr.flush()
-
-
-def _home(value: str) -> tuple[str, str]:
-    name, sign, home = value.partition("=")
-    if not (name and sign and home):
-        raise argparse.ArgumentTypeError(f'"{value}" is not of the form NAME=HOME')
-    return name, home
 
 
 def parse(given: Sequence[str] | None) -> argparse.Namespace:
@@ -194,11 +181,13 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     steps = parser.add_subparsers(required=True)
     first = steps.add_parser("collect", help="ask every question and keep what was found")
     first.add_argument("questions", type=Path, nargs="+")
-    first.add_argument("--home", type=_home, action="append", required=True, metavar="NAME=HOME")
+    first.add_argument(
+        "--home", type=named_home, action="append", required=True, metavar="NAME=HOME"
+    )
     first.add_argument("--found", type=Path, required=True, help="the file to keep it in")
     first.add_argument("--prior", type=float, default=AnswerOptions().prior)
-    first.add_argument("--passages", type=int, default=AnswerOptions().passages)
-    first.add_argument("--limit", type=int, help="only the first so many of each file")
+    first.add_argument("--passages", type=whole(1), default=AnswerOptions().passages)
+    first.add_argument("--limit", type=whole(1), help="only the first so many of each file")
     first.set_defaults(step=run_collect)
     second = steps.add_parser("fit", help="fit and measure on what was found")
     second.add_argument("found", type=Path, nargs="+")
@@ -208,12 +197,10 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+@foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     arguments = parse(given)
-    try:
-        arguments.step(arguments)
-    except SpanbotError as error:
-        sys.exit(f"error: {error}")
+    arguments.step(arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reader.files import write_text
+
+TIME_IS_UP = "The time is up; give the same command again to go on."
 
 
 class OutOfTimeError(Exception):
@@ -24,3 +32,13 @@ class Clock:
     def check(self, *_: object) -> None:
         if time.monotonic() > self.deadline:
             raise OutOfTimeError
+
+
+def keep(value: Any, path: Path) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def say(line: str) -> None:
+    """A line about how it goes, to standard error."""
+    sys.stderr.write(line + "\n")

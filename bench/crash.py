@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reader.arguments import positive, whole
 from retriever.index.build import IndexedPassage, SegmentBuilder
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
@@ -239,9 +240,9 @@ def read_while_writing(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill a writer of the index at random moments.")
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--readers", type=int, default=0, help="processes that search")
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long they do")
+    parser.add_argument("--rounds", type=whole(0), default=200)
+    parser.add_argument("--readers", type=whole(0), default=0, help="processes that search")
+    parser.add_argument("--seconds", type=positive, default=120.0, help="how long they do")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()

@@ -26,19 +26,21 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from bench.arguments import foreseen, named_home, settings_of
 from bot.candidates import above, sentence_around
 from bot.evaluation import is_document
 from bot.installation import Installation
-from bot.settings import Settings, from_environment
+from reader.arguments import existing_file, whole
 from reader.errors import DatasetError
-from reader.groups import Group, GroupPassage, save_groups
+from reader.files import read_text
+from reader.groups import Group, GroupPassage, folded, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
 from retriever.sentences import sentence_spans
@@ -75,7 +77,7 @@ def load(paths: Sequence[Path], kb: str) -> list[Asked]:
     """
     found = []
     for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             try:
                 record = json.loads(line)
                 if record["kb"] == kb:
@@ -171,11 +173,7 @@ def _answers(hit: Hit, source: Source, place: tuple[int, int], answer: str | Non
     """Whether a passage touches the answer's place, or says the same somewhere else."""
     if hit.document_id == source.number and hit.start < place[1] and place[0] < hit.end:
         return True
-    return answer is not None and _plain(answer) in _plain(hit.text)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return answer is not None and folded(answer) in folded(hit.text)
 
 
 def _passage(
@@ -206,30 +204,24 @@ def in_sentences(group: Group, generator: np.random.Generator) -> Group:
     return Group(group.question, tuple(passages))
 
 
-def settings_of(home: str) -> Settings:
-    """The environment's settings with another home folder."""
-    folder = Path(home).absolute()
-    return replace(
-        from_environment(), home=folder, database_url=f"sqlite:///{folder / 'spanbot.db'}"
-    )
-
-
+@foreseen()
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("questions", type=Path, nargs="+")
-    parser.add_argument("--home", action="append", required=True, metavar="NAME=HOME")
+    parser.add_argument("questions", type=existing_file, nargs="+")
+    parser.add_argument(
+        "--home", type=named_home, action="append", required=True, metavar="NAME=HOME"
+    )
     parser.add_argument("--apart", action="append", default=[], metavar="NAME")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sentences", type=Path)
     parser.add_argument("--by-document", action="store_true")
-    parser.add_argument("--negatives", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--negatives", type=whole(0), default=2)
+    parser.add_argument("--seed", type=whole(0), default=13)
     chosen: Any = parser.parse_args(arguments)
     generator = np.random.default_rng(chosen.seed)
     made: list[Group] = []
     missed = 0
-    for pair in chosen.home:
-        name, home = pair.split("=", 1)
+    for name, home in chosen.home:
         asked = load(chosen.questions, name)
         if chosen.by_document:
             asked.sort(key=lambda item: item.document)

@@ -27,8 +27,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clock import Clock, OutOfTimeError
+from bench.arguments import foreseen
+from bench.clock import TIME_IS_UP, Clock, OutOfTimeError, keep, say
 from reader import checkpoint as checkpoints
+from reader.arguments import positive, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
 from reader.finetune import FinetuneConfig, finetune
@@ -37,7 +39,7 @@ from reader.masking import Kind, MaskingConfig
 from reader.metrics import best_over, exact_match, f1
 from reader.pretrain import PretrainConfig, Progress, pretrain
 from reader.reader import load_reader
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from reader.throughput import prefers_bf16
 
 ARMS: tuple[Kind, ...] = ("spans", "pieces")
@@ -62,13 +64,6 @@ class Recipe:
     finetune_rate: float
 
 
-def spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """``count`` of them, evenly over the file; 0 takes all."""
-    if not 0 < count < len(examples):
-        return list(examples)
-    return [examples[index * len(examples) // count] for index in range(count)]
-
-
 def run_arm(
     kind: Kind, seed: int, recipe: Recipe, arguments: argparse.Namespace, clock: Clock
 ) -> dict[str, Any]:
@@ -77,7 +72,7 @@ def run_arm(
     device = checkpoints.choose_device(arguments.device)
 
     def report(now: Progress) -> None:
-        _say(
+        say(
             f"{kind} {seed}: step {now.step} of {now.steps}, loss {now.loss:.3f}, "
             f"{now.pieces_per_second:,.0f} pieces/s, {now.utilisation:.0%} of the matrix rate"
         )
@@ -231,16 +226,6 @@ def draw(report: Mapping[str, Any], picture: Path) -> None:
     pyplot.close(figure)
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-def _write(value: Any, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--start", required=True, help="folder or hub id of the start weights")
@@ -249,20 +234,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dev", type=Path, required=True, help="SQuAD JSON to score on")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[13, 14, 15])
+    parser.add_argument("--seeds", type=whole(0), nargs="+", default=[13, 14, 15])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--rows", type=int, default=128)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--train-questions", type=int, default=0, help="0: all")
-    parser.add_argument("--dev-questions", type=int, default=0, help="0: all")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--finetune-rate", type=float, default=2e-4)
-    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--steps", type=whole(1), default=2000)
+    parser.add_argument("--rows", type=whole(1), default=128)
+    parser.add_argument("--length", type=whole(1), default=256)
+    parser.add_argument("--learning-rate", type=positive, default=2e-4)
+    parser.add_argument("--train-questions", type=whole(0), default=0, help="0: all")
+    parser.add_argument("--dev-questions", type=whole(0), default=0, help="0: all")
+    parser.add_argument("--epochs", type=whole(1), default=1)
+    parser.add_argument("--finetune-rate", type=positive, default=2e-4)
+    parser.add_argument("--save-every", type=whole(1), default=100)
     return parser.parse_args()
 
 
+@foreseen()
 def main() -> None:
     arguments = _arguments()
     clock = Clock.of_minutes(arguments.minutes)
@@ -286,10 +272,10 @@ def main() -> None:
         path = folder / f"{arm}-{seed}.json"
         if not path.exists():
             try:
-                _write(run_arm(arm, seed, recipe, arguments, clock), path)
+                keep(run_arm(arm, seed, recipe, arguments, clock), path)
             except OutOfTimeError:
                 complete = False
-                _say("The time is up; give the same command again to go on.")
+                say(TIME_IS_UP)
                 break
         result = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         if result["recipe"] != asdict(recipe):
@@ -299,7 +285,7 @@ def main() -> None:
         return
     dev = spread(load_squad(arguments.dev), recipe.dev_questions)
     report = {"complete": complete, "recipe": asdict(recipe), **compare(results, dev)}
-    _write(report, folder / "masking.json")
+    keep(report, folder / "masking.json")
     draw(report, folder / "masking.png")
     sys.stdout.write(json.dumps(report["difference"], indent=1) + "\n")
 

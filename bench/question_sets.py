@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.files import read_text
 from reader.squad import load_squad
 from retriever.errors import ParseError
 from retriever.parsing import SUFFIXES, parse
@@ -111,7 +112,7 @@ def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collecti
         of_document[book, text.uri].append(number)
     questions, right = [], []
     for path in files:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             record = json.loads(line)
             wanted = record.get("documents") or [record.get("document")]
             numbers = [
@@ -125,6 +126,19 @@ def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collecti
                 right.append(np.array(numbers))
     return Collection(
         tuple(passages), tuple(questions), tuple(right), _document_numbers(passages), True
+    )
+
+
+def spread(collection: Collection, count: int) -> Collection:
+    """So many of its questions, spread over all of them."""
+    total = len(collection.questions)
+    if total <= count:
+        return collection
+    chosen = [number * total // count for number in range(count)]
+    return replace(
+        collection,
+        questions=tuple(collection.questions[number] for number in chosen),
+        right=tuple(collection.right[number] for number in chosen),
     )
 
 

@@ -27,8 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.reader_engines import environment
+from reader.arguments import program, told, whole
 from reader.checkpoint import EMBEDDED
-from reader.squad import load_squad
+from reader.errors import ReaderError
+from reader.squad import load_squad, spread
 
 #: The row that the ratios are to.
 BASELINE = "pipeline, fp32"
@@ -112,8 +114,7 @@ def f1_of(squad: Path, precision: str, device: str, limit: int) -> float:
     from reader.reader import load_reader
 
     examples = load_squad(squad)
-    chosen = [examples[n * len(examples) // limit] for n in range(limit)]
-    scored = evaluate(load_reader(device=device, precision=precision), chosen)
+    scored = evaluate(load_reader(device=device, precision=precision), spread(examples, limit))
     return scored.scores["f1"]
 
 
@@ -261,19 +262,20 @@ def draw(rows: Sequence[Row], target: Path) -> None:
     pyplot.close(figure)
 
 
+@told(ReaderError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.reader", description=__doc__)
     parser.add_argument("--squad", type=Path, required=True, help="SQuAD JSON, also .xz")
     parser.add_argument("--out", type=Path, required=True, help="without suffix")
-    parser.add_argument("--pipeline", help="Python with transformers before 5.3")
-    parser.add_argument("--haystack", help="Python with haystack-ai before 3")
-    parser.add_argument("--questions", type=int, default=4)
-    parser.add_argument("--gpu-questions", type=int, default=128)
-    parser.add_argument("--passages", type=int, default=10)
-    parser.add_argument("--words", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=0, help="0: what torch takes")
-    parser.add_argument("--f1-questions", type=int, default=1000, help="0: no F1")
+    parser.add_argument("--pipeline", type=program, help="Python with transformers before 5.3")
+    parser.add_argument("--haystack", type=program, help="Python with haystack-ai before 3")
+    parser.add_argument("--questions", type=whole(1), default=4)
+    parser.add_argument("--gpu-questions", type=whole(1), default=128)
+    parser.add_argument("--passages", type=whole(1), default=10)
+    parser.add_argument("--words", type=whole(1), default=100)
+    parser.add_argument("--repeats", type=whole(1), default=7)
+    parser.add_argument("--threads", type=whole(0), default=0, help="0: what torch takes")
+    parser.add_argument("--f1-questions", type=whole(0), default=1000, help="0: no F1")
     parser.add_argument("--no-base", action="store_true", help="the embedded reader alone")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:

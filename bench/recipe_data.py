@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.groups import groups, in_sentences, load, settings_of
-from bench.masking_experiment import spread
+from bench.arguments import settings_of
+from bench.groups import groups, in_sentences, load
 from bot.installation import Installation
 from bot.settings import Settings
 from reader.errors import DatasetError
+from reader.files import read_text
 from reader.groups import Group, GroupPassage, load_groups, of_squad, save_groups
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage
 from retriever.okapi import OkapiIndex
@@ -70,7 +71,7 @@ def handbooks(data: Path, questions: Path) -> list[Handbook]:
     """
     names: dict[str, None] = {}
     for path in question_files(questions):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             try:
                 names[str(json.loads(line)["kb"])] = None
             except (ValueError, KeyError, TypeError) as error:
@@ -101,7 +102,7 @@ def question_files(questions: Path) -> list[Path]:
 
 def settings_on(folder: Path, device: str) -> Settings:
     """The environment's settings with another home folder and device."""
-    return replace(settings_of(str(folder)), device=device)
+    return replace(settings_of(folder), device=device)
 
 
 def installed(book: Handbook, folder: Path, device: str) -> None:

@@ -28,6 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.retriever_report import draw, table
+from reader.arguments import existing_file, told, whole
+from reader.errors import ReaderError
+from reader.squad import load_squad
 
 _WORDS = 100
 _CHANGED = 1000
@@ -82,8 +85,11 @@ def cut_corpus(corpus: Path, target: Path) -> int:
     count = target.with_suffix(".count")
     if not count.exists():
         number = 0
+        files = sorted(corpus.glob("*.txt.xz"))
+        if not files:
+            raise SystemExit(f"{corpus} holds no .txt.xz files; give their folder with --corpus")
         with target.open("w", encoding="utf-8") as out:
-            for file in sorted(corpus.glob("*.txt.xz")):
+            for file in files:
                 with lzma.open(file, "rt", encoding="utf-8") as lines:
                     for passage in passages_of(lines):
                         out.write(passage + "\n")
@@ -115,17 +121,7 @@ def choose_passages(everything: Path, total: int, size: int, target: Path) -> No
 
 def write_questions(source: Path, target: Path) -> int:
     """The questions of a SQuAD file in an order by chance, one a line; how many are timed."""
-    content = source.read_bytes()
-    if source.suffix == ".xz":
-        content = lzma.decompress(content)
-    data = json.loads(content)["data"]
-    texts = {
-        " ".join(question["question"].split())
-        for article in data
-        for paragraph in article["paragraphs"]
-        for question in paragraph["qas"]
-    }
-    chosen = sorted(texts)
+    chosen = sorted({" ".join(example.question.split()) for example in load_squad(source)})
     random.Random(1).shuffle(chosen)
     chosen = chosen[: _QUESTIONS + _WARM]
     if len(chosen) < 2 * _WARM:
@@ -224,15 +220,18 @@ def _cpu() -> str:
     return platform.processor()
 
 
+@told(ReaderError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The retriever beside other engines.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of .txt.xz files")
-    parser.add_argument("--questions", type=Path, required=True, help="SQuAD JSON, also .xz")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 700_000])
+    parser.add_argument(
+        "--questions", type=existing_file, required=True, help="SQuAD JSON, also .xz"
+    )
+    parser.add_argument("--sizes", type=whole(1), nargs="+", default=[100_000, 700_000])
     parser.add_argument("--engines", nargs="+", default=list(_ENGINES), choices=_ENGINES)
-    parser.add_argument("--peers-python", type=Path, help="the Python that has the peers")
-    parser.add_argument("--small", type=int, default=100_000, help="most for those in memory")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers-python", type=existing_file, help="the Python that has the peers")
+    parser.add_argument("--small", type=whole(0), default=100_000, help="most for those in memory")
+    parser.add_argument("--repeats", type=whole(1), default=3)
     parser.add_argument("--work", type=Path, required=True, help="folder for what is kept")
     parser.add_argument("--results", type=Path, default=_FIRST / "results")
     options = parser.parse_args(arguments)

@@ -21,9 +21,11 @@ from pathlib import Path
 import numpy as np
 from rank_bm25 import BM25Okapi
 
+from bench.arguments import foreseen
+from reader.arguments import whole
 from reader.metrics import squad_v1_scores
 from reader.reader import Ceiling, Passage, Reader, Span, load_reader
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
 
 
@@ -53,8 +55,7 @@ def searched(examples: Sequence[Example], questions: int, count: int, prior: flo
     analyzer = Analyzer()
     index = BM25Okapi([analyzer.terms(context) for context in contexts])
     found = []
-    for number in range(min(questions, len(examples))):
-        example = examples[number * len(examples) // min(questions, len(examples))]
+    for example in spread(examples, questions):
         scores = index.get_scores(analyzer.terms(example.question))
         order = np.argsort(-scores, kind="stable")[:count]
         passages = [
@@ -102,14 +103,15 @@ def outcome(asked: Sequence[Asked], ceiling: float | None, round_size: int) -> O
     )
 
 
+@foreseen()
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rounds", description=__doc__)
     parser.add_argument("squad", type=Path)
     parser.add_argument("--model", help="folder or hub id; by default the embedded reader")
-    parser.add_argument("--questions", type=int, default=500)
-    parser.add_argument("--passages", type=int, default=10)
+    parser.add_argument("--questions", type=whole(1), default=500)
+    parser.add_argument("--passages", type=whole(1), default=10)
     parser.add_argument("--prior", type=float, default=0.3)
-    parser.add_argument("--round", type=int, default=1, dest="round_size")
+    parser.add_argument("--round", type=whole(1), default=1, dest="round_size")
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args(arguments)
     reader = load_reader(options.model)

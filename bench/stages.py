@@ -8,6 +8,7 @@ of JSON. What an engine cannot do is null there.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -123,12 +124,17 @@ def update(engine: Engine, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    name, stage, job_file = sys.argv[1:]
-    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    stages = {"build": build, "query": query, "update": update}
+    parser = argparse.ArgumentParser(description="One stage of one engine, for bench.retriever.")
+    parser.add_argument("engine", choices=ENGINES)
+    parser.add_argument("stage", choices=stages)
+    parser.add_argument("job", type=Path, help="JSON")
+    given = parser.parse_args()
+    job = json.loads(given.job.read_text(encoding="utf-8"))
     begin = time.perf_counter()
-    engine = ENGINES[name]()
+    engine = ENGINES[given.engine]()
     imports = time.perf_counter() - begin
-    result = {"build": build, "query": query, "update": update}[stage](engine, job)
+    result = stages[given.stage](engine, job)
     result["imports_s"] = imports
     sys.stdout.write(json.dumps(result) + "\n")
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.answering import Answerer, Reply
 from bot.errors import SpanbotError
+from reader.groups import folded
 from reader.metrics import best_over, exact_match, f1
 from retriever.records import Hit
 from retriever.search import Retriever
@@ -157,13 +158,10 @@ def _found(outcome: Outcome, k: int) -> float:
 _QUOTES = str.maketrans("‘’“”", "''\"\"")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.translate(_QUOTES).split()).casefold()
-
-
 def holds_answer(sentence: str, answers: Sequence[str]) -> bool:
     """A sentence holds one of the answers; white space, case and kinds of quotes aside."""
-    return any(_plain(answer) in _plain(sentence) for answer in answers)
+    said = folded(sentence.translate(_QUOTES))
+    return any(folded(answer.translate(_QUOTES)) in said for answer in answers)
 
 
 def _contains(outcome: Outcome, first: int) -> float:

@@ -133,7 +133,7 @@ class KnowledgeBase:
                 counts=runs.RunCounts(
                     report.added, report.changed, report.unchanged, report.removed
                 ),
-                failures=[runs.RunFailure(f.uri, f.message) for f in report.failed],
+                failures=report.failed,
                 fence=fence,
             )
         return report

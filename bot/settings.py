@@ -89,11 +89,6 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     def get(name: str) -> str | None:
         return given.get(name, "").strip() or None
 
-    if old := get("SPANBOT_MIN_CONFIDENCE"):
-        raise ConfigurationError(
-            f'SPANBOT_MIN_CONFIDENCE is "{old}" but no longer a setting; unset it and set '
-            "SPANBOT_PRECISION instead: how many of the answers shown are to be right, 0 to 1"
-        )
     home = Path(get("SPANBOT_HOME") or user_data_path("spanbot")).expanduser().absolute()
     retriever = get("SPANBOT_RETRIEVER") or "bm25"
     if retriever not in ("bm25", "rank_bm25"):

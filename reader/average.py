@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reader.arguments import told
 from reader.errors import CheckpointError
 
 _WEIGHTS = "model.safetensors"
@@ -54,6 +55,7 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
     save_file(mean, target / _WEIGHTS, metadata={"format": "pt"})
 
 
+@told(CheckpointError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("before", type=Path)

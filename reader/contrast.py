@@ -25,12 +25,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from reader import checkpoint as checkpoints
-from reader.errors import TrainingError
-from reader.groups import Group, load_training
+from reader.arguments import positive, told
+from reader.errors import ReaderError, TrainingError
+from reader.groups import Group, folded, load_training
+from reader.ranker import by_length, inputs_of, pooled
 from reader.tokenization import PieceTokenizer
-from reader.training import linear_schedule, parameter_groups, read_checkpoint, write_checkpoint
+from reader.training import History, Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def contrasts(groups: Sequence[Group]) -> list[Contrast]:
                     group.question,
                     right,
                     tuple(text for text, passage in texts if not passage.answers),
-                    tuple(_plain(p.text[s:e]) for p in group.passages for s, e in p.answers),
+                    tuple(folded(p.text[s:e]) for p in group.passages for s, e in p.answers),
                 )
             )
     return found
@@ -96,7 +99,7 @@ def batches(
 
 def labels(batch: Sequence[Contrast], texts: Sequence[str]) -> NDArray[np.int8]:
     """Of shape (questions, texts): 1 where the text answers, 0 where it does not, -1 unknown."""
-    plain = [_plain(text) for text in texts]
+    plain = [folded(text) for text in texts]
     found = np.zeros((len(batch), len(texts)), dtype=np.int8)
     for row, item in enumerate(batch):
         own, wrong = set(item.right), set(item.wrong)
@@ -124,27 +127,18 @@ def embed(
     model: Any, tokenizer: PieceTokenizer, texts: Sequence[str], max_length: int
 ) -> torch.Tensor:
     """Vectors of length one, shape (texts, dimensions), with gradients."""
-    pieces = [p.ids[: max_length - 2] for p in tokenizer.pieces_batch(list(texts))]
-    order = sorted(range(len(texts)), key=lambda n: len(pieces[n]))
-    parts, begin = [], 0
     device = next(model.parameters()).device
-    while begin < len(order):  # lengths alike go together: less padding
-        chosen = order[begin : begin + 32]
-        longest = max(len(pieces[n]) for n in chosen) + 2
-        ids = torch.full((len(chosen), longest), tokenizer.pad_id)
-        mask = torch.zeros((len(chosen), longest), dtype=torch.long)
-        for row, n in enumerate(chosen):
-            whole = (tokenizer.cls_id, *pieces[n], tokenizer.sep_id)
-            ids[row, : len(whole)] = torch.tensor(whole)
-            mask[row, : len(whole)] = 1
-        ids, mask = ids.to(device), mask.to(device)
+    inputs = inputs_of(texts, tokenizer, max_length)
+    parts: list[torch.Tensor] = []
+    order: list[int] = []
+    for chosen in by_length(inputs):
+        rows = [torch.tensor(inputs[number]) for number in chosen]
+        ids = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_id).to(device)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(device)
         hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weight = mask[:, :, None].float()
-        parts.append((hidden * weight).sum(1) / weight.sum(1))
-        begin += len(chosen)
-    back = torch.empty(len(order), dtype=torch.long)
-    back[torch.tensor(order)] = torch.arange(len(order))
-    return torch.nn.functional.normalize(torch.cat(parts)[back.to(device)], dim=1)
+        parts.append(pooled(hidden[mask.bool()], [len(row) for row in rows]))
+        order += chosen
+    return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
 
 
 def train(
@@ -176,23 +170,9 @@ def train(
     )
     if not plan:
         raise TrainingError("no question has a text that answers it; check the data")
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay), lr=config.learning_rate
-    )
-    schedule = linear_schedule(optimizer, len(plan), warmup=config.warmup)
-    run.mkdir(parents=True, exist_ok=True)
-    losses: list[tuple[int, float]] = []
-    done = 0
-    state = read_checkpoint(run)
-    if state is not None:
-        if state["config"] != asdict(config) or state["steps"] != len(plan):
-            raise TrainingError(
-                f"{run} holds a run of another configuration or other data; choose a new folder"
-            )
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        losses, done = [(int(s), float(v)) for s, v in state["losses"]], int(state["step"])
+    history = History(config=asdict(config), steps=len(plan))
+    training = Training(run, model, config, history)
+    done = training.resume()
     model.train()
     for step, batch in enumerate(plan[done:], done + 1):
         began = time.perf_counter()
@@ -201,59 +181,48 @@ def train(
         vectors = embed(model, tokenizer, texts, config.max_length)
         label = torch.from_numpy(labels(batch, texts)).to(vectors.device)
         loss = contrast_loss(questions @ vectors.T, label, config.scale)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {step}; lower the learning rate "
-                f"({config.learning_rate}) and start a new run"
-            )
+        value = float(loss.item())
+        training.check(value, step)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append((step, float(loss.item())))
+        training.step()
+        history.losses.append((step, value))
         if progress is not None:
-            progress(step, len(plan), losses[-1][1], time.perf_counter() - began)
+            progress(step, len(plan), value, time.perf_counter() - began)
         if step == len(plan) or step % config.save_every == 0:
-            record = {"config": asdict(config), "steps": len(plan), "losses": losses}
-            write_checkpoint(
-                run,
-                {
-                    **record,
-                    "step": step,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                },
-                {**record, "evaluations": []},
-            )
+            training.save(step)
     model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def _every_nth(value: str) -> tuple[Path, int]:
+    """``GROUPS[:N]``: a file, and the N of "every Nth question"."""
+    path, _, one_in = value.partition(":")
+    if one_in and not (one_in.isdecimal() and int(one_in)):
+        raise argparse.ArgumentTypeError(
+            f'"{value}" is not of the form GROUPS:N; give a whole number from 1 on in the place '
+            f'of "{one_in}"'
+        )
+    return Path(path), int(one_in or 1)
 
 
+@told(ReaderError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("groups", nargs="+", metavar="GROUPS[:N]", help="N: only every Nth")
+    parser.add_argument(
+        "groups", nargs="+", type=_every_nth, metavar="GROUPS[:N]", help="N: only every Nth"
+    )
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--learning-rate", type=float, default=ContrastConfig().learning_rate)
+    parser.add_argument("--learning-rate", type=positive, default=ContrastConfig().learning_rate)
     chosen: Any = parser.parse_args(arguments)
-    files = []
-    for name in chosen.groups:
-        path, _, one_in = name.partition(":")
-        files.append(load_training(Path(path))[:: int(one_in or 1)])
 
     def show(step: int, steps: int, loss: float, seconds: float) -> None:
         sys.stderr.write(f"\rstep {step} of {steps}, loss {loss:.3f}, {seconds:.1f} s a step ")
 
     train(
         chosen.start,
-        files,
+        [load_training(path)[::one_in] for path, one_in in chosen.groups],
         chosen.run,
         ContrastConfig(learning_rate=chosen.learning_rate),
         progress=show,

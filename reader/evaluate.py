@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
+from reader.files import read_json, write_text
 from reader.metrics import squad_scores
 from reader.reader import Passage, Reader
 from reader.squad import Example
@@ -96,9 +97,7 @@ def save_n_best(n_best: Mapping[str, Sequence[Proposal]], path: Path) -> None:
 
 
 def _save(record: Mapping[str, object], path: Path) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(record, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(record, ensure_ascii=False, indent=0) + "\n")
 
 
 def load_predictions(path: Path) -> dict[str, str]:
@@ -132,16 +131,7 @@ def load_no_answer(path: Path) -> dict[str, float]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text at byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from error
+    record = read_json(path)
     if not isinstance(record, dict):
         raise DatasetError(f"{path} holds a {type(record).__name__}, expected an object of answers")
     return record

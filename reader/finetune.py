@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,7 @@ from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
 from reader.network import release
-from reader.training import (
-    linear_schedule,
-    parameter_groups,
-    read_checkpoint,
-    write_checkpoint,
-)
+from reader.training import History, Training
 from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
@@ -79,16 +74,6 @@ class Progress:
     steps: int
     loss: float
     pieces_per_second: float
-
-
-@dataclass(slots=True)
-class History:
-    """What the curve is drawn from."""
-
-    config: dict[str, Any]
-    steps: int
-    losses: list[tuple[int, float]] = field(default_factory=list)
-    evaluations: list[tuple[int, float]] = field(default_factory=list)
 
 
 def finetune(
@@ -150,28 +135,17 @@ def finetune(
     for epoch in range(config.epochs):
         generator = np.random.default_rng([config.seed, epoch])
         plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay), lr=config.learning_rate
-    )
-    schedule = linear_schedule(optimizer, len(plan), warmup=config.warmup, final=config.final_rate)
-    run.mkdir(parents=True, exist_ok=True)
     history = History(config=asdict(config), steps=len(plan))
-    done = _resume(run, model, optimizer, schedule, history)
+    training = Training(run, model, config, history, final_rate=config.final_rate)
+    done = training.resume()
     model.train()
     for step in range(done, len(plan)):
         began = time.perf_counter()
         loss, pieces = _train_step(
             model, plan[step], chosen.tokenizer.pad_id, place, config, teacher
         )
-        if not np.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} at step {step + 1}; lower the learning rate "
-                f"({config.learning_rate}) and start a new run"
-            )
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
+        training.check(loss, step + 1)
+        training.step()
         history.losses.append((step + 1, loss))
         if progress is not None:
             speed = pieces / (time.perf_counter() - began)
@@ -182,7 +156,7 @@ def finetune(
             history.evaluations.append((step + 1, evaluate(chosen)))
             model.train()
         if last or (step + 1) % config.save_every == 0:
-            _save(run, model, optimizer, schedule, history, step + 1)
+            training.save(step + 1)
     model.eval()
     checkpoints.save(chosen, run / "model")
     return run / "model"
@@ -274,39 +248,3 @@ def _gradients(
             loss = loss + of_windows * config.distill * apart / 2
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.item()), int(arrays.input_ids.size)
-
-
-def _save(
-    run: Path, model: Any, optimizer: Any, schedule: Any, history: History, step: int
-) -> None:
-    state = {
-        "step": step,
-        "config": history.config,
-        "steps": history.steps,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "losses": history.losses,
-        "evaluations": history.evaluations,
-        "random": torch.get_rng_state(),
-    }
-    write_checkpoint(run, state, asdict(history))
-
-
-def _resume(run: Path, model: Any, optimizer: Any, schedule: Any, history: History) -> int:
-    state = read_checkpoint(run)
-    if state is None:
-        return 0
-    # A run of before an option was there is one that leaves it at its default.
-    began = {**asdict(FinetuneConfig()), **state["config"]}
-    if began != history.config or state["steps"] != history.steps:
-        raise TrainingError(
-            f"{run} holds a run of another configuration or other data; choose a new folder"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    history.losses = [(int(s), float(v)) for s, v in state["losses"]]
-    history.evaluations = [(int(s), float(v)) for s, v in state["evaluations"]]
-    torch.set_rng_state(state["random"])
-    return int(state["step"])

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
+from reader.files import read_text
 from reader.squad import Example, load_squad
 
 
@@ -42,6 +43,11 @@ class Group:
     @property
     def answerable(self) -> bool:
         return any(passage.answers for passage in self.passages)
+
+
+def folded(text: str) -> str:
+    """A text for comparing word for word, white space and case aside."""
+    return " ".join(text.split()).casefold()
 
 
 def of_squad(examples: Iterable[Example]) -> list[Group]:
@@ -76,14 +82,7 @@ def load_groups(path: Path) -> list[Group]:
     Raises:
         DatasetError: the file cannot be read or is malformed; the message names the line.
     """
-    try:
-        raw = path.read_bytes()
-        text = (lzma.decompress(raw) if path.suffix == ".xz" else raw).decode("utf-8")
-    except OSError as error:
-        raise DatasetError(f"cannot read the dataset {path}: {error.strerror or error}") from error
-    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is damaged ({error}); copy it again") from error
-    return list(_parse(text.splitlines(), str(path)))
+    return list(_parse(read_text(path).splitlines(), str(path)))
 
 
 def save_groups(groups: Sequence[Group], path: Path) -> None:

@@ -37,12 +37,7 @@ from reader.corpus import Corpus, Rows, prepare
 from reader.errors import CheckpointError, TrainingError
 from reader.masking import MaskingConfig, Vocabulary, mask_row, piece_budget
 from reader.throughput import measured_peak, prefers_bf16, training_flops
-from reader.training import (
-    linear_schedule,
-    parameter_groups,
-    read_checkpoint,
-    write_checkpoint,
-)
+from reader.training import History, Training
 
 _log = logging.getLogger(__name__)
 
@@ -109,16 +104,12 @@ class Progress:
     utilisation: float
 
 
-@dataclass(slots=True)
-class History:
-    """What the curve is drawn from, and how fast the run was."""
+@dataclass(slots=True, kw_only=True)
+class PretrainHistory(History):
+    """Also what the run was on, and how fast it was."""
 
-    config: dict[str, Any]
-    steps: int
     corpus: dict[str, Any]
     machine: dict[str, Any]
-    losses: list[tuple[int, float]] = field(default_factory=list)
-    evaluations: list[tuple[int, float]] = field(default_factory=list)
     reports: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -285,7 +276,7 @@ def pretrain(
     Raises:
         CheckpointError: ``start`` cannot be loaded.
         CorpusError: too little text, or text that cannot be read.
-        TrainingError: a run folder of another configuration or other text, a loss that is not a
+        TrainingError: a run folder of another configuration or other data, a loss that is not a
             number, or too little memory on the device.
     """
     torch.manual_seed(config.seed)
@@ -306,10 +297,9 @@ def pretrain(
     )
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
     model = _build(chosen, folder, config)
-    optimizer, schedule = _optimizer(model, config, steps, place)
-    run.mkdir(parents=True, exist_ok=True)
     history = _new_history(config, steps, corpus, place, bf16)
-    done = _resume(run, model, optimizer, schedule, history)
+    training = Training(run, model, config, history, fused=place.type == "cuda")
+    done = training.resume(same=("config", "steps", "corpus"))
     meter = _Meter(model, rows, config, history.machine["peak_flops"])
     model.train()
     with in_background(
@@ -318,23 +308,16 @@ def pretrain(
     ) as made:
         for number, step in enumerate(made, start=done + 1):
             meter.add(_train_step(model, step, place, bf16))
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
+            training.step()
             saves = number == steps or number % config.save_every == 0
             if not saves and number % config.report_every:
                 continue
             report = meter.read(number, steps)
-            if not math.isfinite(report.loss):
-                raise TrainingError(
-                    f"the loss is {report.loss} at step {number}; lower the learning rate "
-                    f"({config.learning_rate}) and start a new run"
-                )
+            training.check(report.loss, number)
             history.losses.append((number, report.loss))
             history.reports.append(asdict(report))
             if saves:
-                _save(run, model, optimizer, schedule, history, number)
+                training.save(number)
             if progress is not None:
                 progress(report)
             meter.start()
@@ -430,23 +413,11 @@ def _build(chosen: checkpoints.Checkpoint, folder: Path, config: PretrainConfig)
     return model.to(chosen.device)
 
 
-def _optimizer(
-    model: Pretrainer, config: PretrainConfig, steps: int, device: torch.device
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-    """AdamW, weight decay for matrices only; linear warm-up and linear decay to zero."""
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, config.weight_decay),
-        lr=config.learning_rate,
-        fused=device.type == "cuda",
-    )
-    return optimizer, linear_schedule(optimizer, steps, warmup=config.warmup)
-
-
 def _new_history(
     config: PretrainConfig, steps: int, corpus: Corpus, device: torch.device, bf16: bool
-) -> History:
+) -> PretrainHistory:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return History(
+    return PretrainHistory(
         config=asdict(config),
         steps=steps,
         corpus={
@@ -480,38 +451,3 @@ def _save_model(chosen: checkpoints.Checkpoint, model: Pretrainer, folder: Path)
         if not key.startswith("bert.")
     }
     save_file(heads, folder / _HEADS)
-
-
-def _save(
-    run: Path, model: Pretrainer, optimizer: Any, schedule: Any, history: History, step: int
-) -> None:
-    state = {
-        "step": step,
-        "history": asdict(history),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-    write_checkpoint(run, state, asdict(history))
-
-
-def _resume(run: Path, model: Pretrainer, optimizer: Any, schedule: Any, history: History) -> int:
-    state = read_checkpoint(run)
-    if state is None:
-        return 0
-    before = state.get("history")  # fine-tuning's checkpoints have none
-    if before is None or before["config"] != history.config or before["corpus"] != history.corpus:
-        raise TrainingError(
-            f"{run} holds a run of another configuration or other text; choose a new folder"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    history.losses = [(int(step), float(value)) for step, value in before["losses"]]
-    history.reports = list(before["reports"])
-    torch.set_rng_state(state["random"])
-    if torch.cuda.is_available() and state["cuda_random"]:
-        torch.cuda.set_rng_state_all(state["cuda_random"])
-    return int(state["step"])

@@ -11,15 +11,16 @@ in float32.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
 from reader.tokenization import PieceTokenizer
 
@@ -36,6 +37,39 @@ MAX_LENGTH = 256
 
 _SCALE = ".scale"
 _BATCH_PIECES = 4096
+
+
+def inputs_of(
+    texts: Sequence[str], tokenizer: PieceTokenizer, max_length: int
+) -> list[tuple[int, ...]]:
+    """What the encoder reads of each text: its pieces between [CLS] and [SEP], cut to a length."""
+    return [
+        (tokenizer.cls_id, *pieces.ids[: max_length - 2], tokenizer.sep_id)
+        for pieces in tokenizer.pieces_batch(texts)
+    ]
+
+
+def by_length(inputs: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """The numbers of the inputs in batches, longest first: those of like length go together."""
+    order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))
+    begin = 0
+    while begin < len(order):
+        chosen = order[begin : begin + max(1, _BATCH_PIECES // len(inputs[order[begin]]))]
+        yield chosen
+        begin += len(chosen)
+
+
+def pooled(hidden: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """The vectors, of length one, of texts that stand one after the other.
+
+    Args:
+        hidden: the last layer, shape (pieces, dimensions).
+        lengths: how many pieces each text has.
+    """
+    import torch
+
+    means = [part.mean(0) for part in torch.split(hidden, list(lengths))]
+    return torch.nn.functional.normalize(torch.stack(means), dim=1)
 
 
 class Ranker:
@@ -69,22 +103,16 @@ class Ranker:
             ReaderError: the network gave vectors that are not numbers, or there is no memory for
                 a single text.
         """
-        room = self._max_length - 2
-        pieces = [p.ids[:room] for p in self._tokenizer.pieces_batch(texts)]
+        inputs = inputs_of(texts, self._tokenizer, self._max_length)
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        order = sorted(range(len(texts)), key=lambda index: -len(pieces[index]))
-        begin = 0
-        while begin < len(order):
-            longest = len(pieces[order[begin]]) + 2
-            chosen = order[begin : begin + max(1, _BATCH_PIECES // longest)]
-            found = self._encode_batch([pieces[index] for index in chosen])
+        for chosen in by_length(inputs):
+            found = self._encode_batch([inputs[index] for index in chosen])
             if not np.isfinite(found).all():
                 raise ReaderError(
                     f"the ranker {self.name} gave vectors that are not numbers; its weights are "
                     "damaged"
                 )
             vectors[chosen] = found
-            begin += len(chosen)
             if progress is not None:
                 progress(len(chosen))
         return vectors
@@ -100,8 +128,8 @@ class Ranker:
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise ReaderError(
-                    f"{self._model.device} has no memory left for a text of {len(batch[0])} "
-                    "pieces; free some, or use another device"
+                    f"{self._model.device} has no memory left for a text of "
+                    f"{len(batch[0]) - 2} pieces; free some, or use another device"
                 ) from error
         release(self._model.device)
         middle = len(batch) // 2
@@ -114,12 +142,9 @@ class Ranker:
 
         from reader.bert import pack
 
-        texts = [(self._tokenizer.cls_id, *inner, self._tokenizer.sep_id) for inner in batch]
-        packed = pack(texts, [len(text) for text in texts], self._model.device)
+        packed = pack(batch, [len(text) for text in batch], self._model.device)
         with torch.inference_mode():
-            hidden = self._model(packed)  # (pieces, dimensions)
-            means = [part.mean(0) for part in torch.split(hidden, list(packed.lengths))]
-            vectors = torch.nn.functional.normalize(torch.stack(means), dim=1)
+            vectors = pooled(self._model(packed), packed.lengths)
         result: NDArray[np.float32] = vectors.cpu().numpy()
         return result
 
@@ -196,5 +221,14 @@ def store(source: Path, target: Path, *, name: str) -> None:
     read_in.tokenizer.save(target)
 
 
+@told(ReaderError)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Store a sentence encoder with 8 bits a number.")
+    parser.add_argument("source", type=Path, help="folder of a BERT sentence encoder")
+    parser.add_argument("target", type=Path, help="folder to write; its name is the ranker's")
+    chosen: Any = parser.parse_args(arguments)
+    store(chosen.source, chosen.target, name=chosen.target.name)
+
+
 if __name__ == "__main__":
-    store(Path(sys.argv[1]), Path(sys.argv[2]), name=Path(sys.argv[2]).name)
+    main()

@@ -7,14 +7,13 @@ The schema is that of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018):
 
 from __future__ import annotations
 
-import json
-import lzma
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
+from reader.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +45,14 @@ def load_squad(path: str | Path) -> list[Example]:
         DatasetError: the file is missing, is not JSON, or a record lacks a field; the message
             names the place in the file.
     """
-    return list(_examples(_load_json(Path(path)), str(path)))
+    return list(_examples(read_json(Path(path)), str(path)))
 
 
-def _load_json(path: Path) -> Any:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"cannot read the dataset {path}: {error.strerror or error}") from error
-    try:
-        if path.suffix == ".xz":
-            raw = lzma.decompress(raw)
-        return json.loads(raw.decode("utf-8"))
-    except (lzma.LZMAError, EOFError) as error:
-        raise DatasetError(f"{path} is not a whole xz file ({error}); copy it again") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text at byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from error
+def spread(examples: Sequence[Example], count: int) -> list[Example]:
+    """``count`` of them, evenly over the file; 0 takes all."""
+    if not 0 < count < len(examples):
+        return list(examples)
+    return [examples[index * len(examples) // count] for index in range(count)]
 
 
 def _examples(document: Any, name: str) -> Iterator[Example]:

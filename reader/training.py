@@ -1,18 +1,145 @@
-"""What fine-tuning and pre-training share: the optimizer and the checkpoints to resume from."""
+"""What every training run shares: its steps, its history, and the checkpoint to go on from."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from reader.errors import TrainingError
+from reader.files import write_text
 
 
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+class TrainingConfig(Protocol):
+    """What a run's configuration says of its steps; a dataclass whose fields have defaults."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def clip_norm(self) -> float: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class History:
+    """What a run has done so far; the curve is drawn from it.
+
+    Losses and evaluations are each a step, from 1, and its value.
+    """
+
+    config: dict[str, Any]
+    steps: int
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+
+
+class Training:
+    """The steps of a run in its folder: AdamW, weight decay for matrices only, a linear schedule.
+
+    Args:
+        run: the run's folder, made if missing.
+        history: of a run that begins; :meth:`resume` and the caller add to its lists.
+        final_rate: the share of the peak to which the learning rate falls.
+        fused: whether all weights are updated by one kernel.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        model: torch.nn.Module,
+        config: TrainingConfig,
+        history: History,
+        *,
+        final_rate: float = 0.0,
+        fused: bool = False,
+    ) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self._run = run
+        self._model = model
+        self._config = config
+        self._history = history
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(model, config.weight_decay), lr=config.learning_rate, fused=fused
+        )
+        self._schedule = _linear_schedule(
+            self._optimizer, history.steps, warmup=config.warmup, final=final_rate
+        )
+
+    def resume(self, same: Sequence[str] = ("config", "steps")) -> int:
+        """Go on where the folder's run stopped; the steps that it has done, 0 where there is none.
+
+        Args:
+            same: the fields of the history in which a run must agree with the one it goes on from.
+
+        Raises:
+            TrainingError: the folder holds a run of another configuration or other data, or a
+                damaged checkpoint.
+        """
+        state = _read(self._run)
+        if state is None:
+            return 0
+        history = self._history
+        # A run of before an option was there is one that leaves it at its default.
+        defaults = asdict(type(self._config)())  # type: ignore[call-overload]
+        before = {**state, "config": {**defaults, **state.get("config", {})}}
+        refusal = TrainingError(
+            f"{self._run} holds a run of another configuration or other data; choose a new folder"
+        )
+        if any(before.get(name) != getattr(history, name) for name in same):
+            raise refusal
+        try:
+            self._model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
+            for each in fields(history):
+                if isinstance(getattr(history, each.name), list):
+                    setattr(history, each.name, list(state[each.name]))
+            torch.set_rng_state(state["random"])
+        except (KeyError, ValueError, RuntimeError) as error:  # other start weights
+            raise refusal from error
+        if torch.cuda.is_available() and state.get("cuda_random"):
+            torch.cuda.set_rng_state_all(state["cuda_random"])
+        return int(state["step"])
+
+    def check(self, loss: float, step: int) -> None:
+        """Raises TrainingError for a loss that is not a number."""
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {step}; lower the learning rate "
+                f"({self._config.learning_rate}) and start a new run"
+            )
+
+    def step(self) -> None:
+        """Change the weights by the gradients, which are then gone."""
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint of a run that has done so many steps, and its history."""
+        record = asdict(self._history)
+        state = {
+            **record,
+            "step": step,
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        _write(self._run, state, record)
+
+
+def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices only, as usual for BERT."""
     parameters = list(model.parameters())
     return [
@@ -21,7 +148,7 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[s
     ]
 
 
-def linear_schedule(
+def _linear_schedule(
     optimizer: torch.optim.Optimizer, steps: int, *, warmup: float, final: float = 0.0
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear warm-up over a share of the steps, then linear fall to a share of the peak."""
@@ -35,17 +162,15 @@ def linear_schedule(
     )
 
 
-def write_checkpoint(run: Path, state: Mapping[str, Any], history: Mapping[str, Any]) -> None:
+def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` and ``history.json`` into the run's folder, each atomically."""
     temporary = run / "checkpoint.pt.part"
-    torch.save(dict(state), temporary)
+    torch.save(state, temporary)
     temporary.replace(run / "checkpoint.pt")
-    record = run / "history.json.part"
-    record.write_text(json.dumps(dict(history)) + "\n", encoding="utf-8")
-    record.replace(run / "history.json")
+    write_text(run / "history.json", json.dumps(history) + "\n")
 
 
-def read_checkpoint(run: Path) -> dict[str, Any] | None:
+def _read(run: Path) -> dict[str, Any] | None:
     """The state to resume from; None for a run that has none yet.
 
     Raises:

@@ -19,18 +19,10 @@ from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
 from retriever.parsing import SUFFIXES, parse
 from retriever.passages import PassageOptions, split_passages
-from retriever.records import ParsedDocument, PassageSpan
+from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.sources import SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be taken in, and why."""
-
-    uri: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,14 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be taken in, and why."""
+
+    uri: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """A file as text: what is stored, searched, read and quoted."""
 

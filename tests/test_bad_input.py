@@ -223,10 +223,20 @@ def test_a_file_that_is_no_database(notes: Path, home: Path) -> None:
     assert (home / "spanbot.db").read_bytes() == content
 
 
-@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "oracle://x", "mysql+nothing://x/y"])
-def test_a_database_url_that_is_none(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", '"nonsense" is not a database URL; write one like sqlite:///'),
+        ("sqlite://", '"sqlite://" does not name a database file; write sqlite:///'),
+        ("oracle://x", "oracle://x needs the Python module oracledb, which is not installed"),
+        ("mysql+nothing://x/y", '"mysql+nothing://x/y": there is no such kind of database'),
+    ],
+)
+def test_a_database_url_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, url: str, message: str
+) -> None:
     monkeypatch.setenv("SPANBOT_DATABASE_URL", url)
-    spanbot("docs", "list").error()
+    assert spanbot("docs", "list").error().startswith(message)
 
 
 @contextmanager

@@ -52,9 +52,12 @@ def test_what_is_finished_is_not_measured_again(
     work.mkdir()
     text = "\n\n".join(f"passage number {number}" for number in range(1010))
     (tmp_path / "corpus" / "some.txt.xz").write_bytes(lzma.compress(text.encode()))
-    asked = [{"question": f"Which is number {number}?"} for number in range(500)]
+    asked = [
+        {"id": str(number), "question": f"Which is number {number}?", "answers": []}
+        for number in range(500)
+    ]
     questions = tmp_path / "questions.json"
-    questions.write_text(json.dumps({"data": [{"paragraphs": [{"qas": asked}]}]}))
+    questions.write_text(json.dumps({"data": [{"paragraphs": [{"context": "", "qas": asked}]}]}))
     (work / "spanbot-10.json").write_text(json.dumps(FIGURES))
     (work / "bm25s-10.json").write_text(json.dumps(PEER))
     given = ["--corpus", tmp_path / "corpus", "--questions", questions, "--work", work]

@@ -112,7 +112,6 @@ def check(store: Store, reply: Reply) -> None:
         assert 0.0 <= answer.confidence <= 1.0
     shown = [(a.document_id, a.sentence_start) for a in reply.answers]
     assert len(set(shown)) == len(shown)
-    assert min(reply.retrieve_ms, reply.read_ms, reply.total_ms) >= 0
 
 
 def test_the_sentence_around_the_answer_is_quoted_with_its_place(store: Store) -> None:
@@ -268,7 +267,7 @@ def test_the_reader_is_made_when_it_is_needed_and_not_for_nothing(store: Store) 
 
     chosen = Answerer(store.database, store.retriever, reader, calibration=BY_LOGIT)
     for wrong in ("", " ?! ", "x" * 1001):
-        with pytest.raises(QuestionError):
+        with pytest.raises(QuestionError, match="ask it in a"):
             chosen.ask(wrong, via="cli")
     assert made == []
     chosen.ask("wifi", via="cli")
@@ -335,7 +334,7 @@ def test_a_question_that_could_not_be_read_is_not_logged(store: Store) -> None:
         raise ReaderError("no model")
 
     chosen = Answerer(store.database, store.retriever, broken)
-    with pytest.raises(ReaderError):
+    with pytest.raises(ReaderError, match="no model"):
         chosen.ask("wifi", via="cli")
     with store.database.read() as session:
         assert session.scalars(select(Question)).all() == []

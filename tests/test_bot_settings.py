@@ -140,14 +140,6 @@ def test_a_token_of_another_kind_is_refused_without_showing_it(
     assert "hush-" not in message
 
 
-def test_the_setting_that_the_precision_replaced_is_refused() -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        from_environment({"SPANBOT_MIN_CONFIDENCE": "0.3"})
-    assert 'SPANBOT_MIN_CONFIDENCE is "0.3"' in str(refused.value)
-    assert "SPANBOT_PRECISION" in str(refused.value)
-    assert from_environment({"SPANBOT_MIN_CONFIDENCE": ""}).precision == DEFAULT_PRECISION
-
-
 @pytest.mark.parametrize("wrong", ["SPANBOT_HTTP_PORT", "SPANBOT_PRECISION", "SLACK_API_URL"])
 def test_secrets_are_in_no_message_and_no_printed_form(wrong: str) -> None:
     settings = from_environment(SECRETS)

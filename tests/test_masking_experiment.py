@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.masking_experiment import compare, main, paired_interval, spread
+from bench.masking_experiment import compare, main, paired_interval
 from reader.squad import Example, GoldAnswer
 from tests.reader_models import checkpoint
 
@@ -55,11 +55,6 @@ def test_the_interval_is_that_of_the_mean() -> None:
     low, high = paired_interval(values, np.random.default_rng(2))
     assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.05)
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 1000**0.5, rel=0.05)
-
-
-def test_questions_are_taken_from_all_over_the_file() -> None:
-    assert [example.id for example in spread(DEV, 2)] == ["a", "c"]
-    assert spread(DEV, 0) == spread(DEV, 9) == DEV
 
 
 def test_the_whole_experiment_at_a_tiny_size(

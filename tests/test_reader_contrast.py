@@ -10,13 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reader import contrast
+from reader import checkpoint as checkpoints
+from reader import contrast, ranker
+from reader.bert import Bert
 from reader.contrast import (
     Contrast,
     ContrastConfig,
     batches,
     contrast_loss,
     contrasts,
+    embed,
     labels,
     train,
 )
@@ -91,6 +94,24 @@ def test_a_batch_is_of_one_file_and_keeps_neighbours_together() -> None:
             assert (even in numbers) == (even + 1 in numbers)
 
 
+def test_the_vectors_in_training_are_those_of_the_ranker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranker, "_BATCH_PIECES", 20)  # several batches
+    start = checkpoint(tmp_path / "start", head=False)
+    loaded = checkpoints.load(start, device=torch.device("cpu"), head_required=False, dropout=0.0)
+    texts = ["who", "the code is valid for hours", "", "ask who can reset the vpn " * 9, "token"]
+    vectors = embed(loaded.model.bert, loaded.tokenizer, texts, 24)
+    shape, weights = (
+        checkpoints.read(start, head_required=False).shape,
+        {name: value.detach() for name, value in loaded.model.bert.state_dict().items()},
+    )
+    own = Bert(shape, weights, device=torch.device("cpu"))
+    theirs = ranker.Ranker(own, loaded.tokenizer, name="own", max_length=24).encode(texts)
+    np.testing.assert_allclose(vectors.detach().numpy(), theirs, atol=1e-5)
+    assert vectors.requires_grad
+
+
 def test_training_brings_the_question_nearer_to_its_text(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start", head=False)
     seen: list[float] = []
@@ -155,6 +176,13 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     train(start, [groups()], tmp_path / "run", small())
     with pytest.raises(TrainingError, match="another configuration or other data"):
         train(start, [groups()], tmp_path / "run", small(batch_questions=2))
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        train(start, [groups() * 2], tmp_path / "run", small())
+    other = checkpoint(
+        tmp_path / "other", head=False, cased=True
+    )  # its vocabulary has another size
+    with pytest.raises(TrainingError, match="another configuration or other data"):
+        train(other, [groups()], tmp_path / "run", small())
 
 
 def test_the_command_takes_every_nth_question_of_a_file(

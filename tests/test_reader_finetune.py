@@ -85,6 +85,20 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path: Pat
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_run_of_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    run = tmp_path / "run"
+    finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    del state["config"]["final_rate"], state["cuda_random"]
+    torch.save(state, run / "checkpoint.pt")
+    steps: list[Progress] = []
+    finetune(start, GROUPS, run, config(epochs=1), device=CPU, progress=steps.append)
+    assert steps == []
+    with pytest.raises(TrainingError, match="another configuration"):
+        finetune(start, GROUPS, run, config(epochs=1, final_rate=0.1), device=CPU)
+
+
 def test_runs_that_cannot_start(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     with pytest.raises(TrainingError, match="none of the 1 questions has an answer"):

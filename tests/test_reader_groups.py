@@ -86,7 +86,7 @@ def test_a_file_that_is_missing_or_cut_off_is_named(tmp_path: Path) -> None:
         load_training(tmp_path / "none.jsonl")
     whole = lzma.compress(b"{}" * 1000)
     (tmp_path / "cut.jsonl.xz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"cut\.jsonl\.xz is damaged"):
+    with pytest.raises(DatasetError, match=r"cut\.jsonl\.xz is not a whole xz file"):
         load_training(tmp_path / "cut.jsonl.xz")
 
 

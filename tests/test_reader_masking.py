@@ -120,6 +120,7 @@ def test_spans_do_not_reach_over_the_end_of_a_document() -> None:
     ids = row(*([A] * 5 + [SEP]) * 30)
     for _ in range(50):
         masked = mask_row(ids, VOCABULARY, SPANS, generator)
+        assert len(masked.spans) > 1
         assert all((ids[first : last + 1] == A).all() for first, last in masked.spans)
 
 

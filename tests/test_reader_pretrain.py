@@ -195,9 +195,9 @@ def test_an_epoch_is_as_many_steps_as_hold_the_text(start: Path, tmp_path: Path)
 
 def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
     run_it(start, tmp_path / "run", config(steps=2))
-    with pytest.raises(TrainingError, match="another configuration or other text"):
+    with pytest.raises(TrainingError, match="another configuration or other data"):
         run_it(start, tmp_path / "run", config(steps=3))
-    with pytest.raises(TrainingError, match="another configuration or other text"):
+    with pytest.raises(TrainingError, match="another configuration or other data"):
         pretrain(start, TEXTS[1:], tmp_path / "run", config(steps=2), device=CPU)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):

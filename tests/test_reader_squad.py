@@ -9,7 +9,7 @@ import pytest
 
 from reader.errors import DatasetError
 from reader.metrics import exact_match, f1, normalise_answer, squad_scores, squad_v1_scores
-from reader.squad import Example, GoldAnswer, load_squad
+from reader.squad import Example, GoldAnswer, load_squad, spread
 
 
 def dataset(**changes: Any) -> dict[str, Any]:
@@ -186,3 +186,10 @@ def test_answers_above_the_threshold_count_as_none() -> None:
 def test_refusing_everything_can_be_the_best() -> None:
     found = squad_scores([example(1), example(2)], {"q1": "x", "q2": "y"}, {"q1": 1.0, "q2": 2.0})
     assert (found["exact"], found["best_exact"], found["best_exact_thresh"]) == (0.0, 100.0, 0.0)
+
+
+def test_questions_are_taken_from_all_over_the_file() -> None:
+    examples = [Example(name, "who?", "", ()) for name in "abcd"]
+    assert [example.id for example in spread(examples, 2)] == ["a", "c"]
+    assert [example.id for example in spread(examples, 3)] == ["a", "b", "c"]
+    assert spread(examples, 0) == spread(examples, 9) == examples

@@ -17,8 +17,9 @@ from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_
 from bot.slack.work import WorkQueue
 from retriever.analysis import Analyzer
 from retriever.indexing import IndexKeeper
-from retriever.ingest import Failure, Ingestor, IngestReport
+from retriever.ingest import Ingestor, IngestReport
 from retriever.parsing import SUFFIXES
+from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import Document
 from tests.slack_parts import Bot, running_bot

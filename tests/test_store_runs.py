@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import select
 
 from retriever.errors import StoreError
+from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import IndexRun, IndexRunError
 from retriever.store.runs import (
     ClaimedRun,
     Run,
     RunCounts,
-    RunFailure,
     claim_slot,
     finish_run,
     last_run,
@@ -101,7 +101,7 @@ def test_a_run_from_start_to_end(database: Database) -> None:
 
     end = NOW + timedelta(seconds=90)
     counts = RunCounts(added=4, changed=3, unchanged=20, removed=1)
-    failures = [RunFailure("a.pdf", "no text"), RunFailure("b.docx", "damaged")]
+    failures = [Failure("a.pdf", "no text"), Failure("b.docx", "damaged")]
     with database.write() as session:
         finish_run(session, run_id, now=end, counts=counts, failures=failures)
     done = last(database)

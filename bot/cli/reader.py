@@ -56,12 +56,10 @@ def evaluate(
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
     from reader.reader import load_reader
-    from reader.squad import load_squad
+    from reader.squad import load_squad, spread
 
     settings = from_environment()
-    examples = load_squad(data)
-    if limit is not None and limit < len(examples):
-        examples = [examples[i * len(examples) // limit] for i in range(limit)]
+    examples = spread(load_squad(data), limit or 0)
     chosen = load_reader(
         model or settings.reader,
         device=settings.device,

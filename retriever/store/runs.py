@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from retriever.errors import StoreError
+from retriever.records import Failure
 from retriever.store.models import IndexRun, IndexRunError
 
 #: The ``trigger`` of a run that a schedule started.
@@ -34,14 +35,6 @@ class RunCounts:
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RunFailure:
-    """A document that a run could not take in, and why."""
-
-    uri: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def finish_run(
     *,
     now: datetime,
     counts: RunCounts = RunCounts(),
-    failures: Sequence[RunFailure] = (),
+    failures: Sequence[Failure] = (),
     error: str | None = None,
     fence: int = 0,
 ) -> None:
