@@ -34,10 +34,9 @@ from reader.arguments import existing_file, whole
 from reader.compare import RESAMPLES, bootstrap_means
 from reader.ranker import Ranker, load_ranker
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage
-from retriever.index.bulk import segment_of
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
-from retriever.indexing import TermsOfPassages, index_text
+from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.ranking import CANDIDATES, combine, upper_bound
 
 _CUTS = (1, 5, 10)
