@@ -165,6 +165,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "--asked", type=existing_file, nargs="*", default=[], help="our own questions"
     )
     parser.add_argument("--ranker", type=Path)
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8")
     parser.add_argument(
         "--questions", type=whole(1), default=1000, help="so many, spread over a file"
     )
@@ -172,8 +173,8 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen: Any = parser.parse_args(given)
     if not chosen.files and not (chosen.handbooks and chosen.asked):
         parser.error("give SQuAD files, or --handbooks and --asked")
-    ranker = load_ranker(chosen.ranker)
-    report: dict[str, Any] = {"ranker": ranker.name}
+    ranker = load_ranker(chosen.ranker, precision=chosen.precision)
+    report: dict[str, Any] = {"ranker": ranker.name, "precision": chosen.precision}
     for path in chosen.files:
         report[path.name.split(".")[0]] = _measure(spread(squad(path), chosen.questions), ranker)
     if chosen.handbooks:
