@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ _REMEMBERED = 50_000
 _ROWS = 1 << 13
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(NamedTuple):
     """A term's places in the segments (-1 for none), its weight, and whether there is any."""
 
     numbers: tuple[int, ...]
@@ -293,16 +292,25 @@ class PassageIndex:
         return {term: found[term] if term in found else remembered[term] for term in distinct}
 
     def _find(self, terms: Sequence[str]) -> dict[str, _Term]:
-        encoded = sorted({encode(term) for term in terms})
-        numbers, frequencies = find_in_all(self._kernel, self.segments, pack(encoded))
-        places = {term: place for place, term in enumerate(encoded)}
-        statistics = self.manifest.statistics
+        keys = [encode(term) for term in terms]
+        ordered = sorted(set(keys))
+        wanted = pack(ordered)
+        columns: list[list[int]] = []
+        frequencies = [0] * len(ordered)
+        for segment, marks in self.segments:  # number by number: for so few, arrays take longer
+            numbers = self._kernel.find(segment.terms, wanted)
+            columns.append(numbers.tolist())
+            deleted = marks.deleted(np.maximum(numbers, 0)).tolist() if len(marks.terms) else None
+            for at, number in enumerate(columns[-1]):
+                if number >= 0:
+                    less = deleted[at] if deleted else 0
+                    frequencies[at] += segment.frequency_of(number) - less
+        places = dict(zip(ordered, zip(*columns, strict=True), strict=True)) if columns else {}
+        weights = dict(zip(ordered, map(self.manifest.statistics.idf, frequencies), strict=True))
         found: dict[str, _Term] = {}
-        for term in terms:
-            at = places[encode(term)]
-            here = tuple(numbers[:, at].tolist())
-            held = max(here, default=-1) >= 0
-            found[term] = _Term(here, statistics.idf(int(frequencies[at])), held)
+        for term, key in zip(terms, keys, strict=True):
+            here = places.get(key, ())
+            found[term] = _Term(here, weights[key], max(here, default=-1) >= 0)
         return found
 
 

@@ -108,6 +108,11 @@ class Segment:
         ends = starts[runs[numbers + 1]].astype(np.int64)
         return ends - starts[runs[numbers]].astype(np.int64)
 
+    def frequency_of(self, number: int) -> int:
+        """As :meth:`frequencies_of`, of a single term."""
+        runs, starts = self.postings.term_runs, self.postings.run_starts
+        return int(starts[runs[number + 1]]) - int(starts[runs[number]])
+
     @cached_property
     def average_length(self) -> float:
         """Terms a passage, those deleted since included."""

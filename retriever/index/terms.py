@@ -7,7 +7,7 @@ search in the mapped file, and the terms of one dictionary are found in another 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +33,8 @@ def encode(term: str) -> bytes:
 
 def pack(ordered: Sequence[bytes]) -> Terms:
     """Terms that are sorted and distinct, as one dictionary."""
-    ends = np.zeros(len(ordered) + 1, dtype=np.int64)
-    np.cumsum([len(term) for term in ordered], out=ends[1:])
+    sizes = accumulate(map(len, ordered), initial=0)
+    ends = np.fromiter(sizes, dtype=np.int64, count=len(ordered) + 1)
     if ends[-1] >= 2**32:
         raise ValueError("the terms of one segment are longer than 4 GiB")
     text = np.frombuffer(b"".join(ordered), dtype=np.uint8)
