@@ -38,26 +38,37 @@ from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
 from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.ranking import CANDIDATES, combine, upper_bound
+from retriever.store.documents import SearchText
 
 _CUTS = (1, 5, 10)
 _FUSION = 60
 _NOWHERE = 1 << 30
 
 
-def ranks(collection: Collection, ranker: Ranker) -> dict[str, NDArray[np.int64]]:
-    """Where each question's first right one stands, from 0, shape (questions,), for each way."""
+def vectors_of(passages: Sequence[SearchText], ranker: Ranker) -> NDArray[np.float32]:
+    """The vectors of passages as the program stores them, shape (passages, dimensions)."""
+    begin = time.perf_counter()
+    vectors = ranker.encode(
+        [index_text(text) for text in passages], progress=_Progress(len(passages))
+    )
+    sys.stderr.write(f", {time.perf_counter() - begin:.0f} s\n")
+    return vectors
+
+
+def ranks(
+    collection: Collection, ranker: Ranker, vectors: NDArray[np.float32]
+) -> dict[str, NDArray[np.int64]]:
+    """Where each question's first right one stands, from 0, shape (questions,), for each way.
+
+    Args:
+        vectors: of the collection's passages, see :func:`vectors_of`.
+    """
     analyzer = Analyzer()
     terms_of = TermsOfPassages(analyzer)
     passages = [
         IndexedPassage(number, 0, terms_of(text))
         for number, text in enumerate(collection.passages, 1)
     ]
-    begin = time.perf_counter()
-    vectors = ranker.encode(
-        [index_text(text) for text in collection.passages],
-        progress=_Progress(len(collection.passages)),
-    )
-    sys.stderr.write(f", {time.perf_counter() - begin:.0f} s\n")
     questions = ranker.encode(collection.questions)
     places: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -176,12 +187,15 @@ def main(given: Sequence[str] | None = None) -> None:
     ranker = load_ranker(chosen.ranker, precision=chosen.precision)
     report: dict[str, Any] = {"ranker": ranker.name, "precision": chosen.precision}
     for path in chosen.files:
-        report[path.name.split(".")[0]] = _measure(spread(squad(path), chosen.questions), ranker)
+        found = spread(squad(path), chosen.questions)
+        vectors = vectors_of(found.passages, ranker)
+        report[path.name.split(".")[0]] = _measure(found, ranker, vectors)
     if chosen.handbooks:
         books = handbooks(chosen.handbooks)
+        vectors = vectors_of([text for texts in books.values() for text in texts], ranker)
         for path in chosen.asked:
             found = spread(asked(books, [path]), chosen.questions)
-            report[path.name.split(".")[0]] = _measure(found, ranker)
+            report[path.name.split(".")[0]] = _measure(found, ranker, vectors)
     text = json.dumps(report, indent=1) + "\n"
     if chosen.out:
         chosen.out.write_text(text, encoding="utf-8")
@@ -189,8 +203,10 @@ def main(given: Sequence[str] | None = None) -> None:
     sys.stdout.write(text)
 
 
-def _measure(collection: Collection, ranker: Ranker) -> dict[str, Any]:
-    places = ranks(collection, ranker)
+def _measure(
+    collection: Collection, ranker: Ranker, vectors: NDArray[np.float32]
+) -> dict[str, Any]:
+    places = ranks(collection, ranker, vectors)
     return {
         "passages": len(collection.passages),
         "questions": len(collection.questions),

@@ -11,7 +11,7 @@ from typing import Any
 from bench import recipe_data as data_of
 from bench.question_sets import spread as spread_collection
 from bench.question_sets import squad
-from bench.ranking import ranks, success
+from bench.ranking import ranks, success, vectors_of
 from bench.recipe_run import Run
 from reader import checkpoint as checkpoints
 from reader import ranker as rankers
@@ -205,7 +205,9 @@ def score_ranker(run: Run, folder: Path) -> dict[str, Any]:
         found = spread_collection(
             squad(data_of.file_of(run.arguments.data, name)), run.recipe.dev_questions or 1000
         )
-        mine, theirs = (ranks(found, ranker) for ranker in (ours, start))
+        mine, theirs = (
+            ranks(found, ranker, vectors_of(found.passages, ranker)) for ranker in (ours, start)
+        )
         run.clock.check()
         sets[Path(name).name] = {
             "questions": len(found.questions),
