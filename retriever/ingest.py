@@ -27,7 +27,9 @@ from retriever.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What a run did, in documents; ``skipped`` are files of kinds that are not read."""
+    """What a run did, in documents; ``skipped`` are files of kinds that are not read,
+    and links to folders.
+    """
 
     added: int = 0
     changed: int = 0
@@ -105,7 +107,12 @@ class Ingestor:
         """
         for path in paths:
             shown = _as_utf8(str(path))
-            if not path.exists():
+            try:
+                exists = path.exists()
+            except OSError as error:
+                reason = error.strerror or error
+                raise IngestError(f"{shown}: {reason}; nothing was added") from error
+            if not exists:
                 raise IngestError(f"{shown} does not exist; nothing was added")
             if str(path.resolve()) != _as_utf8(str(path.resolve())):
                 raise IngestError(f"{shown}: its name is not UTF-8; rename it, nothing was added")
@@ -260,7 +267,7 @@ class Ingestor:
                 label=source.label,
                 base_url=source.base_url if source.kind == "path" else None,
                 suffixes=SUFFIXES.keys(),
-                was_file=source.location in known,
+                known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
             tally.failed.extend(

@@ -186,6 +186,44 @@ def test_a_folder_that_is_gone_takes_nothing_with_it(store: Store, notes: Path) 
     assert store.ingestor.reindex() == IngestReport(unchanged=3)
 
 
+@pytest.mark.parametrize("added", ["folder", "file"])
+def test_a_disk_that_is_not_mounted_takes_nothing_with_it(
+    store: Store, notes: Path, added: str
+) -> None:
+    source = notes if added == "folder" else notes / "wifi.md"
+    store.ingestor.add([source])
+    before = store.document_ids()
+    away = notes.rename(notes.with_name("elsewhere"))
+    notes.mkdir()  # what is left where a disk was
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged) == (0, 0)
+    [failure] = report.failed
+    assert failure.uri == str(source)
+    assert "nothing was forgotten" in failure.message
+    assert store.document_ids() == before
+    notes.rmdir()
+    away.rename(notes)
+    assert store.ingestor.reindex() == IngestReport(unchanged=len(before))
+
+
+def test_a_file_that_cannot_be_looked_at_is_told(store: Store, notes: Path) -> None:
+    below = write_pages(notes / "below", {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    store.ingestor.add([notes])
+    (below / "deep.md").unlink()
+    (below / "deep.md").symlink_to("x" * 300)  # longer than a name may be: an error to ask for
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged, report.skipped) == (0, 3, 0)
+    assert [failure.uri for failure in report.failed] == [str(below / "deep.md")]
+    assert "too long" in report.failed[0].message
+    assert store.found("How deep is the well?") == [f"{below}/deep.md"]
+
+
+def test_a_path_that_cannot_be_looked_at_adds_nothing(store: Store, notes: Path) -> None:
+    with pytest.raises(IngestError, match="too long; nothing was added"):
+        store.ingestor.add([notes, notes / ("x" * 300)])
+    assert store.document_ids() == {}
+
+
 def test_a_folder_that_cannot_be_listed_takes_nothing_with_it(
     store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,10 +361,10 @@ def test_links_in_a_folder_are_documents_and_broken_ones_are_left_aside(
     (notes / "internet.md").symlink_to(notes / "wifi.md")
     (notes / "gone.md").symlink_to(notes / "nowhere.md")
     (notes / "loop").symlink_to(notes, target_is_directory=True)
-    assert store.ingestor.add([notes]) == IngestReport(added=5, skipped=1)
+    assert store.ingestor.add([notes]) == IngestReport(added=5, skipped=2)
     assert sorted(store.found("guest wifi")) == [f"{notes}/internet.md", f"{notes}/wifi.md"]
     (notes / "internet.md").unlink()
-    assert store.ingestor.reindex() == IngestReport(unchanged=4, removed=1, skipped=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=4, removed=1, skipped=2)
     assert store.found("guest wifi") == [f"{notes}/wifi.md"]
 
 
