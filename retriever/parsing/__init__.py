@@ -39,8 +39,8 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 
-# Markup from this size on is parsed in a process of its own: a few kinds of broken markup take a
-# parser quadratic time, and beside a large file's the start-up of a process no longer counts.
+# Text and markup from this size on are parsed in a process of its own: a few kinds of broken ones
+# take quadratic time, and beside a large file's the start-up of a process no longer counts.
 _ISOLATE_BYTES = 32 * 1024
 
 
@@ -61,13 +61,16 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         kind = f"files of the type {path.suffix}" if path.suffix else "files without a suffix"
         raise ParseError(f"{path.name}: {kind} are not read; those read are {', '.join(SUFFIXES)}")
     size = _check(path)
-    if media_type in ("application/pdf", SUFFIXES[".docx"]) or (
-        media_type != "text/plain" and size >= _ISOLATE_BYTES
-    ):
+    if media_type in ("application/pdf", SUFFIXES[".docx"]) or size >= _ISOLATE_BYTES:
         from retriever.parsing.isolate import parse_isolated
 
         return parse_isolated(path, media_type, encoding)
-    return parse_here(path, media_type, encoding)
+    try:
+        return parse_here(path, media_type, encoding)
+    except (ParseError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
+        raise unexpected(path, error) from error
 
 
 def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocument:
@@ -101,6 +104,14 @@ def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocum
     if not document.text:
         raise ParseError(f"{path.name} is empty: there is no text in it to find or quote")
     return document
+
+
+def unexpected(path: Path, error: Exception) -> ParseError:
+    """The error for a file with which a parser does not get on."""
+    if isinstance(error, RecursionError):
+        return ParseError(f"{path.name} is nested too deeply; simplify it")
+    reason = f"{type(error).__name__}: {error}"[:200]
+    return ParseError(f"{path.name} could not be read ({reason}); export it anew")
 
 
 def _check(path: Path) -> int:

@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _answer(order: dict[str, Any]) -> dict[str, Any]:
-    from retriever.parsing import parse_here
+    from retriever.parsing import parse_here, unexpected
 
     path = Path(order["path"])
     try:
@@ -46,11 +46,8 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     except MemoryError:
         raise
-    except RecursionError:
-        return {"error": f"{path.name} is nested too deeply; simplify it"}
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
-        reason = f"{type(error).__name__}: {error}"[:200]
-        return {"error": f"{path.name} could not be read ({reason}); export it anew"}
+        return {"error": str(unexpected(path, error))}
     if len(document.text) > MAX_CHARACTERS:
         return {"error": f"{path.name} has more than {MAX_CHARACTERS:,} characters; split it"}
     return asdict(document)
