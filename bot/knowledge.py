@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from retriever.ingest import Ingestor, IngestReport, Progress, no_progress
+from retriever.removal import Removed
 from retriever.store import documents, runs
 from retriever.store.database import Database
 from retriever.store.models import Collection, Document, PassageRow, Question
@@ -74,9 +75,9 @@ class KnowledgeBase:
         """
         return self._noted(trigger, lambda: self._ingestor.reindex(progress=progress), claimed)
 
-    def remove(self, name: str) -> documents.DocumentSummary:
-        """Forget a document; see :meth:`retriever.ingest.Ingestor.remove`."""
-        return self._ingestor.remove(name)
+    def remove(self, names: Sequence[str]) -> list[Removed]:
+        """Forget documents and added paths; see :meth:`retriever.ingest.Ingestor.remove`."""
+        return self._ingestor.remove(names)
 
     def remove_collection(self, name: str) -> int:
         """Forget a collection; see :meth:`retriever.ingest.Ingestor.remove_collection`."""

@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 
 # A run of marks is tried once, from its first: trying each of them takes quadratic time.
-_END = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s++[\"'“‘(\[]*+[^\W_a-zß-öø-ÿ])"
-)
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s++[\"'“‘(\[]*+[^\W_a-zß-öø-ÿ])")
 _OPENING = frozenset("([\"'“‘")
 _ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs e.g i.e eg ie cf al viz ca approx".split())
 _BEFORE_NUMBERS = frozenset("no nos fig figs ch sec vol ext tel max min p pp art par".split())

@@ -69,7 +69,7 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         return parse_here(path, media_type, encoding)
     except (ParseError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
+    except Exception as error:  # whatever a library raises, the file is at fault
         raise unexpected(path, error) from error
 
 

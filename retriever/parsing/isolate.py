@@ -1,7 +1,8 @@
 """A file parsed in a process of its own, under limits of memory, processor time and time.
 
 PDF and DOCX files come from anywhere, a small one can ask for gigabytes, and the PDF library is
-not thread-safe; large text can keep a parser busy for long. The child can only fail; what it says is checked here.
+not thread-safe; large text can keep a parser busy for long. The child can only fail; what it says
+is checked here.
 """
 
 from __future__ import annotations

@@ -51,6 +51,12 @@ class KnownFile:
     state: str
     error: str | None
     content_sha256: str
+    source_id: int | None
+    link: str | None
+
+    def is_as(self, source_id: int, link: str | None) -> bool:
+        """It is of that source, under that link, and without an error."""
+        return (self.source_id, self.link, self.error) == (source_id, link, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,12 @@ def _source_record(source: Source) -> SourceRecord:
     )
 
 
+def has_source(session: Session, source_id: int) -> bool:
+    """Whether a source is there, and stays until the session ends."""
+    query = select(Source.id).where(Source.id == source_id)
+    return session.scalar(query.with_for_update(read=True, key_share=True)) is not None
+
+
 def remove_source(session: Session, source_id: int) -> None:
     """Forget a source; its documents stay."""
     session.execute(delete(Source).where(Source.id == source_id))
@@ -222,6 +234,12 @@ def known_file(session: Session, collection_id: int, location: str) -> KnownFile
     return _known(session, collection_id=collection_id, location=location).get(location)
 
 
+def known_file_in(session: Session, collection: str, location: str) -> KnownFile | None:
+    """The document of a location in the collection of that name, if there is such a collection."""
+    number = session.scalar(select(Collection.id).where(Collection.name == collection))
+    return None if number is None else known_file(session, number, location)
+
+
 def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
     rows = session.execute(
         select(
@@ -231,6 +249,8 @@ def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
             Document.state,
             Document.error,
             Document.content_sha256,
+            Document.source_id,
+            Document.link,
         ).filter_by(**equals)
     )
     return {row[0]: KnownFile(*row[1:]) for row in rows}
@@ -413,9 +433,11 @@ def find_document(session: Session, name: str) -> DocumentSummary:
     return found[0]
 
 
-def location_of(session: Session, document_id: int) -> str:
-    """The absolute path that identifies a document."""
-    return session.scalars(select(Document.location).where(Document.id == document_id)).one()
+def place_of(session: Session, document_id: int) -> tuple[int, str]:
+    """The collection's id and the absolute path that identify a document."""
+    query = select(Document.collection_id, Document.location).where(Document.id == document_id)
+    collection_id, location = session.execute(query).one()
+    return collection_id, location
 
 
 def origins(session: Session, document_ids: Sequence[int]) -> dict[int, Origin]:
