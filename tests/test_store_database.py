@@ -24,10 +24,11 @@ from retriever.errors import SchemaError, StorageFullError, StoreError
 from retriever.store.database import Database
 from retriever.store.log import claim_event, log_question
 from retriever.store.models import (
+    Answer,
     Collection,
     Document,
-    IndexRun,
-    IndexRunError,
+    Feedback,
+    Question,
     SlackEvent,
     StoreState,
 )
@@ -259,10 +260,10 @@ def test_foreign_keys_cascade(database: Database) -> None:
     with database.write() as session:
         fill(session)
     with database.write() as session:
-        session.execute(text("DELETE FROM index_runs"))
+        session.execute(text("DELETE FROM questions"))
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(IndexRun)) == 0
-        assert session.scalar(select(func.count()).select_from(IndexRunError)) == 0
+        for table in (Question, Answer, Feedback):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
         assert session.scalar(select(func.count()).select_from(Document)) == 1
 
 
