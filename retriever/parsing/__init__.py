@@ -9,7 +9,8 @@ theirs is met, so importing this package costs nothing.
     templates.py                   template tags in Markdown
     tables.py, titles.py, encoding.py                what the formats share
     builder.py                     blocks to the canonical text and its anchors
-    isolate.py, child.py           a process of its own, with limits, for formats that need one
+    isolate.py, child.py           a process of its own for formats that need one
+    limits.py                      what that process may take
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from retriever.errors import ParseError
+from retriever.parsing.limits import DEFAULT_LIMITS, Limits
 from retriever.records import ParsedDocument
 
 __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "parse"]
@@ -73,7 +75,9 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         raise unexpected(path, error) from error
 
 
-def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocument:
+def parse_here(
+    path: Path, media_type: str, encoding: str | None, limits: Limits = DEFAULT_LIMITS
+) -> ParsedDocument:
     """Parse a file that has been checked, in this process. Raises: ParseError."""
     try:
         data = path.read_bytes()
@@ -100,7 +104,7 @@ def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocum
         case _:
             from retriever.parsing.docx import parse_docx
 
-            document = parse_docx(data, path.name)
+            document = parse_docx(data, path.name, limits)
     if not document.text:
         raise ParseError(f"{path.name} is empty: there is no text in it to find or quote")
     return document
