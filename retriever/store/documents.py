@@ -11,22 +11,27 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError, StoreError
 from retriever.records import Anchor, ParsedDocument, PassageSpan
 from retriever.store.models import (
     AnchorRow,
+    Base,
     Collection,
     Document,
     PassageRow,
     Source,
     StoreState,
 )
+
+_Row = TypeVar("_Row", bound=Base)
 
 _ID_CHUNK = 500  # below SQLite's smallest limit of bound values
 
@@ -140,15 +145,33 @@ def _touch(session: Session) -> None:
     session.execute(update(StoreState).values(content_version=StoreState.content_version + 1))
 
 
-def ensure_collection(session: Session, name: str) -> int:
-    """The id of the collection, made if there is none of that name."""
-    found = session.scalar(select(Collection.id).where(Collection.name == name))
+def _found_or_added(session: Session, query: Select[_Row], new: _Row) -> _Row:
+    """The row that a query finds, or ``new``, added.
+
+    Where writers do not come one at a time, another may add the same row after this one has
+    looked: the unique constraint then says so, and that one's row is found.
+    """
+    found = session.scalar(query)
     if found is not None:
         return found
-    collection = Collection(name=name, created_at=datetime.now(UTC))
-    session.add(collection)
-    session.flush()
-    return collection.id
+    try:
+        with session.begin_nested():
+            session.add(new)
+    except IntegrityError:
+        found = session.scalar(query)
+        if found is None:  # it was no other writer
+            raise
+        return found
+    return new
+
+
+def ensure_collection(session: Session, name: str) -> int:
+    """The id of the collection, made if there is none of that name."""
+    return _found_or_added(
+        session,
+        select(Collection).where(Collection.name == name),
+        Collection(name=name, created_at=datetime.now(UTC)),
+    ).id
 
 
 def collection_ids(session: Session, names: Sequence[str]) -> frozenset[int]:
@@ -178,21 +201,19 @@ def ensure_source(
     base_url: str | None,
 ) -> SourceRecord:
     """The source of that location, made or brought up to date."""
-    source = session.scalar(
-        select(Source).where(Source.collection_id == collection_id, Source.location == location)
-    )
-    if source is None:
-        source = Source(
+    source = _found_or_added(
+        session,
+        select(Source).where(Source.collection_id == collection_id, Source.location == location),
+        Source(
             collection_id=collection_id,
             kind=kind,
             location=location,
             label=label,
             base_url=base_url,
             added_at=datetime.now(UTC),
-        )
-        session.add(source)
-        session.flush()
-    elif base_url is not None:
+        ),
+    )
+    if base_url is not None:
         source.base_url = base_url
     return _source_record(source)
 
@@ -267,13 +288,9 @@ def save_document(
 ) -> int:
     """Store a document or its new version, with its anchors and passages."""
     now = datetime.now(UTC)
-    row = _row(session, collection_id, facts.location)
-    if row is None:
-        row = Document(collection_id=collection_id, created_at=now, version=0)
-        session.add(row)
+    row = _row(session, collection_id, facts, parsed.title, parsed.media_type, now)
     row.source_id = source_id
     row.uri = facts.uri
-    row.location = facts.location
     row.link = facts.link
     row.title = parsed.title
     row.media_type = parsed.media_type
@@ -328,24 +345,7 @@ def save_failure(
 ) -> None:
     """Note that a file could not be read. An earlier version of it goes on being served."""
     now = datetime.now(UTC)
-    row = _row(session, collection_id, facts.location)
-    if row is None:
-        row = Document(
-            collection_id=collection_id,
-            location=facts.location,
-            uri=facts.uri,
-            link=facts.link,
-            title=title,
-            media_type=media_type,
-            state="failed",
-            version=0,
-            text="",
-            text_sha256=hashlib.sha256(b"").hexdigest(),
-            content_sha256=facts.content_sha256,
-            size=facts.size,
-            created_at=now,
-        )
-        session.add(row)
+    row = _row(session, collection_id, facts, title, media_type, now)
     row.source_id = source_id
     row.error = message
     row.updated_at = now
@@ -361,11 +361,39 @@ def adopt(session: Session, document_id: int, *, source_id: int, link: str | Non
     )
 
 
-def _row(session: Session, collection_id: int, location: str) -> Document | None:
-    return session.scalar(
-        select(Document).where(
-            Document.collection_id == collection_id, Document.location == location
-        )
+def _row(
+    session: Session,
+    collection_id: int,
+    facts: FileFacts,
+    title: str,
+    media_type: str,
+    now: datetime,
+) -> Document:
+    """The row of a file's document, as it is, or a new one that has no text yet.
+
+    Where there are row locks it is held: of two that store a file one comes after the other.
+    """
+    return _found_or_added(
+        session,
+        select(Document)
+        .where(Document.collection_id == collection_id, Document.location == facts.location)
+        .with_for_update(),
+        Document(
+            collection_id=collection_id,
+            location=facts.location,
+            uri=facts.uri,
+            link=facts.link,
+            title=title,
+            media_type=media_type,
+            state="failed",
+            version=0,
+            text="",
+            text_sha256=hashlib.sha256(b"").hexdigest(),
+            content_sha256=facts.content_sha256,
+            size=facts.size,
+            created_at=now,
+            updated_at=now,
+        ),
     )
 
 
