@@ -36,7 +36,7 @@ from reader.arguments import existing_file, whole
 from reader.compare import bootstrap_means
 from reader.errors import DatasetError
 from retriever.analysis import AnalysisOptions, Analyzer
-from retriever.indexing import TermsOfPassages
+from retriever.passage_terms import TermsOfPassages
 from retriever.store.documents import SearchText
 
 _FIRST = Path(__file__).parent

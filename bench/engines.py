@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 K = 10
+#: Ours takes so many passages at a time, as it does those of a database.
+_BATCH = 4096
 _WORD = re.compile(r"\w\w+")
 #: Lucene's list, which bm25s calls "en".
 _STOP = frozenset(
@@ -51,13 +53,14 @@ class Spanbot(Engine):
 
     def __init__(self) -> None:
         from retriever.analysis import Analyzer
-        from retriever.index import build, bulk, folder
+        from retriever.index import build, folder
         from retriever.index.kernel import is_compiled
+        from retriever.numbering import TermNumbers
 
         if is_compiled():
             import numba.core.event  # noqa: F401  # opening loads it, as other engines do here
 
-        self._passage, self._bulk, self._folders = build.IndexedPassage, bulk, folder
+        self._build, self._folders, self._numbers = build, folder, TermNumbers
         self._analyzer = Analyzer()
         self._index: Any = None
         self._folder: Any = None
@@ -88,14 +91,21 @@ class Spanbot(Engine):
     def _update(self, texts: Sequence[str], first: int, gone: Sequence[int]) -> None:
         import numpy as np
 
-        new = (
-            self._passage(first + at, 1, self._analyzer.terms(text))
-            for at, text in enumerate(texts)
-        )
+        numbers = self._numbers(self._analyzer)
+        builder = self._build.SegmentBuilder(numbers.vocabulary)
+        for begin in range(0, len(texts), _BATCH):
+            part = texts[begin : begin + _BATCH]
+            ids = np.arange(first + begin, first + begin + len(part))
+            ones = np.ones(len(part), dtype=np.int64)
+            builder.extend(
+                self._build.NumberedPassages(
+                    ids, ones, np.zeros(len(part), dtype=np.uint32), numbers.of(part)
+                )
+            )
         with self._folder.writer():
             self._index = self._folder.update(
                 self._index,
-                new=self._bulk.segment_of(new),
+                new=builder.segment() if len(builder) else None,
                 gone=np.array(gone, dtype=np.int64),
                 content_version=1,
             )

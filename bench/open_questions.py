@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from bot.answering import AnswerOptions
 from reader.squad import Example, load_squad
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage
-from retriever.index.bulk import segment_of
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
 

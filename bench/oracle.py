@@ -24,8 +24,7 @@ import numpy as np
 
 from bench.retriever import choose_passages, cut_corpus, write_questions
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage
-from retriever.index.bulk import segment_of
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
 from retriever.index.kernel import Kernel, is_compiled, load
 from retriever.okapi import OkapiIndex

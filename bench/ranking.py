@@ -34,10 +34,9 @@ from reader.arguments import existing_file, whole
 from reader.compare import RESAMPLES, bootstrap_means
 from reader.ranker import Ranker, load_ranker
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage
-from retriever.index.bulk import segment_of
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
-from retriever.indexing import TermsOfPassages, index_text
+from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.ranking import CANDIDATES, combine, upper_bound
 
 _CUTS = (1, 5, 10)
@@ -166,6 +165,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "--asked", type=existing_file, nargs="*", default=[], help="our own questions"
     )
     parser.add_argument("--ranker", type=Path)
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8")
     parser.add_argument(
         "--questions", type=whole(1), default=1000, help="so many, spread over a file"
     )
@@ -173,8 +173,8 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen: Any = parser.parse_args(given)
     if not chosen.files and not (chosen.handbooks and chosen.asked):
         parser.error("give SQuAD files, or --handbooks and --asked")
-    ranker = load_ranker(chosen.ranker)
-    report: dict[str, Any] = {"ranker": ranker.name}
+    ranker = load_ranker(chosen.ranker, precision=chosen.precision)
+    report: dict[str, Any] = {"ranker": ranker.name, "precision": chosen.precision}
     for path in chosen.files:
         report[path.name.split(".")[0]] = _measure(spread(squad(path), chosen.questions), ranker)
     if chosen.handbooks:

@@ -88,6 +88,9 @@ class Forms:
         ]
         self._pairs = [(short, long) for short, long in pairs if short and long and short != long]
 
+    def __len__(self) -> int:
+        return len(self._pairs)
+
     def missing(self, terms: Sequence[str]) -> list[str]:
         """The other form of each that a passage of these terms holds in one form alone."""
         more: list[str] = []

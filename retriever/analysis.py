@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
@@ -22,7 +22,10 @@ from retriever.errors import AnalysisError
 #: Grows when the same options come to mean other terms, so that an older index is built again.
 VERSION = 1
 
-_WORD = re.compile(r"[^\W_]+(?:[._@/:+#&'’\-]+[^\W_]+)*", re.UNICODE)
+#: What joins two parts of a word, of the ASCII characters; "’" does as well.
+JOINTS = "._@/:+#&'-"
+
+_WORD = re.compile(rf"[^\W_]+(?:[{re.escape(JOINTS)}’]+[^\W_]+)*", re.UNICODE)
 _PARTS = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _APOSTROPHE = re.compile(r"['’](?:s|re|ve|ll|d|m|t)?$")
@@ -110,10 +113,14 @@ class Analyzer:
                 f'there is no stemmer for "{self.options.language}"; use one of: '
                 + ", ".join(languages())
             )
-        self._stem = (
-            Stemmer.Stemmer(self.options.language).stemWord if self.options.stemming else str
-        )
+        # What it remembers by itself is remembered here already.
+        stemmer = Stemmer.Stemmer(self.options.language, 0)
+        self._stem: Callable[[str], str] = stemmer.stemWord if self.options.stemming else str
         english = self.options.language == "english"
+        self._folded: Callable[[str], str] = str.casefold if self.options.case_folding else str
+        self._stemmed = self._stem
+        if self.options.accents:  # stemmers other than the English one go by them
+            self._stemmed = self._stem_without_accents if english else self._stem_then_accents
         self._stop = STOP_WORDS if self.options.stop_words and english else frozenset[str]()
         self._terms_of = lru_cache(maxsize=_REMEMBERED)(self._of_token)
         self._terms_of_word = lru_cache(maxsize=_REMEMBERED)(self._of_word)
@@ -125,15 +132,30 @@ class Analyzer:
     def terms(self, text: str) -> list[str]:
         """The terms of a text in order, repetitions included."""
         found = self._plain_terms(text)
-        return self._with_synonyms(found) if self._phrases else found
+        return self.with_synonyms(found) if self._phrases else found
 
     def _plain_terms(self, text: str) -> list[str]:
-        if not text.isascii():
-            if self.options.unicode_words:
-                text = unicodedata.normalize("NFKC", text)
-            else:
-                text = _NOT_ASCII.sub(" ", text)
-        return list(chain.from_iterable(map(self._terms_of, text.split())))
+        return list(chain.from_iterable(map(self._terms_of, self.readable(text).split())))
+
+    def readable(self, text: str) -> str:
+        """A text as its words are looked for: no character in a compatible form of another."""
+        if text.isascii():
+            return text
+        if self.options.unicode_words:
+            return unicodedata.normalize("NFKC", text)
+        return _NOT_ASCII.sub(" ", text)
+
+    def terms_of_piece(self, piece: str) -> tuple[str, ...]:
+        """The terms, without synonyms, of a piece of a readable text that no word goes beyond.
+
+        Nothing is remembered of it.
+        """
+        if piece.isalnum():
+            return self._of_word(piece)
+        words = _WORD.findall(piece)
+        if len(words) == 1:
+            return self._of_word(words[0])
+        return tuple(chain.from_iterable(map(self._of_word, words)))
 
     def _of_token(self, token: str) -> tuple[str, ...]:
         """The terms of what stands between two spaces, which no word goes beyond."""
@@ -144,8 +166,13 @@ class Analyzer:
 
     def _of_word(self, word: str) -> tuple[str, ...]:
         """The terms of a word: its parts, and the whole where it has several."""
+        if word.isalnum() and ((rest := word[1:]).islower() or rest.isdigit()):  # most are
+            plain = self._folded(word)
+            return () if plain in self._stop else (self._stemmed(plain),)
         word = _APOSTROPHE.sub("", word)
-        pieces = [piece for part in _PARTS.findall(word) for piece in _CAMEL.split(part)]
+        pieces = _PARTS.findall(word)
+        if word != word.lower():
+            pieces = [piece for part in pieces for piece in _CAMEL.split(part)]
         terms: list[str] = []
         if self.options.parts or len(pieces) == 1:
             folded = [self._folded(piece) for piece in pieces]
@@ -164,12 +191,10 @@ class Analyzer:
         steps = [step for step in _STEPS.split(folded) if len(_PARTS.findall(step)) > 1]
         return [self._without_accents(whole) for whole in (*steps, folded)]
 
-    def _folded(self, word: str) -> str:
-        return word.casefold() if self.options.case_folding else word
+    def _stem_without_accents(self, word: str) -> str:
+        return self._stem(self._without_accents(word))
 
-    def _stemmed(self, word: str) -> str:
-        if self.options.language == "english":  # other stemmers go by the accents
-            return self._stem(self._without_accents(word))
+    def _stem_then_accents(self, word: str) -> str:
         return self._without_accents(self._stem(word))
 
     def _without_accents(self, term: str) -> str:
@@ -188,7 +213,12 @@ class Analyzer:
                 )
             self._phrases.setdefault(phrase[0], []).append((phrase, term))
 
-    def _with_synonyms(self, terms: Sequence[str]) -> list[str]:
+    @property
+    def synonym_starts(self) -> frozenset[str]:
+        """The first terms of all synonyms; a text without one of them has none."""
+        return frozenset(self._phrases)
+
+    def with_synonyms(self, terms: Sequence[str]) -> list[str]:
         """A word has its group's term in its place; a phrase has it beside those of its words."""
         found: list[str] = []
         for at, term in enumerate(terms):
@@ -215,7 +245,11 @@ def holds(terms: Sequence[str], phrase: Sequence[str]) -> bool:
     if not phrase:
         return False
     first, wanted = phrase[0], list(phrase)
-    return any(
-        term == first and list(terms[at : at + len(wanted)]) == wanted
-        for at, term in enumerate(terms)
-    )
+    at = -1
+    try:
+        while True:
+            at = terms.index(first, at + 1)
+            if list(terms[at : at + len(wanted)]) == wanted:
+                return True
+    except ValueError:  # it is nowhere behind
+        return False

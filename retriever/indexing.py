@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,16 +15,15 @@ from filelock import Timeout
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from retriever.abbreviations import Forms
 from retriever.analysis import Analyzer
 from retriever.errors import SearchIndexError
-from retriever.index.build import IndexedPassage
-from retriever.index.bulk import segment_of
+from retriever.index.build import NumberedPassages, SegmentBuilder
 from retriever.index.files import DamagedError
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
 from retriever.index.segment import Segment
 from retriever.okapi import OkapiIndex
+from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.ranking import Encoder
 from retriever.store import documents
 from retriever.store.database import Database
@@ -189,7 +188,12 @@ class IndexKeeper:
         with self._database.read() as session:
             version = documents.content_version(session)
             changes = _compare(documents.passage_ranges(session), None)
-            passages = list(self._passages(session, changes, {}, progress))
+            terms_of = TermsOfPassages(self._wanted)
+            passages = [
+                passage
+                for batch in self._batches(session, changes, {}, terms_of, progress)
+                for passage in batch.each(terms_of.vocabulary)
+            ]
         opened = OkapiIndex(
             passages,
             encoder=self._encoder_name(),
@@ -240,15 +244,20 @@ class IndexKeeper:
         progress: Progress | None,
     ) -> Segment | None:
         """The new passages as one segment; None when there are none."""
-        return segment_of(self._passages(session, changes, vectors, progress))
+        terms_of = TermsOfPassages(self._wanted)
+        builder = SegmentBuilder(terms_of.vocabulary)
+        for batch in self._batches(session, changes, vectors, terms_of, progress):
+            builder.extend(batch)
+        return builder.segment() if len(builder) else None
 
-    def _passages(
+    def _batches(
         self,
         session: Session,
         changes: _Changes,
         vectors: dict[tuple[int, int], NDArray[np.float32]],
+        terms_of: TermsOfPassages,
         progress: Progress | None,
-    ) -> Iterator[IndexedPassage]:
+    ) -> Iterator[NumberedPassages]:
         """What is new of the database, analysed and encoded."""
         signatures = dict(zip(changes.new.tolist(), changes.signatures.tolist(), strict=True))
         done = changes.total - len(signatures)
@@ -266,12 +275,10 @@ class IndexKeeper:
             if text.passage_id in signatures
         )
         encoder = None if self._encoder is None else self._encoder()
-        terms_of = TermsOfPassages(self._wanted)
         while batch := list(islice(texts, _BATCH)):
-            given: list[NDArray[np.float32] | None] = [
-                vectors.get((text.passage_id, signatures[text.passage_id])) for text in batch
-            ]
+            rows = None
             if encoder is not None:
+                given = [vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch]
                 missing = [at for at, vector in enumerate(given) if vector is None]
                 advance(len(batch) - len(missing))
                 if missing:
@@ -280,14 +287,15 @@ class IndexKeeper:
                     )
                     for at, vector in zip(missing, made, strict=True):
                         given[at] = vector
-            for text, vector in zip(batch, given, strict=True):
-                yield IndexedPassage(
-                    text.passage_id,
-                    text.collection_id,
-                    terms_of(text),
-                    vector,
-                    signatures[text.passage_id],
-                )
+                rows = np.array(given, dtype=np.float32)
+            ids = [passage.passage_id for passage in batch]
+            yield NumberedPassages(
+                np.array(ids, dtype=np.int64),
+                np.array([passage.collection_id for passage in batch], dtype=np.int64),
+                np.array([signatures[number] for number in ids], dtype=np.uint32),
+                terms_of.of(batch),
+                rows,
+            )
             if encoder is None:
                 advance(len(batch))
 
@@ -362,37 +370,3 @@ def _compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> _Ch
         np.concatenate(gone),
         len(passages),
     )
-
-
-def index_text(passage: documents.SearchText) -> str:
-    """What is searched of a passage: file name, title and headings in front of its text."""
-    return "\n".join([*_above(passage), passage.text])
-
-
-def _above(passage: documents.SearchText) -> list[str]:
-    stem = PurePosixPath(passage.uri.replace("\\", "/")).stem
-    return list(dict.fromkeys([stem, passage.title, *passage.heading]))
-
-
-class TermsOfPassages:
-    """What :func:`index_text` becomes in the index, passage by passage.
-
-    The passages of a document come one after another: what it defines is then looked up once.
-    """
-
-    def __init__(self, analyzer: Analyzer) -> None:
-        self._analyzer = analyzer
-        self._document = ""
-        self._forms = Forms(analyzer, "")
-
-    def __call__(self, passage: documents.SearchText) -> list[str]:
-        """The terms of a passage in order, repetitions included."""
-        options = self._analyzer.options
-        above = self._analyzer.terms("\n".join(_above(passage)))
-        terms = above * options.heading_weight + self._analyzer.terms(passage.text)
-        if options.abbreviations:
-            if passage.document_text is not self._document:
-                self._document = passage.document_text
-                self._forms = Forms(self._analyzer, self._document)
-            terms.extend(self._forms.missing(terms))
-        return terms

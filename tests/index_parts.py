@@ -10,23 +10,15 @@ import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
-from retriever.index.build import IndexedPassage, SegmentBuilder
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
 from retriever.index.kernel import Kernel, is_compiled, load
-from retriever.index.segment import Segment
 
 #: The kernels that this machine has.
 KERNELS: list[Kernel] = [load(compiled=False)]
 if is_compiled():
     KERNELS.append(load(compiled=True))
-
-
-def segment_of(passages: Iterable[IndexedPassage]) -> Segment:
-    builder = SegmentBuilder()
-    for passage in passages:
-        builder.add(passage)
-    return builder.segment()
 
 
 def random_passages(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.crash import crash_rounds, read_while_writing
 from retriever.errors import SearchIndexError
 from retriever.index import files, folder
-from retriever.index.build import IndexedPassage
+from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.files import DamagedError
 from retriever.index.kernel import Kernel
 from retriever.index.merge import FAN_IN, Size, choose, merge
@@ -27,7 +27,6 @@ from tests.index_parts import (
     Mirror,
     random_passages,
     random_query,
-    segment_of,
 )
 
 kernels = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)

@@ -12,7 +12,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from retriever.analysis import AnalysisOptions, Analyzer
-from retriever.indexing import Backend, IndexKeeper, TermsOfPassages
+from retriever.indexing import Backend, IndexKeeper
+from retriever.passage_terms import TermsOfPassages
 from retriever.passages import split_passages
 from retriever.records import ParsedDocument
 from retriever.search import Retriever

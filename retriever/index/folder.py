@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from retriever.errors import SearchIndexError
 from retriever.index import compiled
+from retriever.index.deletion import frequencies_around, live_passages, marks_after
 from retriever.index.files import DamagedError, FileEntry, sync_folder, writing
 from retriever.index.generation import PassageIndex, find_in_all
 from retriever.index.kernel import Kernel, default
@@ -41,7 +42,6 @@ from retriever.index.segment import (
     write_segment,
 )
 from retriever.index.statistics import EMPTY, Statistics
-from retriever.index.terms import select
 
 _ATTEMPTS = 100
 
@@ -245,14 +245,16 @@ class IndexFolder:
         if not then.keys() <= current.keys():
             return False  # the index was built anew
         gone = [
-            segment.passages[_live(segment, marks) & ~_live(segment, current[entry])]
+            segment.passages[
+                live_passages(segment, marks) & ~live_passages(segment, current[entry])
+            ]
             for entry, (segment, marks) in then.items()
         ]
         named = replace(file, name=file.name.replace("merging", "segment"))
         (self.path / file.name).rename(self.path / named.name)
         written = [named]
         try:
-            marks = self._marks(merged, NO_MARKS, np.unique(np.concatenate(gone)))
+            marks = marks_after(self._kernel, merged, NO_MARKS, np.unique(np.concatenate(gone)))
             live = int(marks.live.sum()) if len(marks.live) else len(merged)
             marks_file = self._write_marks(marks, written)
             kept = [(entry, part) for entry, part in now.items() if entry.file not in then]
@@ -301,14 +303,12 @@ class IndexFolder:
         parts = list(state.parts)
         statistics = state.statistics
         for at, (segment, marks) in enumerate(state.parts):
-            after = self._marks(segment, marks, gone)
+            after = marks_after(self._kernel, segment, marks, gone)
             if after is marks:
                 continue
-            left = _live(segment, marks) & ~after.live
-            changed = select(segment.terms, after.terms.astype(np.int64))
-            _, before = find_in_all(self._kernel, parts, changed)
+            left = live_passages(segment, marks) & ~after.live
+            before, now = frequencies_around(self._kernel, parts, at, after)
             parts[at] = (segment, after)
-            _, now = find_in_all(self._kernel, parts, changed)
             lengths = segment.postings.length_values[segment.postings.lengths[left]]
             statistics = statistics.changed(
                 -int(left.sum()), -int(lengths.sum(dtype=np.int64)), before, now
@@ -335,25 +335,6 @@ class IndexFolder:
         )
         entry = SegmentEntry(file, None, len(segment), len(segment))
         return _State((*state.entries, entry), (*state.parts, (segment, NO_MARKS)), statistics)
-
-    def _marks(self, segment: Segment, marks: Marks, gone: NDArray[np.int64]) -> Marks:
-        """The marks after these ids are deleted too; the same object where nothing changes."""
-        places = np.searchsorted(segment.passages, gone)
-        inside = places < len(segment)
-        places, gone = places[inside], gone[inside]
-        places = places[segment.passages[places] == gone]
-        live = _live(segment, marks)
-        places = places[live[places]]
-        if not len(places):
-            return marks
-        now = np.zeros(len(segment), dtype=np.bool_)
-        now[places] = True
-        counts = self._kernel.count_deleted(segment.postings, now)
-        counts[marks.terms] += marks.counts
-        terms = np.flatnonzero(counts)
-        live = live.copy()
-        live[places] = False
-        return Marks(live, terms.astype(np.uint32), counts[terms].astype(np.uint32))
 
     def _write_marks(self, marks: Marks, written: list[FileEntry]) -> FileEntry | None:
         if not len(marks.live):
@@ -399,10 +380,6 @@ class IndexFolder:
 
 def _state_of(index: PassageIndex) -> _State:
     return _State(index.manifest.segments, index.segments, index.manifest.statistics)
-
-
-def _live(segment: Segment, marks: Marks) -> NDArray[np.bool_]:
-    return marks.live if len(marks.live) else np.ones(len(segment), dtype=np.bool_)
 
 
 def _choose(index: PassageIndex) -> set[FileEntry]:

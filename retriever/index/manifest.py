@@ -18,6 +18,7 @@ from retriever.index.statistics import Statistics
 NAME = "MANIFEST"
 #: Grows when the files change, so that an older index is built again.
 FORMAT = 5
+_FACTS = ("number", "content_version", "analyzer", "encoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OSError: it cannot be written; the one before stays current.
     """
-    record = asdict(manifest)
-    record["format"] = FORMAT
-    record["statistics"]["histogram"] = [
-        [df, count] for df, count in manifest.statistics.histogram.items()
-    ]
+    statistics = manifest.statistics
+    # asdict copies each number of the histogram, of which there are thousands.
+    record = {
+        **{name: getattr(manifest, name) for name in _FACTS},
+        "segments": [asdict(entry) for entry in manifest.segments],
+        "statistics": {
+            "passages": statistics.passages,
+            "length": statistics.length,
+            "histogram": list(statistics.histogram.items()),
+        },
+        "format": FORMAT,
+    }
     body = json.dumps(record, separators=(",", ":")).encode()
     replace_durably(folder / NAME, b"%08x\n" % zlib.crc32(body) + body)
 
