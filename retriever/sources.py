@@ -95,7 +95,11 @@ def list_files(
 def _missing(root: Path, label: str, *, was_file: bool) -> Listing:
     """A deleted file is gone; a missing folder may be a disk that is not there today."""
     if not (was_file and root.parent.is_dir()):
-        return _problem(label, "does not exist; nothing of it was changed")
+        return _problem(
+            label,
+            "does not exist; nothing of it was changed; to forget it: "
+            f'spanbot docs remove "{label}"',
+        )
     if not any(root.parent.iterdir()):
         return _empty(label, "its folder")
     return Listing((), (), 0)
