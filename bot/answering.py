@@ -13,6 +13,7 @@ from bot.confidence import Calibration, Precisions, default_calibration
 from bot.errors import QuestionError
 from bot.settings import DEFAULT_PRECISION
 from reader.reader import PassageReader
+from retriever.errors import StoreError
 from retriever.links import place_of
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
@@ -31,8 +32,8 @@ class AnswerSpan:
     """An answer and the sentence it is shown in.
 
     ``document.text[start:end] == text`` and
-    ``document.text[sentence_start:sentence_start + len(sentence)] == sentence``; the sentence
-    holds the span. ``confidence`` is between 0 and 1.
+    ``document.text[sentence_start:sentence_start + len(sentence)] == sentence``, of the version
+    ``document_version``; the sentence holds the span. ``confidence`` is between 0 and 1.
     """
 
     text: str
@@ -56,7 +57,7 @@ class Reply:
 
     ``answers`` are shown, best first, and empty when ``answered`` is false. ``closest`` are then
     the passages that came nearest, for a look at their documents. ``question_id`` is the row in
-    the question log, for feedback.
+    the question log, for feedback; None where it could not be noted.
     """
 
     question: str
@@ -126,7 +127,7 @@ class Answerer:
         thread_ts: str | None = None,
         collections: Sequence[str] | None = None,
     ) -> Reply:
-        """Answer a question, and note it in the question log.
+        """Answer a question, and note it in the question log if that can be written.
 
         Args:
             via: where it was asked: ``cli``, ``mention``, ``dm``, ``command``, ``evaluate``.
@@ -138,45 +139,31 @@ class Answerer:
         """
         asked = check_question(question)
         began = time.perf_counter()
+        reader = self._reader()  # loading takes long, and what was found grows old meanwhile
+        loaded = time.perf_counter()
         hits = self._retriever.search(asked, k=self._options.passages, collections=collections)
         retrieved = time.perf_counter()
-        reader = self._reader()
-        loaded = time.perf_counter()
-        anchors, origins = self._places(hits)
+        hits, anchors, origins = self._places(hits)
         found = self._candidates(asked, hits, anchors, reader)
         answers = self._shown(found, anchors, origins)
         read = time.perf_counter()
-        retrieve_ms = 1000 * (retrieved - began)
-        read_ms = 1000 * (read - loaded)
-        with self._database.write() as session:
-            question_id = log_question(
-                session,
-                QuestionRecord(
-                    asked_at=datetime.now(UTC),
-                    text=asked,
-                    via=via,
-                    user=user,
-                    channel=channel,
-                    thread_ts=thread_ts,
-                    reader=reader.name,
-                    answered=bool(answers),
-                    retrieve_ms=retrieve_ms,
-                    read_ms=read_ms,
-                    answers=tuple(
-                        AnswerRecord(
-                            document_id=answer.document_id,
-                            document_uri=answer.document,
-                            document_version=answer.document_version,
-                            text=answer.text,
-                            sentence=answer.sentence,
-                            start=answer.start,
-                            end=answer.end,
-                            confidence=answer.confidence,
-                        )
-                        for answer in answers
-                    ),
-                ),
+        retrieve_ms = 1000 * (retrieved - loaded)
+        read_ms = 1000 * (read - retrieved)
+        question_id = self._logged(
+            QuestionRecord(
+                asked_at=datetime.now(UTC),
+                text=asked,
+                via=via,
+                user=user,
+                channel=channel,
+                thread_ts=thread_ts,
+                reader=reader.name,
+                answered=bool(answers),
+                retrieve_ms=retrieve_ms,
+                read_ms=read_ms,
+                answers=tuple(_record(answer) for answer in answers),
             )
+        )
         return Reply(
             question=asked,
             answered=bool(answers),
@@ -188,20 +175,33 @@ class Answerer:
             question_id=question_id,
         )
 
+    def _logged(self, record: QuestionRecord) -> int | None:
+        """The question's id in the log. A log that cannot be written costs nobody an answer."""
+        try:
+            with self._database.write() as session:
+                return log_question(session, record)
+        except StoreError as error:
+            _log.warning("a question was not noted: %s", error)
+            return None
+
     def _places(
         self, hits: Sequence[Hit]
-    ) -> tuple[dict[int, list[Anchor]], dict[int, documents.Origin]]:
+    ) -> tuple[list[Hit], dict[int, list[Anchor]], dict[int, documents.Origin]]:
+        """The hits that are still of their document's text, with anchors and origins of that."""
         ids = sorted({hit.document_id for hit in hits})
         with self._database.read() as session:
-            return documents.anchors_of(session, ids), documents.origins(session, ids)
+            anchors = documents.anchors_of(session, ids)
+            origins = documents.origins(session, ids)
+        versions = {number: origin.version for number, origin in origins.items()}
+        current = [hit for hit in hits if versions.get(hit.document_id) == hit.version]
+        return current, anchors, origins
 
     def consider(self, question: str) -> Considered:
         """Every answer to a question, sure enough or not; nothing is noted."""
-        hits = self._retriever.search(question, k=self._options.passages)
-        anchors, _ = self._places(hits)
-        return Considered(
-            tuple(hits), tuple(self._candidates(question, hits, anchors, self._reader()))
-        )
+        reader = self._reader()
+        found = self._retriever.search(question, k=self._options.passages)
+        hits, anchors, _ = self._places(found)
+        return Considered(tuple(hits), tuple(self._candidates(question, hits, anchors, reader)))
 
     def _candidates(
         self,
@@ -233,8 +233,6 @@ class Answerer:
         answers: list[AnswerSpan] = []
         for candidate in found:
             number = candidate.hit.document_id
-            if number not in origins:  # removed while it was read
-                continue
             if answers and candidate.confidence < least:
                 continue
             answer = _answer(candidate, origins[number], anchors[number])
@@ -295,7 +293,20 @@ def _answer(
         start=span.start,
         end=span.end,
         document_id=hit.document_id,
-        document_version=origin.version,
+        document_version=hit.version,
+    )
+
+
+def _record(answer: AnswerSpan) -> AnswerRecord:
+    return AnswerRecord(
+        document_id=answer.document_id,
+        document_uri=answer.document,
+        document_version=answer.document_version,
+        text=answer.text,
+        sentence=answer.sentence,
+        start=answer.start,
+        end=answer.end,
+        confidence=answer.confidence,
     )
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Installation:
     """The database, index, reader and services that one home folder stands for.
 
-    A database that does not exist is made; one of an older schema is left alone.
+    A database file that does not exist, or has no tables, is made; one of an older schema is left
+    alone.
 
     Args:
         notify: gets what the user must know before a model is downloaded.
@@ -46,7 +47,7 @@ class Installation:
         self._loading = threading.Lock()
         make_home(settings)
         self.database = Database(settings.database_url)
-        if self.database.path is not None and not self.database.path.exists():
+        if self.database.is_new():
             self.database.upgrade()
         self.database.check_schema()
         self.keeper = IndexKeeper(

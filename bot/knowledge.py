@@ -1,21 +1,22 @@
 """The documents, as an admin works with them: add, upload, reindex, remove, status.
 
-Every pass over files is noted as a run with its counts and the documents that failed.
+Every pass over files is noted as a run with its counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import func, select
-
+from bot.lease import LEASE, held
 from retriever.ingest import Ingestor, IngestReport, Progress, no_progress
+from retriever.removal import Removed
 from retriever.store import documents, runs
 from retriever.store.database import Database
-from retriever.store.models import Collection, Document, PassageRow, Question
+from retriever.store.figures import figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class KnowledgeBase:
         """
         return self._noted(trigger, lambda: self._ingestor.reindex(progress=progress), claimed)
 
-    def remove(self, name: str) -> documents.DocumentSummary:
-        """Forget a document; see :meth:`retriever.ingest.Ingestor.remove`."""
-        return self._ingestor.remove(name)
+    def remove(self, names: Sequence[str]) -> list[Removed]:
+        """Forget documents and added paths; see :meth:`retriever.ingest.Ingestor.remove`."""
+        return self._ingestor.remove(names)
 
     def remove_collection(self, name: str) -> int:
         """Forget a collection; see :meth:`retriever.ingest.Ingestor.remove_collection`."""
@@ -88,22 +89,16 @@ class KnowledgeBase:
             yield from documents.texts(session)
 
     def status(self) -> Status:
-        """How many documents, passages and questions there are, and the last run."""
+        """How much there is, and the last look at the sources."""
         with self._database.read() as session:
-
-            def count(table: type, *conditions: object) -> int:
-                query = select(func.count()).select_from(table)
-                for condition in conditions:
-                    query = query.where(condition)  # type: ignore[arg-type]
-                return session.scalar(query) or 0
-
+            found = figures(session)
             return Status(
-                documents=count(Document),
-                failed=count(Document, Document.error.is_not(None)),
-                passages=count(PassageRow),
-                collections=count(Collection),
-                questions=count(Question),
-                last_run=runs.last_run(session),
+                documents=found.documents,
+                failed=found.failed,
+                passages=found.passages,
+                collections=found.collections,
+                questions=found.questions,
+                last_run=runs.last_look(session, now=datetime.now(UTC)),
             )
 
     def _noted(
@@ -114,12 +109,19 @@ class KnowledgeBase:
     ) -> IngestReport:
         if claimed is not None:
             run_id, fence = claimed.run_id, claimed.fence
+            lease: AbstractContextManager[None] = nullcontext()  # whoever claimed it holds it
         else:
             with self._database.write() as session:
-                run_id = runs.start_run(session, trigger=trigger, now=datetime.now(UTC))
+                run_id = runs.start_run(
+                    session, trigger=trigger, now=datetime.now(UTC), lease=LEASE
+                )
             fence = 0
+            lease = held(
+                self._database, run_id, fence, lease=LEASE, clock=lambda: datetime.now(UTC)
+            )
         try:
-            report = work()
+            with lease:
+                report = work()
         except BaseException as error:
             message = str(error) or type(error).__name__
             with self._database.write() as session:
@@ -133,7 +135,7 @@ class KnowledgeBase:
                 counts=runs.RunCounts(
                     report.added, report.changed, report.unchanged, report.removed
                 ),
-                failures=report.failed,
+                failed=len(report.failed),
                 fence=fence,
             )
         return report

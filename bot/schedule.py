@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from cronsim import CronSim, CronSimError
 
 from bot.errors import ConfigurationError
-from retriever.errors import RetrieverError, StoreError
+from bot.lease import LEASE, held
+from retriever.errors import RetrieverError
 from retriever.store.database import Database
-from retriever.store.runs import ClaimedRun, claim_slot, renew
+from retriever.store.runs import ClaimedRun, claim_slot
 
 logger = logging.getLogger(__name__)
 
 #: How often a process looks whether a run was left by another one.
 _POLL = timedelta(seconds=60)
-_LEASE = timedelta(minutes=5)
 
 
 class SystemTimezone(tzinfo):
@@ -87,7 +86,7 @@ class Scheduler:
         owner: str,
         clock: Callable[[], datetime] = utc_now,
         timezone: tzinfo | None = None,
-        lease: timedelta = _LEASE,
+        lease: timedelta = LEASE,
         name: str = "reindex",
     ) -> None:
         self.cron = cron
@@ -165,42 +164,18 @@ class Scheduler:
     def _do(self, claimed: ClaimedRun) -> None:
         logger.info("reindexing on schedule, for %s", claimed.slot.isoformat())
         try:
-            with self._held(claimed):
+            with held(
+                self._database,
+                claimed.run_id,
+                claimed.fence,
+                lease=self._lease,
+                clock=self._clock,
+            ):
                 self._run(claimed)
         except RetrieverError as error:
             logger.warning("the scheduled reindexing failed: %s", error)
         except Exception:  # the schedule outlives any run
             logger.exception("the scheduled reindexing failed")
-
-    @contextmanager
-    def _held(self, claimed: ClaimedRun) -> Iterator[None]:
-        """Renews the lease in the background."""
-        over = threading.Event()
-
-        def keep() -> None:
-            while not over.wait(self._lease.total_seconds() / 3):
-                if not self._renew(claimed):
-                    return
-
-        thread = threading.Thread(target=keep, name="lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _renew(self, claimed: ClaimedRun) -> bool:
-        """Whether the run is still this process's."""
-        try:
-            with self._database.write() as session:
-                held = renew(session, claimed, now=self._clock(), lease=self._lease)
-        except StoreError as error:
-            logger.warning("the lease of the scheduled run was not renewed: %s", error)
-            return True
-        if held is None:
-            logger.warning("another process has taken the scheduled run over")
-        return held is not None
 
 
 def check_cron(cron: str) -> None:

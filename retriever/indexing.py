@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import Timeout
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from retriever.analysis import Analyzer
+from retriever.changes import Changes, compare
 from retriever.errors import SearchIndexError
 from retriever.index.build import NumberedPassages, SegmentBuilder
 from retriever.index.files import DamagedError
@@ -40,16 +40,17 @@ _BATCH = 4096
 class IndexKeeper:
     """Opens the current index, notices newer ones, and brings it up to date with the database.
 
-    Several processes may share the folder: one writes at a time, the others go on with the
-    generation they have. Only passages that are new are analysed and encoded. Segments are merged
-    in a thread, which :meth:`close` waits for; :meth:`rebuild` has the index's loops compiled in it
-    too, where they are not, for those who search later.
+    Several processes may share the folder, and the threads of one share the object: one writes at a
+    time, the others go on with the generation they have. Only passages that are new are analysed
+    and encoded. Segments are merged in a thread, which :meth:`close` waits for; :meth:`rebuild` has
+    the index's loops compiled in it too, where they are not, for those who search later.
 
     Args:
         analyzer: makes the terms; or what gives the one to be used now, when that can change: the
             index is then made anew, its vectors kept.
         encoder: makes the encoder for the passages' vectors when it is first needed; None for
             BM25 alone.
+        patience: so many seconds :meth:`current` waits for what is new in the database.
     """
 
     def __init__(
@@ -60,43 +61,78 @@ class IndexKeeper:
         *,
         encoder: Callable[[], Encoder] | None = None,
         backend: Backend = "bm25",
+        patience: float = 5.0,
     ) -> None:
         self._database = database
         self._folder = IndexFolder(folder)
         self._encoder = encoder
         self._backend = backend
-        self._lock = threading.Lock()
+        self._patience = patience
+        self._building = threading.Lock()  # held while an index is made, which takes long
+        self._lock = threading.Lock()  # held only to look at what is below, or to change it
         self._open: PassageIndex | OkapiIndex | None = None
         self._stamp: tuple[int, int, int] | None = None
         self._damage: str | None = None
         self._tidying: threading.Thread | None = None
+        self._updating: threading.Thread | None = None
         self._analyzer_now: Callable[[], Analyzer] = (
             repeat(analyzer).__next__ if isinstance(analyzer, Analyzer) else analyzer
         )
         #: What made the terms of the index that :meth:`current` gave last.
-        self.analyzer = self._wanted = self._analyzer_now()
+        self.analyzer = self._analyzer_now()
 
     def current(self) -> PassageIndex | OkapiIndex:
         """The index of the database as it is now.
 
-        When another process is writing that one, the index before it, if there is any.
+        When another process or thread is writing that one, or it takes longer than one may wait,
+        the index before it, if there is any.
         """
         with self._database.read() as session:
-            wanted = documents.content_version(session)
+            version = documents.content_version(session)
         with self._lock:
-            self._wanted = self._analyzer_now()
+            analyzer = self._analyzer_now()
             self._refresh()
-            if self._open is not None and self._is_fresh(wanted):
-                self.analyzer = self._wanted
-                return self._open
+            opened = self._open
+            if opened is not None and self._is_fresh(opened, version, analyzer):
+                self.analyzer = analyzer
+                return opened
+        if opened is not None:
+            return self._updated(opened, analyzer)
+        with self._building:
+            built = self._build(analyzer, wait=-1)
+        self._tidy_behind(built, compiling=False)
+        return built
+
+    def _updated(
+        self, opened: PassageIndex | OkapiIndex, analyzer: Analyzer
+    ) -> PassageIndex | OkapiIndex:
+        """The index built in a thread, or ``opened`` where that is not to be waited for."""
+        if not self._building.acquire(blocking=False):
+            return opened
+        result: Future[PassageIndex | OkapiIndex] = Future()
+        given_up = threading.Event()
+
+        def build() -> None:
             try:
-                opened = self._build(wait=-1 if self._open is None else 0)
-            except Timeout:
-                _log.info("another process is building the search index")
-                assert self._open is not None
-                return self._open
-            self.analyzer = self._wanted
-            self._tidy_behind(opened, compiling=False)
+                try:
+                    built = self._build(analyzer, wait=0)
+                finally:
+                    self._building.release()
+                self._tidy_behind(built, compiling=False)
+            except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+                if given_up.is_set():
+                    _log.warning("the search index was not brought up to date: %s", error)
+                result.set_exception(error)
+            else:
+                result.set_result(built)
+
+        self._updating = threading.Thread(target=build, name="update index")
+        self._updating.start()
+        try:
+            return result.result(timeout=self._patience)
+        except TimeoutError:  # of waiting for it, or of its waiting for another writer
+            given_up.set()
+            _log.info("the search index is being built; the one before it is searched")
             return opened
 
     def rebuild(self, progress: Progress | None = None, *, force: bool = False) -> int:
@@ -105,12 +141,12 @@ class IndexKeeper:
         ``progress`` gets passages done and their total. ``force`` builds all of it, even of an
         index that is up to date.
         """
-        with self._lock:
-            self._wanted = self._analyzer_now()
-            opened = self._build(wait=-1, progress=progress, force=force)
-            self.analyzer = self._wanted
-            self._tidy_behind(opened, compiling=True)
-            return len(opened)
+        with self._building:
+            with self._lock:
+                analyzer = self._analyzer_now()
+            opened = self._build(analyzer, wait=-1, progress=progress, force=force)
+        self._tidy_behind(opened, compiling=True)
+        return len(opened)
 
     def prepare(self) -> None:
         """Open the index and have its loops compiled, before the first question.
@@ -118,19 +154,18 @@ class IndexKeeper:
         Compiling is not waited for. After an upgrade of the program there may be nothing new to
         index, and nobody else would do it.
         """
-        opened = self.current()
-        with self._lock:
-            self._tidy_behind(opened, compiling=True)
+        self._tidy_behind(self.current(), compiling=True)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Texts as the index's encoder sees them, a row each; None for BM25 alone."""
         return None if self._encoder is None else self._encoder().encode(texts)
 
     def close(self) -> None:
-        """Wait until what is being compiled or merged is."""
-        tidying = self._tidying
-        if tidying is not None:
-            tidying.join()
+        """Wait until what is being built, compiled or merged is."""
+        if self._updating is not None:
+            self._updating.join()
+        if self._tidying is not None:  # the other may have started it
+            self._tidying.join()
 
     def _refresh(self) -> None:
         """Open the current generation if it is another one."""
@@ -153,42 +188,63 @@ class IndexKeeper:
             self._damage, self._stamp = str(error), None
 
     def _build(
-        self, *, wait: float, progress: Progress | None = None, force: bool = False
+        self,
+        analyzer: Analyzer,
+        *,
+        wait: float,
+        progress: Progress | None = None,
+        force: bool = False,
     ) -> PassageIndex | OkapiIndex:
+        """Make the index of the database, unless it is there by now; :attr:`_building` is held."""
         if self._backend == "rank_bm25":
-            return self._build_okapi(progress)
+            return self._build_okapi(analyzer, progress, force=force)
         with self._folder.writer(wait=wait):
-            self._refresh()
+            with self._lock:
+                self._refresh()
+                usable = self._open if self._stamp is not None else None
             with self._database.read() as session:
                 version = documents.content_version(session)
-                usable = self._open if self._stamp is not None else None
-                if usable is not None and not force and self._is_fresh(version):
+                if usable is not None and not force and self._is_fresh(usable, version, analyzer):
+                    with self._lock:
+                        self.analyzer = analyzer
                     return usable
                 if (
                     not isinstance(usable, PassageIndex)
                     or force
-                    or not self._continues(usable, version)
+                    or not self._continues(usable, version, analyzer)
                 ):
                     usable = None
                 vectors = self._kept_vectors() if usable is None else {}
-                changes = _compare(documents.passage_ranges(session), usable)
-                new = self._segment(session, changes, vectors, progress)
+                changes = compare(documents.passage_ranges(session), usable)
+                new = self._segment(session, changes, vectors, analyzer, progress)
             opened = self._folder.update(
                 usable,
                 new=new,
                 gone=changes.gone,
                 content_version=version,
-                analyzer=self._wanted.name,
+                analyzer=analyzer.name,
                 encoder=self._encoder_name(),
             )
-            self._open, self._stamp = opened, self._folder.stamp()
+            with self._lock:
+                self._open, self._stamp = opened, self._folder.stamp()
+                self.analyzer = analyzer
         return opened
 
-    def _build_okapi(self, progress: Progress | None) -> OkapiIndex:
+    def _build_okapi(
+        self, analyzer: Analyzer, progress: Progress | None, *, force: bool
+    ) -> OkapiIndex:
+        with self._lock:
+            known = self._open
         with self._database.read() as session:
             version = documents.content_version(session)
-            changes = _compare(documents.passage_ranges(session), None)
-            terms_of = TermsOfPassages(self._wanted)
+            if (
+                isinstance(known, OkapiIndex)
+                and not force
+                and self._is_fresh(known, version, analyzer)
+            ):
+                return known
+            changes = compare(documents.passage_ranges(session), None)
+            terms_of = TermsOfPassages(analyzer)
             passages = [
                 passage
                 for batch in self._batches(session, changes, {}, terms_of, progress)
@@ -198,25 +254,26 @@ class IndexKeeper:
             passages,
             encoder=self._encoder_name(),
             content_version=version,
-            analyzer=self._wanted.name,
+            analyzer=analyzer.name,
         )
-        self._open = opened
+        with self._lock:
+            self._open = opened
+            self.analyzer = analyzer
         return opened
 
-    def _is_fresh(self, version: int) -> bool:
-        """The open index is that of the database, with these terms and this encoder's vectors."""
+    def _is_fresh(self, index: PassageIndex | OkapiIndex, version: int, analyzer: Analyzer) -> bool:
+        """The index is that of the database, with these terms and this encoder's vectors."""
         return (
-            self._open is not None
-            and self._open.content_version == version
-            and self._open.analyzer == self._wanted.name
-            and self._open.encoder == self._encoder_name()
+            index.content_version == version
+            and index.analyzer == analyzer.name
+            and index.encoder == self._encoder_name()
         )
 
-    def _continues(self, index: PassageIndex, version: int) -> bool:
+    def _continues(self, index: PassageIndex, version: int, analyzer: Analyzer) -> bool:
         """The index can be brought up to date: a database that went back is another one."""
         return (
             index.content_version <= version
-            and index.analyzer == self._wanted.name
+            and index.analyzer == analyzer.name
             and index.encoder == self._encoder_name()
         )
 
@@ -239,12 +296,13 @@ class IndexKeeper:
     def _segment(
         self,
         session: Session,
-        changes: _Changes,
+        changes: Changes,
         vectors: dict[tuple[int, int], NDArray[np.float32]],
+        analyzer: Analyzer,
         progress: Progress | None,
     ) -> Segment | None:
         """The new passages as one segment; None when there are none."""
-        terms_of = TermsOfPassages(self._wanted)
+        terms_of = TermsOfPassages(analyzer)
         builder = SegmentBuilder(terms_of.vocabulary)
         for batch in self._batches(session, changes, vectors, terms_of, progress):
             builder.extend(batch)
@@ -253,7 +311,7 @@ class IndexKeeper:
     def _batches(
         self,
         session: Session,
-        changes: _Changes,
+        changes: Changes,
         vectors: dict[tuple[int, int], NDArray[np.float32]],
         terms_of: TermsOfPassages,
         progress: Progress | None,
@@ -303,13 +361,14 @@ class IndexKeeper:
         """What makes searching faster and need not be waited for, in a thread."""
         if not isinstance(opened, PassageIndex):
             return
-        if self._tidying is not None and self._tidying.is_alive():
-            return
-        if compiling or self._folder.due(opened):
-            self._tidying = threading.Thread(
-                target=self._tidy, args=[compiling], name="merge segments"
-            )
-            self._tidying.start()
+        with self._lock:
+            if self._tidying is not None and self._tidying.is_alive():
+                return
+            if compiling or self._folder.due(opened):
+                self._tidying = threading.Thread(
+                    target=self._tidy, args=[compiling], name="merge segments"
+                )
+                self._tidying.start()
 
     def _tidy(self, compiling: bool) -> None:
         if compiling:
@@ -320,53 +379,3 @@ class IndexKeeper:
         except SearchIndexError as error:
             # What is there goes on being used; the next change tries again.
             _log.warning("segments of the search index were not merged: %s", error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Changes:
-    """What the database has and an index lacks, and the other way round.
-
-    Attributes:
-        new: ids of passages, int64 of shape (new,); ``signatures`` is of the same shape.
-        documents: the ids of the documents that these are of; None for all.
-        gone: ids of passages, int64.
-        total: how many passages the database has.
-    """
-
-    new: NDArray[np.int64]
-    signatures: NDArray[np.int64]
-    documents: list[int] | None
-    gone: NDArray[np.int64]
-    total: int
-
-
-def _compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> _Changes:
-    """A passage is known if its id, its signature and its collection are."""
-    order = np.argsort(ranges.passages, kind="stable")
-    passages = ranges.passages[order]
-    signatures = ranges.signatures[order]
-    collections = ranges.collections[order]
-    owners = ranges.documents[order]
-    if index is None:
-        nobody = np.zeros(0, dtype=np.int64)
-        return _Changes(passages, signatures, None, nobody, len(passages))
-    known = np.zeros(len(passages), dtype=np.bool_)
-    gone: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    for segment, marks in index.segments:
-        live = marks.live if len(marks.live) else np.ones(len(segment), dtype=np.bool_)
-        places = np.searchsorted(passages, segment.passages)
-        inside = np.minimum(places, max(len(passages) - 1, 0))
-        same = live & (places < len(passages))
-        if len(passages):
-            same &= passages[inside] == segment.passages
-            same &= signatures[inside] == segment.signatures
-            same &= collections[inside] == segment.collection_ids
-            known[inside[same]] = True
-        gone.append(segment.passages[live & ~same])
-    return _Changes(
-        passages[~known],
-        signatures[~known],
-        np.unique(owners[~known]).tolist(),
-        np.concatenate(gone),
-        len(passages),
-    )

@@ -8,26 +8,32 @@ file's bytes decides whether it has changed.
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
-from retriever.parsing import SUFFIXES, parse
+from retriever.naming import as_utf8, check_base_url, check_collection, check_file_name
+from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
+from retriever.removal import Removed, forget, kept_files
 from retriever.sources import SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.uploads import delete, replacing
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What a run did, in documents; ``skipped`` are files of kinds that are not read."""
+    """What a run did, in documents; ``skipped`` are files of kinds that are not read,
+    and links to folders.
+    """
 
     added: int = 0
     changed: int = 0
@@ -70,6 +76,12 @@ class _Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _New:
+    parsed: ParsedDocument
+    passages: list[PassageSpan]
+
+
 class Ingestor:
     """Adds, refreshes and removes documents, and rebuilds the index after that.
 
@@ -104,13 +116,18 @@ class Ingestor:
             StoreError, SearchIndexError: the database or index cannot be written.
         """
         for path in paths:
-            shown = _as_utf8(str(path))
-            if not path.exists():
+            shown = as_utf8(str(path))
+            try:
+                exists = path.exists()
+            except OSError as error:
+                reason = error.strerror or error
+                raise IngestError(f"{shown}: {reason}; nothing was added") from error
+            if not exists:
                 raise IngestError(f"{shown} does not exist; nothing was added")
-            if str(path.resolve()) != _as_utf8(str(path.resolve())):
+            if str(path.resolve()) != as_utf8(str(path.resolve())):
                 raise IngestError(f"{shown}: its name is not UTF-8; rename it, nothing was added")
-        _check_base_url(base_url)
-        _check_collection(collection)
+        check_base_url(base_url)
+        check_collection(collection)
         with self._database.write() as session:
             collection_id = documents.ensure_collection(session, collection)
             sources = [
@@ -141,108 +158,74 @@ class Ingestor:
     ) -> IngestReport:
         """Add a file that was handed over, under ``name``; the one of that name is replaced.
 
-        The file is kept in the uploads folder. If it cannot be read, nothing is kept of it and
-        the one that it was to replace stays.
+        The file is kept in the uploads folder. If it cannot be read or stored, nothing is kept of
+        it and the one that it was to replace stays.
 
         Raises:
-            IngestError: the name is no plain file name.
+            IngestError: the name is no plain file name, or the file cannot be kept.
             StoreError, SearchIndexError: the database or index cannot be written.
         """
-        if not name or name in {".", ".."} or Path(name).name != name or "\x00" in name:
-            raise IngestError(f'"{name}" is not a plain file name; rename the file')
-        _check_collection(collection)
+        check_file_name(name)
+        check_collection(collection)
         tally = _Tally()
+        target = self._uploads.resolve() / collection / name
+        with self._database.read() as session:
+            known = documents.known_file_in(session, collection, str(target))
         try:
-            parsed, passages = self._parse(content)
+            facts = _facts(content, uri=name, location=str(target), link=link)
+        except OSError as error:
+            raise IngestError(f"{name} cannot be read: {error.strerror or error}") from error
+        try:
+            new = self._new(content, known, facts)
         except ParseError as error:
             tally.failed.append(Failure(name, str(error)))
             return tally.report()
-        folder = self._uploads / collection
-        target = folder / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            incoming = folder / f".{name}.part"
-            shutil.copyfile(content, incoming)
-            incoming.replace(target)
-        except OSError as error:
-            raise IngestError(
-                f"{name} cannot be kept in {folder}: {error.strerror or error}"
-            ) from error
-        raw = target.read_bytes()
-        facts = documents.FileFacts(
-            uri=name,
-            location=str(target.resolve()),
-            link=link,
-            content_sha256=hashlib.sha256(raw).hexdigest(),
-            size=len(raw),
-        )
-        with self._database.write() as session:
-            collection_id = documents.ensure_collection(session, collection)
+        with replacing(content, target) as put, self._database.write() as session:
             source = documents.ensure_source(
                 session,
-                collection_id=collection_id,
+                collection_id=documents.ensure_collection(session, collection),
                 kind="upload",
                 location=facts.location,
                 label=name,
                 base_url=link,
             )
-            known = documents.known_file(session, collection_id, facts.location)
-            if (
-                known is not None
-                and known.state == "ready"
-                and known.content_sha256 == facts.content_sha256
-            ):
-                documents.adopt(session, known.document_id, source_id=source.id, link=link)
-                tally.counts["unchanged"] += 1
-            else:
-                documents.save_document(
-                    session,
-                    collection_id=collection_id,
-                    source_id=source.id,
-                    facts=facts,
-                    parsed=parsed,
-                    passages=passages,
-                )
-                tally.counts["added" if known is None else "changed"] += 1
+            tally.counts[_store(session, source, known, facts, new)] += 1
+            put()
         self._keeper.rebuild()
         return tally.report()
 
-    def remove(self, name: str) -> documents.DocumentSummary:
-        """Forget one document; an uploaded file is deleted with it.
+    def remove(self, names: Sequence[str]) -> list[Removed]:
+        """Forget documents, and added files and folders with all of theirs.
 
-        The file of a source comes back with the next reindex unless the file is gone too; where
-        the source is that file alone, the source is forgotten.
+        An uploaded file is deleted with its document. A document of a folder comes back with the
+        next reindex unless the file or the folder is forgotten too; where the source is that file
+        alone, it is.
 
         Raises:
-            IngestError: no document, or several, of that name.
+            IngestError: a name fits nothing or several things, or an uploaded file cannot be
+                deleted; nothing was forgotten.
         """
         with self._database.write() as session:
-            summary = documents.find_document(session, name)
-            location = documents.location_of(session, summary.id)
-            for source in documents.sources(session):
-                if source.location == location:
-                    documents.remove_source(session, source.id)
-                    if source.kind == "upload":
-                        Path(location).unlink(missing_ok=True)
-            documents.remove_documents(session, [summary.id])
+            removed, files = forget(session, names)
+            delete(files)
         self._keeper.rebuild()
-        return summary
+        return removed
 
     def remove_collection(self, name: str) -> int:
         """Forget a collection with its sources and documents; how many documents it had.
 
         Raises:
-            IngestError: there is no collection of that name.
+            IngestError: there is no collection of that name, or an uploaded file cannot be
+                deleted; nothing was forgotten.
         """
         with self._database.write() as session:
             (number,) = documents.collection_ids(session, [name])
-            for source in documents.sources(session):
-                if source.collection_id == number:
-                    documents.remove_source(session, source.id)
-                    if source.kind == "upload":
-                        Path(source.location).unlink(missing_ok=True)
+            own = [s for s in documents.sources(session) if s.collection_id == number]
+            for source in own:
+                documents.remove_source(session, source.id)
             ids = [summary.id for summary in documents.list_documents(session, name)]
             count = documents.remove_documents(session, ids)
+            delete(kept_files(own))
         self._keeper.rebuild()
         return count
 
@@ -260,11 +243,11 @@ class Ingestor:
                 label=source.label,
                 base_url=source.base_url if source.kind == "path" else None,
                 suffixes=SUFFIXES.keys(),
-                was_file=source.location in known,
+                known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
             tally.failed.extend(
-                Failure(_as_utf8(uri), _as_utf8(message)) for uri, message in listing.problems
+                Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
             )
             work.extend((source, file) for file in listing.files)
             if listing.complete:
@@ -273,6 +256,8 @@ class Ingestor:
                 if gone:
                     with self._database.write() as session:
                         tally.counts["removed"] += documents.remove_documents(session, gone)
+                        if source.location in known:  # a file: nothing can come of it any more
+                            documents.remove_source(session, source.id)
         for done, (source, file) in enumerate(work):
             progress(Step("documents", done, len(work), file.uri))
             self._take(source, file, tally)
@@ -282,82 +267,96 @@ class Ingestor:
 
     def _take(self, source: documents.SourceRecord, file: SourceFile, tally: _Tally) -> None:
         location = str(file.path)
-        if location != _as_utf8(location):
-            uri = _as_utf8(file.uri)
+        if location != as_utf8(location):
+            uri = as_utf8(file.uri)
             tally.failed.append(Failure(uri, f"{uri}: its name is not UTF-8; rename it"))
             return
-        link = source.base_url if source.kind == "upload" else file.link
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
         try:
-            raw = file.path.read_bytes()
+            facts = _facts(
+                file.path,
+                uri=known.uri if known is not None else file.uri,
+                location=location,
+                link=source.base_url if source.kind == "upload" else file.link,
+            )
         except OSError as error:
             message = f"{file.uri} cannot be read: {error.strerror or error}"
             tally.failed.append(Failure(file.uri, message))
             return
-        facts = documents.FileFacts(
-            uri=known.uri if known is not None else file.uri,
-            location=location,
-            link=link,
-            content_sha256=hashlib.sha256(raw).hexdigest(),
-            size=len(raw),
-        )
-        same = known is not None and known.content_sha256 == facts.content_sha256
-        if known is not None and known.state == "ready" and same:
-            with self._database.write() as session:
-                documents.adopt(session, known.document_id, source_id=source.id, link=link)
-            tally.counts["unchanged"] += 1
-            return
         try:
-            parsed, passages = self._parse(file.path)
+            new = self._new(file.path, known, facts)
         except ParseError as error:
             tally.failed.append(Failure(file.uri, str(error)))
             with self._database.write() as session:
-                documents.save_failure(
-                    session,
-                    collection_id=source.collection_id,
-                    source_id=source.id,
-                    facts=facts,
-                    title=file.path.stem,
-                    media_type=SUFFIXES.get(file.path.suffix.lower(), "application/octet-stream"),
-                    message=str(error),
-                )
+                if documents.has_source(session, source.id):
+                    documents.save_failure(
+                        session,
+                        collection_id=source.collection_id,
+                        source_id=source.id,
+                        facts=facts,
+                        title=file.path.stem,
+                        media_type=SUFFIXES.get(
+                            file.path.suffix.lower(), "application/octet-stream"
+                        ),
+                        message=str(error),
+                    )
+            return
+        if new is None and known is not None and known.is_as(source.id, facts.link):
+            tally.counts["unchanged"] += 1
             return
         with self._database.write() as session:
-            documents.save_document(
-                session,
-                collection_id=source.collection_id,
-                source_id=source.id,
-                facts=facts,
-                parsed=parsed,
-                passages=passages,
-            )
-        is_new = known is None or known.state == "failed"
-        tally.counts["added" if is_new else "changed"] += 1
+            if documents.has_source(session, source.id):  # else it was removed meanwhile
+                tally.counts[_store(session, source, known, facts, new)] += 1
 
-    def _parse(self, path: Path) -> tuple[ParsedDocument, list[PassageSpan]]:
+    def _new(
+        self, path: Path, known: documents.KnownFile | None, facts: documents.FileFacts
+    ) -> _New | None:
+        """What is to be stored of a file; None for what is stored already. Raises: ParseError."""
+        if (
+            known is not None
+            and known.state == "ready"
+            and known.content_sha256 == facts.content_sha256
+        ):
+            return None
         parsed = parse(path)
         passages = split_passages(parsed, self._passage_options)
         if not passages:
             raise ParseError(f"{path.name} holds no text; nothing of it can be searched")
-        return parsed, passages
+        return _New(parsed, passages)
 
 
-def _as_utf8(name: str) -> str:
-    """A name with the bytes that are not UTF-8 spelt out: the database could not hold them."""
-    return name.encode(errors="backslashreplace").decode()
+def _facts(path: Path, *, uri: str, location: str, link: str | None) -> documents.FileFacts:
+    """What is to be known of a file. One that is too large to be read is not hashed either.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        too_large = size > MAX_FILE_BYTES
+        digest = "" if too_large else hashlib.file_digest(file, "sha256").hexdigest()
+    return documents.FileFacts(uri, location, link, digest, size)
 
 
-def _check_base_url(base_url: str | None) -> None:
-    if base_url is None:
-        return
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise IngestError(
-            f'"{base_url}" is not a web address; give one like https://handbook.example.com/'
-        )
-
-
-def _check_collection(name: str) -> None:
-    if not name.strip() or len(name) > 100 or name != name.strip():
-        raise IngestError(f'"{name}" cannot name a collection; use 1 to 100 characters')
+def _store(
+    session: Session,
+    source: documents.SourceRecord,
+    known: documents.KnownFile | None,
+    facts: documents.FileFacts,
+    new: _New | None,
+) -> str:
+    """Store what :meth:`Ingestor._new` gave; what became of the document, as reports count it."""
+    if new is None:
+        assert known is not None
+        documents.adopt(session, known.document_id, source_id=source.id, link=facts.link)
+        return "unchanged"
+    documents.save_document(
+        session,
+        collection_id=source.collection_id,
+        source_id=source.id,
+        facts=facts,
+        parsed=new.parsed,
+        passages=new.passages,
+    )
+    return "added" if known is None or known.state == "failed" else "changed"

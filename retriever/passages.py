@@ -8,6 +8,7 @@ sentence or two, and never runs across a heading of the upper levels. A passage 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,10 +50,12 @@ def split_passages(
     """The passages of a document, in order. A document without words has none."""
     chosen = options or PassageOptions()
     headings = [anchor for anchor in document.anchors if anchor.kind == "heading"]
+    starts = [heading.start for heading in headings]
     passages: list[PassageSpan] = []
     for start, end in _sections(headings, len(document.text), chosen.boundary_level):
         for begin, stop in _cut(_units(document.text, start, end, chosen.longest), chosen):
-            heading = _heading_at(headings, begin)
+            above = bisect_right(starts, begin)
+            heading = headings[above - 1].path if above else ()
             passages.append(PassageSpan(len(passages), begin, stop, heading))
     return passages
 
@@ -87,15 +90,6 @@ def _is_bare(heading: Anchor, following: Anchor) -> bool:
     return following.start - heading.start <= len(heading.path[-1]) + 4 if heading.path else False
 
 
-def _heading_at(headings: Sequence[Anchor], position: int) -> tuple[str, ...]:
-    path: tuple[str, ...] = ()
-    for heading in headings:
-        if heading.start > position:
-            break
-        path = heading.path
-    return path
-
-
 def _units(text: str, start: int, end: int, longest: int) -> list[_Unit]:
     units: list[_Unit] = []
     for begin, stop in sentence_spans(text, start, end):
@@ -119,7 +113,7 @@ def _cut(units: Sequence[_Unit], options: PassageOptions) -> list[tuple[int, int
             last += 1
             words += units[last].words
         # A remainder that fits is taken along: a passage of five words helps nobody.
-        rest = sum(unit.words for unit in units[last + 1 :][: options.longest])
+        rest = sum(unit.words for unit in units[last + 1 : last + 1 + options.longest])
         if last + 1 < len(units) and words + rest <= options.longest:
             last = len(units) - 1
         spans.append((units[first].start, units[last].end))

@@ -64,8 +64,8 @@ class PassageSpan:
 class Hit:
     """A passage that a search found.
 
-    ``text`` is ``document.text[start:end]``. ``section`` and ``page`` are those of the passage's
-    start. ``score`` is what it is ranked by, ``bm25`` its BM25 score; see
+    ``text`` is ``document.text[start:end]`` at ``version``. ``section`` and ``page`` are those of
+    the passage's start. ``score`` is what it is ranked by, ``bm25`` its BM25 score; see
     :mod:`retriever.ranking`.
     """
 
@@ -74,6 +74,7 @@ class Hit:
     bm25: float
     passage_id: int
     document_id: int
+    version: int
     document: str
     title: str
     section: str | None

@@ -64,6 +64,7 @@ class Retriever:
                     bm25=entry.bm25,
                     passage_id=passage.id,
                     document_id=passage.document_id,
+                    version=passage.version,
                     document=passage.uri,
                     title=passage.title,
                     section=place.section,

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 
-_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]*[^\W_a-zß-öø-ÿ])")
-_LAST_WORD = re.compile(r"[^\s(\[\"'“‘]+$")
+# A run of marks is tried once, from its first: trying each of them takes quadratic time.
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s++[\"'“‘(\[]*+[^\W_a-zß-öø-ÿ])")
+_OPENING = frozenset("([\"'“‘")
 _ABBREVIATIONS = frozenset("mr mrs ms dr prof st vs e.g i.e eg ie cf al viz ca approx".split())
 _BEFORE_NUMBERS = frozenset("no nos fig figs ch sec vol ext tel max min p pp art par".split())
 
@@ -42,16 +43,16 @@ def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _is_abbreviated(text: str, begin: int, full_stop: int) -> bool:
-    found = _LAST_WORD.search(text, begin, full_stop)
-    if found is None:
-        return False
-    word = found.group().lower()
+    start = full_stop
+    while start > begin and not (text[start - 1].isspace() or text[start - 1] in _OPENING):
+        start -= 1
+    word = text[start:full_stop].lower()
     if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i"):
         return True
     if word in _BEFORE_NUMBERS:
         return text[full_stop + 1 : full_stop + 8].lstrip()[:1].isdigit()
     # "1. Open the app": the number of a list item, not a sentence of its own.
-    return word.isdigit() and not text[begin : found.start()].strip()
+    return word.isdigit() and not text[begin:start].strip()
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:

@@ -20,7 +20,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files found, what could not be looked into, and how many files were left aside.
+    """The files found, what could not be looked into, and how much was left aside.
 
     ``complete`` says whether a file that is not listed is really gone: nothing may be forgotten
     after an incomplete listing.
@@ -41,9 +41,12 @@ def list_files(
     label: str,
     base_url: str | None,
     suffixes: Collection[str],
-    was_file: bool = False,
+    known: Collection[str] = (),
 ) -> Listing:
     """List a file, or a folder with everything below it that is not hidden.
+
+    Links to files are followed, links to folders are not and count as left aside. What held
+    documents and is now an empty folder is a problem: a disk that is not mounted looks like that.
 
     Args:
         root: absolute path of the file or folder.
@@ -51,15 +54,15 @@ def list_files(
         base_url: where the source is published; None makes ``file:`` links.
         suffixes: lower-case endings of the files to take from a folder. A file that is named
             itself is always listed.
-        was_file: the source is known to have been a file.
+        known: the locations of the documents that the source is known to have had.
     """
-    if root.is_file():
-        return Listing((_source_file(root, root.parent, label, True, base_url),), (), 0)
-    if not root.exists():
-        # A deleted file is gone; a missing folder may be a disk that is not there today.
-        if was_file and root.parent.is_dir():
-            return Listing((), (), 0)
-        return Listing((), ((label, f"{label} does not exist; nothing of it was changed"),), 0)
+    try:
+        if root.is_file():
+            return Listing((_source_file(root, root.parent, label, True, base_url),), (), 0)
+        if not root.exists():
+            return _missing(root, label, was_file=str(root) in known)
+    except OSError as error:
+        return _problem(label, f"cannot be looked at: {error.strerror or error}")
     problems: list[tuple[str, str]] = []
     files: list[SourceFile] = []
     skipped = 0
@@ -70,15 +73,48 @@ def list_files(
 
     for folder, names, members in os.walk(root, onerror=note):
         names[:] = sorted(name for name in names if not name.startswith("."))
+        skipped += sum((Path(folder) / name).is_symlink() for name in names)
         for member in sorted(members):
             path = Path(folder) / member
             if member.startswith((".", "~$")):
                 continue
-            if path.suffix.lower() not in suffixes or not path.is_file():
-                skipped += 1
+            try:
+                taken = path.suffix.lower() in suffixes and path.is_file()
+            except OSError as error:
+                problems.append((str(path), f"{path} cannot be read: {error.strerror or error}"))
                 continue
-            files.append(_source_file(path, root, label, False, base_url))
+            if taken:
+                files.append(_source_file(path, root, label, False, base_url))
+            else:
+                skipped += 1
+    if known and not (files or problems or skipped):
+        return _empty(label, "it")
     return Listing(tuple(files), tuple(problems), skipped)
+
+
+def _missing(root: Path, label: str, *, was_file: bool) -> Listing:
+    """A deleted file is gone; a missing folder may be a disk that is not there today."""
+    if not (was_file and root.parent.is_dir()):
+        return _problem(
+            label,
+            "does not exist; nothing of it was changed; to forget it: "
+            f'spanbot docs remove "{label}"',
+        )
+    if not any(root.parent.iterdir()):
+        return _empty(label, "its folder")
+    return Listing((), (), 0)
+
+
+def _empty(label: str, what: str) -> Listing:
+    return _problem(
+        label,
+        f"holds no document any more: {what} is empty, as when a disk is not mounted, and nothing "
+        f'was forgotten; to forget it: spanbot docs remove "{label}"',
+    )
+
+
+def _problem(label: str, message: str) -> Listing:
+    return Listing((), ((label, f"{label} {message}"),), 0)
 
 
 def _source_file(

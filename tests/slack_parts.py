@@ -60,6 +60,7 @@ def hit(title: str, *, section: str | None = None, url: str | None = None) -> Hi
         bm25=2.0,
         passage_id=1,
         document_id=1,
+        version=1,
         document="handbook/x.md",
         title=title,
         section=section,

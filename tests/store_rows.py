@@ -14,7 +14,6 @@ from retriever.store.models import (
     Document,
     Feedback,
     IndexRun,
-    IndexRunError,
     PassageRow,
     Question,
     SlackEvent,
@@ -71,13 +70,25 @@ def fill(session: Session) -> int:
         size=len(text),
         created_at=NOW,
         updated_at=NOW,
-        anchors=[
-            AnchorRow(kind="heading", start=0, end=len(text), path=["Leave"], slug="leave", level=1)
-        ],
-        passages=[PassageRow(ordinal=0, start=6, end=len(text), heading=["Leave"])],
     )
     session.add(document)
     session.flush()
+    session.add_all(
+        [
+            AnchorRow(
+                document_id=document.id,
+                kind="heading",
+                start=0,
+                end=len(text),
+                path=["Leave"],
+                slug="leave",
+                level=1,
+            ),
+            PassageRow(
+                document_id=document.id, ordinal=0, start=6, end=len(text), heading=["Leave"]
+            ),
+        ]
+    )
     asked = Question(
         asked_at=NOW,
         text="How much leave is there?",
@@ -110,7 +121,6 @@ def fill(session: Session) -> int:
             started_at=NOW,
             finished_at=NOW,
             failed=1,
-            errors=[IndexRunError(uri="handbook/broken.pdf", message="no text")],
         )
     )
     session.add(SlackEvent(key=f"event:{collection.id}", seen_at=NOW))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,9 @@ from bot.settings import DEFAULT_PRECISION
 from reader.errors import ReaderError
 from reader.reader import Reader
 from retriever.errors import IngestError
+from retriever.records import Hit
+from retriever.search import Retriever
+from retriever.store.database import Database
 from retriever.store.models import Document, Question
 from tests.documents import Store, open_store, write_pages
 from tests.reader_models import MarkingReader
@@ -297,6 +301,44 @@ def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
         assert session.scalars(select(Question)).all() == []
 
 
+class Overtaken(Retriever):
+    """Something else happens between searching and reading."""
+
+    then: Callable[[], object]
+
+    def search(
+        self, question: str, *, k: int = 10, collections: Sequence[str] | None = None
+    ) -> list[Hit]:
+        hits = super().search(question, k=k, collections=collections)
+        self.then()
+        return hits
+
+
+@pytest.mark.parametrize("after", ["Welcome. The wifi is valid for twelve hours.\n", None])
+def test_a_document_that_changes_while_it_is_read_is_not_quoted(
+    store: Store, tmp_path: Path, after: str | None
+) -> None:
+    marks = {"twelve hours": (8.0, 8.0), "two days": (7.5, 7.5)}
+    retriever = Overtaken(store.database, store.keeper)
+    file = tmp_path / "notes" / "wifi.md"
+
+    def change() -> None:
+        file.unlink() if after is None else file.write_text(after)
+        store.ingestor.reindex()
+
+    retriever.then = change
+    chosen = Answerer(
+        store.database,
+        retriever,
+        lambda: MarkingReader(marks),
+        options=AnswerOptions(precision=0.5, prior=0.0),
+        calibration=BY_LOGIT,
+    )
+    reply = chosen.ask("How long is the wifi valid?", via="cli")
+    check(store, reply)
+    assert [answer.text for answer in reply.answers] == ["two days"]
+
+
 # -- the log ----------------------------------------------------------------------------------
 
 
@@ -338,6 +380,26 @@ def test_a_question_that_could_not_be_read_is_not_logged(store: Store) -> None:
         chosen.ask("wifi", via="cli")
     with store.database.read() as session:
         assert session.scalars(select(Question)).all() == []
+
+
+def test_a_log_that_cannot_be_written_costs_nobody_the_answer(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    only_read = Database(f"sqlite:///{store.database.path}?mode=ro")
+    with closing(only_read):
+        chosen = Answerer(
+            only_read,
+            store.retriever,
+            lambda: MarkingReader({"twelve hours": (8.0, 8.0)}),
+            options=AnswerOptions(precision=0.5, prior=0.0),
+            calibration=BY_LOGIT,
+        )
+        reply = chosen.ask("How long is the wifi valid?", via="cli")
+    assert [answer.text for answer in reply.answers] == ["twelve hours"]
+    assert reply.question_id is None
+    [message] = caplog.messages
+    assert message.startswith("a question was not noted: ")
+    assert "not writable" in message
 
 
 # -- what is asked ----------------------------------------------------------------------------

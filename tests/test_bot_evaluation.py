@@ -28,6 +28,7 @@ def hit(document: str) -> Hit:
         bm25=1.0,
         passage_id=1,
         document_id=1,
+        version=1,
         document=document,
         title="",
         section=None,

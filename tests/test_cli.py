@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -442,9 +443,12 @@ def test_doctor_works_where_the_database_does_not(home: Path) -> None:
 
 def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:
     home.mkdir()
-    Database(f"sqlite:///{home / 'spanbot.db'}").close()
-    sqlite3.connect(home / "spanbot.db").close()
-    (home / "spanbot.db").touch()
+    database = Database(f"sqlite:///{home / 'spanbot.db'}")
+    database.upgrade()
+    database.close()
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        connection.commit()
     code, state, detail = states()
     assert (code, state["database"]) == (1, "problem")
     assert "spanbot db upgrade" in detail["database"]

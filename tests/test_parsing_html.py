@@ -179,3 +179,11 @@ def test_deep_nesting_is_refused_at_once(tmp_path: Path, tags: str) -> None:
 def test_a_page_with_many_unclosed_paragraphs_is_read(tmp_path: Path) -> None:
     document = parse_file(tmp_path, "a.html", "<ul>" + "<li>item<p>text<br><img>" * 6000)
     assert document.text.count("- item") == 6000
+
+
+@pytest.mark.parametrize("charset", ["undefined", "no-such-charset", "utf-16", "rot13", "idna"])
+def test_a_declared_encoding_that_decodes_nothing_is_left_aside(
+    tmp_path: Path, charset: str
+) -> None:
+    html = f'<!DOCTYPE html><meta charset="{charset}"><title>T</title><body><p>Größe zählt.'
+    assert parse_file(tmp_path, "a.html", html).text == "Größe zählt."

@@ -10,7 +10,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from retriever.errors import ParseError
 from retriever.parsing import SUFFIXES, parse
-from retriever.parsing.isolate import Limits, parse_isolated
+from retriever.parsing.isolate import parse_isolated
+from retriever.parsing.limits import Limits
 from tests.parsing_files import check, draw_lines, draw_pdf
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,82 @@ def test_the_old_index_serves_while_another_process_builds(
     with FileLock(tmp_path / "index" / "write.lock"):
         assert found(retriever, "vpn") == ["a"]
     assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+class Slow(Synonyms):
+    """Takes its time over passages about tunnels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        if any("tunnel" in text for text in texts):
+            self.begun.set()
+            assert self.go_on.wait(timeout=60)
+        return super().encode(texts, progress=progress)
+
+
+@pytest.mark.parametrize("builder", ["a run", "a question"])
+@pytest.mark.parametrize("backend", ["bm25", "rank_bm25"])
+def test_the_old_index_serves_while_another_thread_builds(
+    database: Database, tmp_path: Path, backend: Backend, builder: str
+) -> None:
+    for name, text in (("a", "The VPN needs a token."), ("b", "Lunch."), ("c", "The office.")):
+        put(database, name, text)
+    encoder = Slow()
+    made = IndexKeeper(
+        database, tmp_path / "index", Analyzer(), encoder=lambda: encoder, backend=backend
+    )
+    retriever = Retriever(database, made)
+    assert found(retriever, "vpn")[0] == "a"
+    number = put(database, "d", "A VPN is a tunnel.")
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            build = pool.submit(made.rebuild if builder == "a run" else made.current)
+            assert encoder.begun.wait(timeout=60)
+            asked = pool.submit(found, retriever, "vpn")
+            assert set(asked.result(timeout=60)) == {"a", "b", "c"}
+            assert retriever.coverage("vpn", "a vpn") == 1
+        finally:
+            encoder.go_on.set()
+        build.result(timeout=60)
+    assert set(found(retriever, "vpn")) == {"a", "b", "c", "d"}
+    with database.write() as session:
+        documents.remove_documents(session, [number])
+    assert set(found(retriever, "vpn")) == {"a", "b", "c"}
+
+
+def test_a_question_does_not_wait_long_for_what_is_new(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The VPN needs a token.")
+    encoder = Slow()
+    made = IndexKeeper(
+        database, tmp_path / "index", Analyzer(), encoder=lambda: encoder, patience=0.01
+    )
+    retriever = Retriever(database, made)
+    assert found(retriever, "vpn") == ["a"]
+    put(database, "b", "A VPN is a tunnel.")
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            assert pool.submit(found, retriever, "vpn").result(timeout=60) == ["a"]
+        finally:
+            encoder.go_on.set()
+    made.close()
+    assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+def test_questions_before_there_is_an_index_wait_for_it(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "A VPN is a tunnel.")
+    encoder = Slow()
+    _, retriever = keeper(database, tmp_path / "index", encoder)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(found, retriever, "vpn") for _ in range(3)]
+        assert encoder.begun.wait(timeout=60)
+        encoder.go_on.set()
+        assert [each.result(timeout=60) for each in asked] == [["a"]] * 3
+    assert sum("tunnel" in text for text in encoder.encoded) == 1
 
 
 def test_collections_limit_what_is_searched(database: Database, tmp_path: Path) -> None:

@@ -7,15 +7,20 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import Engine, event, select
 
-from retriever.errors import IngestError
+from retriever.errors import IngestError, StorageFullError
 from retriever.ingest import IngestReport, Step
+from retriever.parsing import MAX_FILE_BYTES
+from retriever.removal import Removed
 from retriever.store import documents
+from retriever.store.models import Document
 from tests.documents import (
     FACTS,
     Fact,
@@ -122,7 +127,9 @@ def test_a_single_files_link_ends_in_its_name(store: Store, tmp_path: Path) -> N
     assert hit.url == "https://example.com/docs/Gr%C3%B6%C3%9Fe%20%26%20Ma%C3%9F.md#sizes"
 
 
-@pytest.mark.parametrize("wrong", ["handbook.example.com", "ftp://example.com/", "https://", ""])
+@pytest.mark.parametrize(
+    "wrong", ["handbook.example.com", "ftp://example.com/", "https://", "", "https://[x"]
+)
 def test_a_base_url_that_is_none_is_refused(store: Store, notes: Path, wrong: str) -> None:
     with pytest.raises(IngestError, match="is not a web address"):
         store.ingestor.add([notes], base_url=wrong)
@@ -170,6 +177,7 @@ def test_a_single_file_that_is_deleted_is_forgotten(store: Store, notes: Path) -
     (notes / "lunch.md").unlink()
     assert store.ingestor.reindex() == IngestReport(unchanged=1, removed=1)
     assert set(store.document_ids()) == {f"{notes}/wifi.md"}
+    assert store.ingestor.reindex() == IngestReport(unchanged=1)
 
 
 def test_a_folder_that_is_gone_takes_nothing_with_it(store: Store, notes: Path) -> None:
@@ -184,6 +192,44 @@ def test_a_folder_that_is_gone_takes_nothing_with_it(store: Store, notes: Path) 
     assert store.found("guest wifi") == [f"{notes}/wifi.md"]
     away.rename(notes)
     assert store.ingestor.reindex() == IngestReport(unchanged=3)
+
+
+@pytest.mark.parametrize("added", ["folder", "file"])
+def test_a_disk_that_is_not_mounted_takes_nothing_with_it(
+    store: Store, notes: Path, added: str
+) -> None:
+    source = notes if added == "folder" else notes / "wifi.md"
+    store.ingestor.add([source])
+    before = store.document_ids()
+    away = notes.rename(notes.with_name("elsewhere"))
+    notes.mkdir()  # what is left where a disk was
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged) == (0, 0)
+    [failure] = report.failed
+    assert failure.uri == str(source)
+    assert "nothing was forgotten" in failure.message
+    assert store.document_ids() == before
+    notes.rmdir()
+    away.rename(notes)
+    assert store.ingestor.reindex() == IngestReport(unchanged=len(before))
+
+
+def test_a_file_that_cannot_be_looked_at_is_told(store: Store, notes: Path) -> None:
+    below = write_pages(notes / "below", {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    store.ingestor.add([notes])
+    (below / "deep.md").unlink()
+    (below / "deep.md").symlink_to("x" * 300)  # longer than a name may be: an error to ask for
+    report = store.ingestor.reindex()
+    assert (report.removed, report.unchanged, report.skipped) == (0, 3, 0)
+    assert [failure.uri for failure in report.failed] == [str(below / "deep.md")]
+    assert "too long" in report.failed[0].message
+    assert store.found("How deep is the well?") == [f"{below}/deep.md"]
+
+
+def test_a_path_that_cannot_be_looked_at_adds_nothing(store: Store, notes: Path) -> None:
+    with pytest.raises(IngestError, match="too long; nothing was added"):
+        store.ingestor.add([notes, notes / ("x" * 300)])
+    assert store.document_ids() == {}
 
 
 def test_a_folder_that_cannot_be_listed_takes_nothing_with_it(
@@ -271,15 +317,15 @@ def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
 def test_a_file_that_may_not_be_read_is_told(
     store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_bytes = Path.read_bytes
+    opened = Path.open
 
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
         if self.name == "lunch.md":
             raise PermissionError(13, "Permission denied", str(self))
-        return read_bytes(self)
+        return opened(self, *arguments, **options)
 
     store.ingestor.add([notes])
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     report = store.ingestor.reindex()
     assert (report.unchanged, report.removed) == (2, 0)
     [failure] = report.failed
@@ -303,6 +349,36 @@ def test_a_file_name_that_is_not_utf8_is_told(store: Store, notes: Path) -> None
     assert store.ingestor.reindex().removed == 0
 
 
+def test_a_file_that_is_too_large_is_not_read(store: Store, notes: Path) -> None:
+    with (notes / "huge.md").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    report = store.ingestor.add([notes])
+    assert report.added == 3
+    [failure] = report.failed
+    assert "files of up to 50 MB are read" in failure.message
+    with store.database.read() as session:
+        rows = session.execute(select(Document.uri, Document.content_sha256))
+        hashed = {uri: digest for uri, digest in rows}  # noqa: C416 - rows are no pairs to mypy
+    assert hashed.pop(f"{notes}/huge.md") == ""
+    assert all(len(digest) == 64 for digest in hashed.values())
+
+
+def test_what_has_not_changed_is_not_written(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert statements
+    assert [text for text in statements if not text.startswith(("SELECT", "BEGIN"))] == []
+
+
 # -- several paths to one file ----------------------------------------------------------------
 
 
@@ -323,10 +399,10 @@ def test_links_in_a_folder_are_documents_and_broken_ones_are_left_aside(
     (notes / "internet.md").symlink_to(notes / "wifi.md")
     (notes / "gone.md").symlink_to(notes / "nowhere.md")
     (notes / "loop").symlink_to(notes, target_is_directory=True)
-    assert store.ingestor.add([notes]) == IngestReport(added=5, skipped=1)
+    assert store.ingestor.add([notes]) == IngestReport(added=5, skipped=2)
     assert sorted(store.found("guest wifi")) == [f"{notes}/internet.md", f"{notes}/wifi.md"]
     (notes / "internet.md").unlink()
-    assert store.ingestor.reindex() == IngestReport(unchanged=4, removed=1, skipped=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=4, removed=1, skipped=2)
     assert store.found("guest wifi") == [f"{notes}/wifi.md"]
 
 
@@ -398,6 +474,35 @@ def test_an_upload_that_cannot_be_read_leaves_the_one_before(store: Store, tmp_p
     assert len(list((store.home / "uploads" / "default").iterdir())) == 1
 
 
+def test_an_upload_that_cannot_be_stored_leaves_the_one_before(
+    store: Store, tmp_path: Path
+) -> None:
+    upload(store, tmp_path / "in", "menu.md", "Fish on Fridays.\n")
+    kept = store.home / "uploads" / "default"
+
+    def refuse(_connection: object) -> None:
+        raise StorageFullError("the disk is full")
+
+    event.listen(Engine, "commit", refuse)
+    try:
+        for name in ("menu.md", "new.md"):
+            with pytest.raises(StorageFullError):
+                upload(store, tmp_path / "in", name, "Soup on Fridays.\n")
+    finally:
+        event.remove(Engine, "commit", refuse)
+    assert [(p.name, p.read_text()) for p in kept.iterdir()] == [("menu.md", "Fish on Fridays.\n")]
+    assert store.best("fish").text == "Fish on Fridays."
+    assert store.ingestor.reindex() == IngestReport(unchanged=1)
+
+
+def test_an_upload_whose_name_is_too_long_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    content = write_pages(tmp_path / "in", {"menu.md": "Fish on Fridays.\n"}) / "menu.md"
+    with pytest.raises(IngestError, match=r"cannot be kept in .*too long"):
+        store.ingestor.add_upload(content, name="x" * 260 + ".md", link=None)
+    assert list((store.home / "uploads" / "default").iterdir()) == []
+    assert store.document_ids() == {}
+
+
 @pytest.mark.parametrize("name", ["", "..", ".", "a/b.md", "../b.md", "/b.md", "a\x00.md"])
 def test_an_upload_is_not_named_out_of_its_folder(store: Store, tmp_path: Path, name: str) -> None:
     content = tmp_path / "content.md"
@@ -412,9 +517,9 @@ def test_an_upload_is_not_named_out_of_its_folder(store: Store, tmp_path: Path, 
 
 def test_a_document_is_removed_by_its_path_or_its_end_or_its_id(store: Store, notes: Path) -> None:
     store.ingestor.add([notes])
-    store.ingestor.remove(f"{notes}/lunch.md")
-    store.ingestor.remove("wifi.md")
-    store.ingestor.remove(str(store.document_ids()[f"{notes}/parking.md"]))
+    store.ingestor.remove([f"{notes}/lunch.md"])
+    store.ingestor.remove(["wifi.md"])
+    store.ingestor.remove([str(store.document_ids()[f"{notes}/parking.md"])])
     assert store.document_ids() == {}
     assert store.found("guest wifi") == []
     # The files are there, and so is their folder's source.
@@ -423,25 +528,95 @@ def test_a_document_is_removed_by_its_path_or_its_end_or_its_id(store: Store, no
 
 def test_a_removed_single_file_does_not_come_back(store: Store, notes: Path) -> None:
     store.ingestor.add([notes / "wifi.md"])
-    store.ingestor.remove("wifi.md")
+    store.ingestor.remove(["wifi.md"])
     assert store.ingestor.reindex() == IngestReport()
     assert (notes / "wifi.md").exists()
 
 
 def test_a_removed_upload_is_deleted(store: Store, tmp_path: Path) -> None:
     upload(store, tmp_path / "in", "menu.md", "Fish on Fridays.\n")
-    assert store.ingestor.remove("menu.md").uri == "menu.md"
+    assert store.ingestor.remove(["menu.md"]) == [Removed("menu.md", 1)]
     assert list((store.home / "uploads" / "default").iterdir()) == []
     assert store.ingestor.reindex() == IngestReport()
+
+
+def test_an_upload_that_cannot_be_deleted_is_not_forgotten(store: Store, tmp_path: Path) -> None:
+    upload(store, tmp_path / "in", "menu.md", "Fish on Fridays.\n")
+    kept = store.home / "uploads" / "default" / "menu.md"
+    kept.unlink()
+    kept.mkdir()  # what unlink refuses, whoever asks
+    for remove in (
+        lambda: store.ingestor.remove(["menu.md"]),
+        lambda: store.ingestor.remove_collection("default"),
+    ):
+        with pytest.raises(IngestError, match=r"menu\.md cannot be deleted: .*nothing was removed"):
+            remove()
+    assert list(store.document_ids()) == ["menu.md"]
+
+
+def test_a_file_stays_in_the_other_collections_when_it_is_removed_from_one(
+    store: Store, notes: Path
+) -> None:
+    for collection in ("main", "guests"):
+        store.ingestor.add([notes / "wifi.md"], collection=collection)
+    with store.database.read() as session:
+        [main] = documents.list_documents(session, "main")
+    store.ingestor.remove([str(main.id)])
+    (notes / "wifi.md").write_text("The guest wifi was switched off.\n")
+    assert store.ingestor.reindex() == IngestReport(changed=1)
+    with store.database.read() as session:
+        assert [d.collection for d in documents.list_documents(session)] == ["guests"]
+
+
+def test_an_added_folder_is_removed_with_its_documents(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    assert store.ingestor.remove([f"{notes}/"]) == [Removed(f"{notes}/", 3)]
+    assert store.document_ids() == {}
+    assert store.ingestor.reindex() == IngestReport()
+
+
+def test_a_missing_file_that_was_added_is_removed_by_its_path(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md"])
+    with store.database.write() as session:
+        documents.remove_documents(session, list(store.document_ids().values()))
+    (notes / "wifi.md").unlink()
+    assert len(store.ingestor.reindex().failed) == 1
+    assert store.ingestor.remove([f"{notes}/wifi.md"]) == [Removed(f"{notes}/wifi.md", 0)]
+    assert store.ingestor.reindex() == IngestReport()
+
+
+def test_all_names_are_removed_or_none(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    with pytest.raises(IngestError, match=r'no document "nowhere\.md"'):
+        store.ingestor.remove(["wifi.md", "nowhere.md"])
+    assert len(store.document_ids()) == 3
+    removed = store.ingestor.remove(["wifi.md", "lunch.md"])
+    assert [Path(one.name).name for one in removed] == ["wifi.md", "lunch.md"]
+    assert list(store.document_ids()) == [f"{notes}/parking.md"]
+
+
+def test_a_source_that_is_removed_during_a_run_is_left_alone(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    for name in NOTES:
+        (notes / name).write_text("Something else.\n")
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+
+    def remove(step: Step) -> None:
+        if step.stage == "documents" and step.done == 1:
+            store.ingestor.remove([str(notes)])
+
+    report = store.ingestor.reindex(progress=remove)
+    assert (report.added, report.changed, report.unchanged) == (0, 0, 0)
+    assert store.document_ids() == {}
 
 
 def test_what_cannot_be_told_apart_is_not_removed(store: Store, notes: Path) -> None:
     write_pages(notes / "more", {"wifi.md": "The wifi of the annex is slow.\n"})
     store.ingestor.add([notes])
     with pytest.raises(IngestError, match=r'"wifi.md" fits 2 documents: .*give the id'):
-        store.ingestor.remove("wifi.md")
+        store.ingestor.remove(["wifi.md"])
     with pytest.raises(IngestError, match=r'no document "ifi\.md"'):
-        store.ingestor.remove("ifi.md")
+        store.ingestor.remove(["ifi.md"])
     assert len(store.document_ids()) == 4
 
 
@@ -475,7 +650,9 @@ def test_one_file_may_be_in_two_collections(store: Store, notes: Path) -> None:
     assert [hit.document for hit in store.retriever.search("wifi")] == [f"{notes}/wifi.md"]
 
 
-@pytest.mark.parametrize("name", ["", "  ", " main", "x" * 101])
+@pytest.mark.parametrize(
+    "name", ["", "  ", " main", "x" * 101, "../x", "a/b", "..", "a\x00", "\udcff"]
+)
 def test_a_collection_has_a_sensible_name(store: Store, notes: Path, name: str) -> None:
     with pytest.raises(IngestError, match="cannot name a collection"):
         store.ingestor.add([notes], collection=name)
@@ -557,7 +734,7 @@ def test_another_process_sees_what_one_has_added(tmp_path: Path, notes: Path) ->
         assert other.found("guest wifi") == []
         one.ingestor.add([notes])
         assert other.found("guest wifi") == [f"{notes}/wifi.md"]
-        one.ingestor.remove("wifi.md")
+        one.ingestor.remove(["wifi.md"])
         assert other.found("guest wifi") == []
 
 

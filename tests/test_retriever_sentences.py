@@ -36,6 +36,15 @@ def test_where_sentences_end(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
+@pytest.mark.parametrize("part", [".", "!", "…", "Dr. ", '."', ". ("], ids=repr)
+def test_long_runs_of_marks_take_linear_time(part: str) -> None:
+    # In quadratic time this would take minutes, with every other thread standing still.
+    text = part * 200_000
+    spans = sentence_spans(text)
+    assert spans[0][0] == 0
+    assert text[spans[-1][1] :].strip() == ""
+
+
 @given(st.text(alphabet="aB.!? \n\"'1ß", max_size=80), st.integers(0, 20), st.integers(0, 90))
 def test_sentences_lie_in_order_inside_and_hold_every_word(text: str, start: int, end: int) -> None:
     end = min(end, len(text))

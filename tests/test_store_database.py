@@ -24,10 +24,11 @@ from retriever.errors import SchemaError, StorageFullError, StoreError
 from retriever.store.database import Database
 from retriever.store.log import claim_event, log_question
 from retriever.store.models import (
+    Answer,
     Collection,
     Document,
-    IndexRun,
-    IndexRunError,
+    Feedback,
+    Question,
     SlackEvent,
     StoreState,
 )
@@ -170,12 +171,23 @@ def test_a_relative_path_stays_where_it_was(
         ("sqlite:///:memory:", "does not name a database file"),
         ("sqlite:////x/y.db?mode=memory", "does not name a database file"),
         ("sqlite:////x/y.db?cache=shared", "does not name a database file"),
-        ("paradox://x/y", "no such kind of database as paradox"),
+        ("paradox://x/y", "no such kind of database as paradox; write one like"),
+        ("postgresql://bot:secret@h:abc/x", r'"postgresql://bot:\*\*\*@h:abc/x" is not a database'),
     ],
 )
 def test_a_wrong_url_is_named(url: str, message: str) -> None:
     with pytest.raises(StoreError, match=message):
         Database(url)
+
+
+def test_a_database_without_tables_is_new(database: Database, tmp_path: Path) -> None:
+    assert not database.is_new()
+    with closing(Database(f"sqlite:///{tmp_path / 'other.db'}")) as other:
+        assert other.is_new()
+        (tmp_path / "other.db").touch()
+        assert other.is_new()
+        other.upgrade()
+        assert not other.is_new()
 
 
 def test_a_missing_driver_is_named_on_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,10 +271,10 @@ def test_foreign_keys_cascade(database: Database) -> None:
     with database.write() as session:
         fill(session)
     with database.write() as session:
-        session.execute(text("DELETE FROM index_runs"))
+        session.execute(text("DELETE FROM questions"))
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(IndexRun)) == 0
-        assert session.scalar(select(func.count()).select_from(IndexRunError)) == 0
+        for table in (Question, Answer, Feedback):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
         assert session.scalar(select(func.count()).select_from(Document)) == 1
 
 

@@ -15,16 +15,15 @@ import pytest
 from sqlalchemy import select
 
 from retriever.errors import StoreError
-from retriever.records import Failure
 from retriever.store.database import Database
-from retriever.store.models import IndexRun, IndexRunError
+from retriever.store.models import IndexRun
 from retriever.store.runs import (
     ClaimedRun,
     Run,
     RunCounts,
     claim_slot,
     finish_run,
-    last_run,
+    last_look,
     renew,
     start_run,
 )
@@ -67,9 +66,9 @@ def finish(database: Database, run: ClaimedRun, *, now: datetime = NOW, added: i
         finish_run(session, run.run_id, now=now, counts=RunCounts(added=added), fence=run.fence)
 
 
-def last(database: Database) -> Run:
+def last(database: Database, *, now: datetime = NOW) -> Run:
     with database.read() as session:
-        run = last_run(session)
+        run = last_look(session, now=now)
     assert run is not None
     return run
 
@@ -79,12 +78,12 @@ def last(database: Database) -> Run:
 
 def test_there_is_no_last_run_at_first(database: Database) -> None:
     with database.read() as session:
-        assert last_run(session) is None
+        assert last_look(session, now=NOW) is None
 
 
 def test_a_run_from_start_to_end(database: Database) -> None:
     with database.write() as session:
-        run_id = start_run(session, trigger="cli", now=NOW)
+        run_id = start_run(session, trigger="cli", now=NOW, lease=LEASE)
     begun = last(database)
     assert begun == Run(
         run_id=run_id,
@@ -101,22 +100,15 @@ def test_a_run_from_start_to_end(database: Database) -> None:
 
     end = NOW + timedelta(seconds=90)
     counts = RunCounts(added=4, changed=3, unchanged=20, removed=1)
-    failures = [Failure("a.pdf", "no text"), Failure("b.docx", "damaged")]
     with database.write() as session:
-        finish_run(session, run_id, now=end, counts=counts, failures=failures)
+        finish_run(session, run_id, now=end, counts=counts, failed=2)
     done = last(database)
     assert (done.state, done.finished_at, done.counts, done.failed) == ("done", end, counts, 2)
-    with database.read() as session:
-        noted = session.scalars(select(IndexRunError).order_by(IndexRunError.id)).all()
-        assert [(row.run_id, row.uri, row.message) for row in noted] == [
-            (run_id, "a.pdf", "no text"),
-            (run_id, "b.docx", "damaged"),
-        ]
 
 
 def test_a_run_that_failed_as_a_whole(database: Database) -> None:
     with database.write() as session:
-        run_id = start_run(session, trigger="slack", now=NOW)
+        run_id = start_run(session, trigger="slack", now=NOW, lease=LEASE)
         finish_run(session, run_id, now=NOW, error="the disk is full")
     failed = last(database)
     assert (failed.state, failed.error, failed.failed) == ("failed", "the disk is full", 0)
@@ -124,15 +116,36 @@ def test_a_run_that_failed_as_a_whole(database: Database) -> None:
 
 def test_the_last_run_is_the_one_that_began_last(database: Database) -> None:
     with database.write() as session:
-        start_run(session, trigger="cli", now=NOW)
-        newest = start_run(session, trigger="slack", now=NOW + timedelta(hours=1))
-        start_run(session, trigger="cli", now=NOW - timedelta(hours=1))
+        start_run(session, trigger="cli", now=NOW, lease=LEASE)
+        newest = start_run(session, trigger="slack", now=NOW + timedelta(hours=1), lease=LEASE)
+        start_run(session, trigger="cli", now=NOW - timedelta(hours=1), lease=LEASE)
     assert last(database).run_id == newest
+
+
+def test_a_single_document_is_no_look_at_the_sources(database: Database) -> None:
+    with database.write() as session:
+        look = start_run(session, trigger="cli", now=NOW, lease=LEASE)
+        for trigger in ("add", "upload"):
+            start_run(session, trigger=trigger, now=NOW + timedelta(hours=1), lease=LEASE)
+    assert last(database).run_id == look
+
+
+def test_a_run_whose_process_died_has_failed(database: Database) -> None:
+    with database.write() as session:
+        run_id = start_run(session, trigger="slack", now=NOW, lease=LEASE)
+    assert last(database, now=NOW + LEASE - timedelta(seconds=1)).state == "running"
+    cut_off = last(database, now=NOW + LEASE)
+    assert (cut_off.state, cut_off.finished_at) == ("failed", NOW + LEASE)
+    assert cut_off.error is not None
+    assert "cut off" in cut_off.error
+    with database.write() as session:
+        assert renew(session, run_id, 0, now=NOW + LEASE, lease=LEASE)
+    assert last(database, now=NOW + LEASE).state == "running"
 
 
 def test_a_run_is_finished_once(database: Database) -> None:
     with database.write() as session:
-        run_id = start_run(session, trigger="cli", now=NOW)
+        run_id = start_run(session, trigger="cli", now=NOW, lease=LEASE)
         finish_run(session, run_id, now=NOW, counts=RunCounts(added=1))
     with (
         pytest.raises(StoreError, match=f"run {run_id} is finished already: done"),
@@ -194,7 +207,7 @@ def test_a_run_is_taken_over_when_its_lease_has_run_out(database: Database) -> N
         ):
             finish_run(session, stale.run_id, now=NOW, fence=stale.fence)
         with database.write() as session:
-            assert renew(session, stale, now=NOW, lease=LEASE) is None
+            assert not renew(session, stale.run_id, stale.fence, now=NOW, lease=LEASE)
     with (
         pytest.raises(StoreError, match="held by c with fence 3, not 0"),
         database.write() as session,
@@ -210,18 +223,17 @@ def test_a_renewed_run_is_not_taken_over(database: Database) -> None:
     run = claimed(database, "a")
     now = NOW + timedelta(minutes=4)
     with database.write() as session:
-        renewed = renew(session, run, now=now, lease=LEASE)
-    assert renewed == ClaimedRun(run.run_id, "reindex", SLOT, "a", 1, now + LEASE)
+        assert renew(session, run.run_id, run.fence, now=now, lease=LEASE)
     assert claim(database, "b", now=NOW + LEASE) is None
 
     # After its end too, as long as nobody came.
     late = now + 3 * LEASE
     with database.write() as session:
-        assert renew(session, run, now=late, lease=LEASE) is not None
+        assert renew(session, run.run_id, run.fence, now=late, lease=LEASE)
     assert claim(database, "b", now=late) is None
     finish(database, run, now=late)
     with database.write() as session:
-        assert renew(session, run, now=late, lease=LEASE) is None
+        assert not renew(session, run.run_id, run.fence, now=late, lease=LEASE)
 
 
 def test_changes_of_a_process_that_lost_its_run_can_be_kept_out(database: Database) -> None:
@@ -231,7 +243,7 @@ def test_changes_of_a_process_that_lost_its_run_can_be_kept_out(database: Databa
     def change() -> None:
         with database.write() as session:
             session.add(IndexRun(trigger="change", state="done", started_at=NOW))
-            if renew(session, stale, now=NOW, lease=LEASE) is None:
+            if not renew(session, stale.run_id, stale.fence, now=NOW, lease=LEASE):
                 raise LookupError("lost")
 
     with pytest.raises(LookupError):

@@ -159,7 +159,10 @@ def show(
 @docs.command()
 def remove(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="DOCUMENT...", help="Path, its end, or id.")
+        list[str] | None,
+        typer.Argument(
+            metavar="DOCUMENT...", help="Path, its end, or id; or a file or folder that was added."
+        ),
     ] = None,
     collection: Annotated[
         str | None, typer.Option(help="Forget this whole collection and its sources.")
@@ -173,6 +176,6 @@ def remove(
             count = installation.knowledge.remove_collection(collection)
             console.print(Text(f"Removed {count} documents of the collection {collection}"))
             return
-        for name in names or []:
-            summary = installation.knowledge.remove(name)
-            console.print(Text(f"Removed {summary.uri}"))
+        for removed in installation.knowledge.remove(names or []):
+            several = "" if removed.documents == 1 else f" ({removed.documents:,} documents)"
+            console.print(Text(f"Removed {removed.name}{several}"))

@@ -95,24 +95,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("question_id", "user", name=op.f("uq_feedback_question_id_user")),
     )
     op.create_table(
-        "index_run_errors",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("uri", sa.Text(), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["run_id"],
-            ["index_runs.id"],
-            name=op.f("fk_index_run_errors_run_id_index_runs"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_index_run_errors")),
-    )
-    op.create_index(
-        op.f("ix_index_run_errors_run_id"), "index_run_errors", ["run_id"], unique=False
-    )
-
-    op.create_table(
         "sources",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("collection_id", sa.Integer(), nullable=False),

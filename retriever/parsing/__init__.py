@@ -9,7 +9,8 @@ theirs is met, so importing this package costs nothing.
     templates.py                   template tags in Markdown
     tables.py, titles.py, encoding.py                what the formats share
     builder.py                     blocks to the canonical text and its anchors
-    isolate.py, child.py           a process of its own, with limits, for formats that need one
+    isolate.py, child.py           a process of its own for formats that need one
+    limits.py                      what that process may take
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from retriever.errors import ParseError
+from retriever.parsing.limits import DEFAULT_LIMITS, Limits
 from retriever.records import ParsedDocument
 
 __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "parse"]
@@ -39,8 +41,8 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 
-# Markup from this size on is parsed in a process of its own: a few kinds of broken markup take a
-# parser quadratic time, and beside a large file's the start-up of a process no longer counts.
+# Text and markup from this size on are parsed in a process of its own: a few kinds of broken ones
+# take quadratic time, and beside a large file's the start-up of a process no longer counts.
 _ISOLATE_BYTES = 32 * 1024
 
 
@@ -61,16 +63,21 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         kind = f"files of the type {path.suffix}" if path.suffix else "files without a suffix"
         raise ParseError(f"{path.name}: {kind} are not read; those read are {', '.join(SUFFIXES)}")
     size = _check(path)
-    if media_type in ("application/pdf", SUFFIXES[".docx"]) or (
-        media_type != "text/plain" and size >= _ISOLATE_BYTES
-    ):
+    if media_type in ("application/pdf", SUFFIXES[".docx"]) or size >= _ISOLATE_BYTES:
         from retriever.parsing.isolate import parse_isolated
 
         return parse_isolated(path, media_type, encoding)
-    return parse_here(path, media_type, encoding)
+    try:
+        return parse_here(path, media_type, encoding)
+    except (ParseError, MemoryError):
+        raise
+    except Exception as error:  # whatever a library raises, the file is at fault
+        raise unexpected(path, error) from error
 
 
-def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocument:
+def parse_here(
+    path: Path, media_type: str, encoding: str | None, limits: Limits = DEFAULT_LIMITS
+) -> ParsedDocument:
     """Parse a file that has been checked, in this process. Raises: ParseError."""
     try:
         data = path.read_bytes()
@@ -97,10 +104,18 @@ def parse_here(path: Path, media_type: str, encoding: str | None) -> ParsedDocum
         case _:
             from retriever.parsing.docx import parse_docx
 
-            document = parse_docx(data, path.name)
+            document = parse_docx(data, path.name, limits)
     if not document.text:
         raise ParseError(f"{path.name} is empty: there is no text in it to find or quote")
     return document
+
+
+def unexpected(path: Path, error: Exception) -> ParseError:
+    """The error for a file with which a parser does not get on."""
+    if isinstance(error, RecursionError):
+        return ParseError(f"{path.name} is nested too deeply; simplify it")
+    reason = f"{type(error).__name__}: {error}"[:200]
+    return ParseError(f"{path.name} could not be read ({reason}); export it anew")
 
 
 def _check(path: Path) -> int:

@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from retriever.errors import ParseError
-
-MAX_CHARACTERS = 30_000_000
+from retriever.parsing.limits import Limits
 
 
 def main() -> int:
     order = json.load(sys.stdin)
+    limits = Limits(**order["limits"])
     # Libraries that print must not spoil the answer.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _limit(resource.RLIMIT_AS, order["memory_bytes"])
-    _limit(resource.RLIMIT_CPU, order["cpu_seconds"])
+    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit(resource.RLIMIT_CPU, limits.cpu_seconds)
     _limit(resource.RLIMIT_CORE, 0)
     answer = ""
     with contextlib.suppress(MemoryError):
-        answer = json.dumps(_answer(order))
+        answer = json.dumps(_answer(order, limits))
     if not answer:  # written here, where the error and all that it kept in memory are gone
-        memory = order["memory_bytes"] // 1024**2
+        memory = limits.memory_bytes // 1024**2
         name = Path(order["path"]).name
         answer = json.dumps({"error": f"{name} needs more than {memory} MiB of memory; split it"})
     with answers:
@@ -36,23 +36,20 @@ def main() -> int:
     return 0
 
 
-def _answer(order: dict[str, Any]) -> dict[str, Any]:
-    from retriever.parsing import parse_here
+def _answer(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    from retriever.parsing import parse_here, unexpected
 
     path = Path(order["path"])
     try:
-        document = parse_here(path, order["media_type"], order["encoding"])
+        document = parse_here(path, order["media_type"], order["encoding"], limits)
     except ParseError as error:
         return {"error": str(error)}
     except MemoryError:
         raise
-    except RecursionError:
-        return {"error": f"{path.name} is nested too deeply; simplify it"}
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
-        reason = f"{type(error).__name__}: {error}"[:200]
-        return {"error": f"{path.name} could not be read ({reason}); export it anew"}
-    if len(document.text) > MAX_CHARACTERS:
-        return {"error": f"{path.name} has more than {MAX_CHARACTERS:,} characters; split it"}
+        return {"error": str(unexpected(path, error))}
+    if len(document.text) > limits.characters:
+        return {"error": f"{path.name} has more than {limits.characters:,} characters; split it"}
     return asdict(document)
 
 

@@ -13,14 +13,10 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
 from retriever.parsing.html import check_depth
+from retriever.parsing.limits import DEFAULT_LIMITS, Limits
 from retriever.parsing.titles import first_title, heading_title, name_title, says_something
 from retriever.parsing.walker import Walker
 from retriever.records import ParsedDocument
-
-MAX_EXPANDED_BYTES = 200 * 1024 * 1024
-# Text in XML shrinks to a tenth or twentieth; what shrinks to a hundredth was made to.
-MAX_RATIO = 100
-_SMALL = 20 * 1024 * 1024
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _STYLES = """
@@ -36,9 +32,9 @@ p[style-name='Source Code'] => pre:separator('\\n')
 _TITLE = re.compile(rb"<dc:title[^>]*>(.*?)</dc:title>", re.DOTALL)
 
 
-def parse_docx(data: bytes, name: str) -> ParsedDocument:
+def parse_docx(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> ParsedDocument:
     """Read a DOCX file. Raises: ParseError."""
-    metadata = _check(data, name)
+    metadata = _check(data, name, limits)
     try:
         html = mammoth.convert_to_html(
             io.BytesIO(data),
@@ -73,7 +69,7 @@ def _no_slug(heading: LexborNode, text: str) -> None:
     """A Word document cannot be opened at a heading."""
 
 
-def _check(data: bytes, name: str) -> str:
+def _check(data: bytes, name: str, limits: Limits) -> str:
     """The title in the file's properties, once it is known to be a sound Word document."""
     if data.startswith(_OLE):
         if "EncryptedPackage".encode("utf-16-le") in data:
@@ -84,7 +80,7 @@ def _check(data: bytes, name: str) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            _check_sizes(members, len(data), name)
+            _check_sizes(members, len(data), name, limits)
             names = {member.filename for member in members}
             if "[Content_Types].xml" not in names or not any(
                 re.fullmatch(r"/?word/document\d*\.xml", member) for member in names
@@ -99,18 +95,18 @@ def _check(data: bytes, name: str) -> str:
     return one_line(unescape(title[1].decode("utf-8", "replace"))) if title else ""
 
 
-def _check_sizes(members: list[zipfile.ZipInfo], size: int, name: str) -> None:
+def _check_sizes(members: list[zipfile.ZipInfo], size: int, name: str, limits: Limits) -> None:
     """Refuse an archive made to exhaust memory, by the sizes that it declares."""
     expanded = sum(member.file_size for member in members)
     text = sum(
         member.file_size for member in members if member.filename.endswith((".xml", ".rels"))
     )
-    if expanded > MAX_EXPANDED_BYTES:
+    if expanded > limits.expanded_bytes:
         raise ParseError(
             f"{name} expands to {expanded / 1024**2:.0f} MB; up to "
-            f"{MAX_EXPANDED_BYTES // 1024**2} MB are read: split it or shrink its images"
+            f"{limits.expanded_bytes // 1024**2} MB are read: split it or shrink its images"
         )
-    if text > _SMALL and text > MAX_RATIO * size:
+    if text > limits.ratio_bytes and text > limits.expanded_ratio * size:
         raise ParseError(
             f"{name} expands to {text // max(size, 1)} times its size; save it anew or split it"
         )

@@ -49,7 +49,7 @@ def decode(data: bytes, name: str, encoding: str | None = None, declared: str | 
     if declared is not None:
         try:
             return data.decode(declared)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):  # of the latter kind is "undefined", an encoding's name
             pass  # it says what it is not; find out like any other text
     try:
         return data.decode("utf-8")

@@ -1,7 +1,8 @@
 """A file parsed in a process of its own, under limits of memory, processor time and time.
 
 PDF and DOCX files come from anywhere, a small one can ask for gigabytes, and the PDF library is
-not thread-safe. The child can only fail; what it says is checked here.
+not thread-safe; large text can keep a parser busy for long. The child can only fail; what it says
+is checked here.
 """
 
 from __future__ import annotations
@@ -10,25 +11,14 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import retriever
 from retriever.errors import ParseError
+from retriever.parsing.limits import DEFAULT_LIMITS, Limits
 from retriever.records import Anchor, ParsedDocument
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What parsing one file may take."""
-
-    memory_bytes: int = 2 * 1024**3
-    cpu_seconds: int = 60
-    wall_seconds: float = 90.0
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def parse_isolated(
@@ -43,7 +33,7 @@ def parse_isolated(
         "path": str(path.absolute()),
         "media_type": media_type,
         "encoding": encoding,
-        **asdict(limits),
+        "limits": asdict(limits),
     }
     root = Path(retriever.__file__).resolve().parents[1]
     # -P keeps the current folder's files from being imported; the environment is empty so that

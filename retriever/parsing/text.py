@@ -302,7 +302,8 @@ def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
             first_column, parts, length = entries[-1]
             below_item = bool(_ITEM.match(parts[0])) and column > first_column
             if below_item or _was_wrapped(parts[-1], indent + length, text, width):
-                entries[-1] = (first_column, [*parts, text], len(line))
+                parts.append(text)
+                entries[-1] = (first_column, parts, len(line))
                 continue
         entries.append((column, [text], len(line)))
     columns = sorted({column for column, parts, _ in entries if _ITEM.match(parts[0])})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -18,7 +19,17 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    QueuePool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
@@ -26,6 +37,7 @@ from retriever.errors import StoreError
 from retriever.store import faults, schema
 
 _BUSY_TIMEOUT_S = 10.0
+_PASSWORD = re.compile(r"(?<=:)[^:/@][^@]*(?=@)")
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -54,9 +66,10 @@ class Database:
     def __init__(self, url: str, *, busy_timeout: float = _BUSY_TIMEOUT_S) -> None:
         try:
             parsed = make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:  # the latter by a port that is no number
+            shown = _PASSWORD.sub("***", url)
             raise StoreError(
-                f'"{url}" is not a database URL; write one like sqlite:////srv/spanbot/spanbot.db'
+                f'"{shown}" is not a database URL; write one like sqlite:////srv/spanbot/spanbot.db'
             ) from error
         #: The file, where the database is one.
         self.path: Path | None = None
@@ -97,6 +110,20 @@ class Database:
         """
         with self._session(self._ready().writer, reading=False) as session:
             yield session
+
+    def is_new(self) -> bool:
+        """Whether this is a file that does not exist, or has no tables yet: another process may
+        be about to make them, or was ended before it had.
+
+        Raises:
+            StoreError: the file is no database, or cannot be read.
+        """
+        if self.path is None:
+            return False
+        if not self.path.exists():
+            return True
+        with self._translated(reading=True), self._ready().reader.connect() as connection:
+            return not inspect(connection).get_table_names()
 
     def check_schema(self) -> None:
         """Make sure that the schema is the one this program works with.
@@ -312,9 +339,10 @@ def _server_engines(url: URL, name: str) -> _Engines | StoreError:
     try:
         engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
     except NoSuchModuleError as error:
-        raise StoreError(f'"{name}": there is no such kind of database as {url.drivername}') from (
-            error
-        )
+        raise StoreError(
+            f'"{name}": there is no such kind of database as {url.drivername}; write one like '
+            "sqlite:////srv/spanbot/spanbot.db or postgresql+psycopg://user@host/spanbot"
+        ) from error
     except ModuleNotFoundError as error:
         needed = '"psycopg[binary]"' if url.get_backend_name() == "postgresql" else error.name
         return StoreError(

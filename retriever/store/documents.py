@@ -11,22 +11,27 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError, StoreError
 from retriever.records import Anchor, ParsedDocument, PassageSpan
 from retriever.store.models import (
     AnchorRow,
+    Base,
     Collection,
     Document,
     PassageRow,
     Source,
     StoreState,
 )
+
+_Row = TypeVar("_Row", bound=Base)
 
 _ID_CHUNK = 500  # below SQLite's smallest limit of bound values
 
@@ -51,6 +56,12 @@ class KnownFile:
     state: str
     error: str | None
     content_sha256: str
+    source_id: int | None
+    link: str | None
+
+    def is_as(self, source_id: int, link: str | None) -> bool:
+        """It is of that source, under that link, and without an error."""
+        return (self.source_id, self.link, self.error) == (source_id, link, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +145,33 @@ def _touch(session: Session) -> None:
     session.execute(update(StoreState).values(content_version=StoreState.content_version + 1))
 
 
-def ensure_collection(session: Session, name: str) -> int:
-    """The id of the collection, made if there is none of that name."""
-    found = session.scalar(select(Collection.id).where(Collection.name == name))
+def _found_or_added(session: Session, query: Select[_Row], new: _Row) -> _Row:
+    """The row that a query finds, or ``new``, added.
+
+    Where writers do not come one at a time, another may add the same row after this one has
+    looked: the unique constraint then says so, and that one's row is found.
+    """
+    found = session.scalar(query)
     if found is not None:
         return found
-    collection = Collection(name=name, created_at=datetime.now(UTC))
-    session.add(collection)
-    session.flush()
-    return collection.id
+    try:
+        with session.begin_nested():
+            session.add(new)
+    except IntegrityError:
+        found = session.scalar(query)
+        if found is None:  # it was no other writer
+            raise
+        return found
+    return new
+
+
+def ensure_collection(session: Session, name: str) -> int:
+    """The id of the collection, made if there is none of that name."""
+    return _found_or_added(
+        session,
+        select(Collection).where(Collection.name == name),
+        Collection(name=name, created_at=datetime.now(UTC)),
+    ).id
 
 
 def collection_ids(session: Session, names: Sequence[str]) -> frozenset[int]:
@@ -172,21 +201,19 @@ def ensure_source(
     base_url: str | None,
 ) -> SourceRecord:
     """The source of that location, made or brought up to date."""
-    source = session.scalar(
-        select(Source).where(Source.collection_id == collection_id, Source.location == location)
-    )
-    if source is None:
-        source = Source(
+    source = _found_or_added(
+        session,
+        select(Source).where(Source.collection_id == collection_id, Source.location == location),
+        Source(
             collection_id=collection_id,
             kind=kind,
             location=location,
             label=label,
             base_url=base_url,
             added_at=datetime.now(UTC),
-        )
-        session.add(source)
-        session.flush()
-    elif base_url is not None:
+        ),
+    )
+    if base_url is not None:
         source.base_url = base_url
     return _source_record(source)
 
@@ -207,6 +234,12 @@ def _source_record(source: Source) -> SourceRecord:
     )
 
 
+def has_source(session: Session, source_id: int) -> bool:
+    """Whether a source is there, and stays until the session ends."""
+    query = select(Source.id).where(Source.id == source_id)
+    return session.scalar(query.with_for_update(read=True, key_share=True)) is not None
+
+
 def remove_source(session: Session, source_id: int) -> None:
     """Forget a source; its documents stay."""
     session.execute(delete(Source).where(Source.id == source_id))
@@ -222,6 +255,12 @@ def known_file(session: Session, collection_id: int, location: str) -> KnownFile
     return _known(session, collection_id=collection_id, location=location).get(location)
 
 
+def known_file_in(session: Session, collection: str, location: str) -> KnownFile | None:
+    """The document of a location in the collection of that name, if there is such a collection."""
+    number = session.scalar(select(Collection.id).where(Collection.name == collection))
+    return None if number is None else known_file(session, number, location)
+
+
 def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
     rows = session.execute(
         select(
@@ -231,6 +270,8 @@ def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
             Document.state,
             Document.error,
             Document.content_sha256,
+            Document.source_id,
+            Document.link,
         ).filter_by(**equals)
     )
     return {row[0]: KnownFile(*row[1:]) for row in rows}
@@ -247,13 +288,9 @@ def save_document(
 ) -> int:
     """Store a document or its new version, with its anchors and passages."""
     now = datetime.now(UTC)
-    row = _row(session, collection_id, facts.location)
-    if row is None:
-        row = Document(collection_id=collection_id, created_at=now, version=0)
-        session.add(row)
+    row = _row(session, collection_id, facts, parsed.title, parsed.media_type, now)
     row.source_id = source_id
     row.uri = facts.uri
-    row.location = facts.location
     row.link = facts.link
     row.title = parsed.title
     row.media_type = parsed.media_type
@@ -308,24 +345,7 @@ def save_failure(
 ) -> None:
     """Note that a file could not be read. An earlier version of it goes on being served."""
     now = datetime.now(UTC)
-    row = _row(session, collection_id, facts.location)
-    if row is None:
-        row = Document(
-            collection_id=collection_id,
-            location=facts.location,
-            uri=facts.uri,
-            link=facts.link,
-            title=title,
-            media_type=media_type,
-            state="failed",
-            version=0,
-            text="",
-            text_sha256=hashlib.sha256(b"").hexdigest(),
-            content_sha256=facts.content_sha256,
-            size=facts.size,
-            created_at=now,
-        )
-        session.add(row)
+    row = _row(session, collection_id, facts, title, media_type, now)
     row.source_id = source_id
     row.error = message
     row.updated_at = now
@@ -341,11 +361,39 @@ def adopt(session: Session, document_id: int, *, source_id: int, link: str | Non
     )
 
 
-def _row(session: Session, collection_id: int, location: str) -> Document | None:
-    return session.scalar(
-        select(Document).where(
-            Document.collection_id == collection_id, Document.location == location
-        )
+def _row(
+    session: Session,
+    collection_id: int,
+    facts: FileFacts,
+    title: str,
+    media_type: str,
+    now: datetime,
+) -> Document:
+    """The row of a file's document, as it is, or a new one that has no text yet.
+
+    Where there are row locks it is held: of two that store a file one comes after the other.
+    """
+    return _found_or_added(
+        session,
+        select(Document)
+        .where(Document.collection_id == collection_id, Document.location == facts.location)
+        .with_for_update(),
+        Document(
+            collection_id=collection_id,
+            location=facts.location,
+            uri=facts.uri,
+            link=facts.link,
+            title=title,
+            media_type=media_type,
+            state="failed",
+            version=0,
+            text="",
+            text_sha256=hashlib.sha256(b"").hexdigest(),
+            content_sha256=facts.content_sha256,
+            size=facts.size,
+            created_at=now,
+            updated_at=now,
+        ),
     )
 
 
@@ -413,9 +461,11 @@ def find_document(session: Session, name: str) -> DocumentSummary:
     return found[0]
 
 
-def location_of(session: Session, document_id: int) -> str:
-    """The absolute path that identifies a document."""
-    return session.scalars(select(Document.location).where(Document.id == document_id)).one()
+def place_of(session: Session, document_id: int) -> tuple[int, str]:
+    """The collection's id and the absolute path that identify a document."""
+    query = select(Document.collection_id, Document.location).where(Document.id == document_id)
+    collection_id, location = session.execute(query).one()
+    return collection_id, location
 
 
 def origins(session: Session, document_ids: Sequence[int]) -> dict[int, Origin]:

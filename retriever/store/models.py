@@ -128,13 +128,6 @@ class Document(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    anchors: Mapped[list[AnchorRow]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True, order_by="AnchorRow.start"
-    )
-    passages: Mapped[list[PassageRow]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True, order_by="PassageRow.ordinal"
-    )
-
 
 class AnchorRow(Base):
     """A heading or a page of a document; see :class:`retriever.records.Anchor`."""
@@ -186,10 +179,11 @@ class StoreState(Base):
 
 
 class IndexRun(Base):
-    """One pass over files or sources.
+    """One pass over files or sources, held by its process until ``lease_until``.
 
-    A scheduled run is one row for its ``(schedule, slot)``, whoever gets to insert it, and is held
-    by ``owner`` until ``lease_until``; ``fence`` grows when another process takes it over.
+    A scheduled run is one row for its ``(schedule, slot)``, whoever gets to insert it: ``owner``;
+    ``fence`` grows when another process takes it over. Which documents could not be taken in stands
+    with the documents.
     """
 
     __tablename__ = "index_runs"
@@ -214,21 +208,6 @@ class IndexRun(Base):
     removed: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
-
-    errors: Mapped[list[IndexRunError]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True
-    )
-
-
-class IndexRunError(Base):
-    """A document that a run could not take in, and why."""
-
-    __tablename__ = "index_run_errors"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("index_runs.id", ondelete="CASCADE"), index=True)
-    uri: Mapped[str]
-    message: Mapped[str]
 
 
 class Question(Base):

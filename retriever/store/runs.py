@@ -1,17 +1,16 @@
 """Index runs: what each did, and which process does a scheduled one.
 
-A scheduled run is leased. Whoever claims a slot first holds it until ``lease_until`` and renews
-the lease while working. When that process dies, another may take the run over after the lease
-has run out; the *fence* then grows by one, so that the first, should it only have slept, is told
-apart and can no longer finish the run.
+A run is leased: whoever does it holds it until ``lease_until`` and renews the lease while working.
+When that process dies, the lease runs out, and the run counts as cut off. One that is scheduled,
+claimed by whoever came first to its slot, may then be taken over by another; the *fence* grows by
+one, so that the first, should it only have slept, is told apart and can no longer finish the run.
 
-Every function but :func:`last_run` takes a session of
+Every function but :func:`last_look` takes a session of
 :meth:`retriever.store.database.Database.write`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,11 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from retriever.errors import StoreError
-from retriever.records import Failure
-from retriever.store.models import IndexRun, IndexRunError
+from retriever.store.models import IndexRun
 
 #: The ``trigger`` of a run that a schedule started.
 SCHEDULED = "schedule"
+#: The triggers of runs that look at every source; what else is noted are single documents.
+_LOOKS = ("cli", "slack", SCHEDULED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Run:
 
     ``state`` is ``running``, ``done`` or ``failed``; ``error`` says why one failed as a whole.
     ``failed`` counts the documents that could not be taken in. ``started_at`` is when its present
-    owner began.
+    owner began. A run whose process died has failed, and ended when its lease did.
     """
 
     run_id: int
@@ -70,9 +70,9 @@ class Run:
     error: str | None
 
 
-def start_run(session: Session, *, trigger: str, now: datetime) -> int:
-    """Note that a run begins that nobody else may want to do; its id."""
-    run = IndexRun(trigger=trigger, state="running", started_at=now)
+def start_run(session: Session, *, trigger: str, now: datetime, lease: timedelta) -> int:
+    """Note that a run begins that nobody else may want to do, and hold it; its id."""
+    run = IndexRun(trigger=trigger, state="running", started_at=now, lease_until=now + lease)
     session.add(run)
     session.flush()
     return run.id
@@ -84,7 +84,7 @@ def finish_run(
     *,
     now: datetime,
     counts: RunCounts = RunCounts(),
-    failures: Sequence[Failure] = (),
+    failed: int = 0,
     error: str | None = None,
     fence: int = 0,
 ) -> None:
@@ -95,7 +95,7 @@ def finish_run(
         run_id: from :func:`start_run` or :attr:`ClaimedRun.run_id`.
         now: the end of the run.
         counts: what became of the documents.
-        failures: documents that could not be taken in; the run is still done.
+        failed: how many documents could not be taken in; the run is still done.
         error: why the run failed as a whole, if it did.
         fence: for a claimed run, :attr:`ClaimedRun.fence`.
 
@@ -119,33 +119,34 @@ def finish_run(
     row.changed = counts.changed
     row.unchanged = counts.unchanged
     row.removed = counts.removed
-    row.failed = len(failures)
+    row.failed = failed
     row.error = error
-    session.add_all(
-        IndexRunError(run_id=run_id, uri=failure.uri, message=failure.message)
-        for failure in failures
-    )
     session.flush()
 
 
-def last_run(session: Session) -> Run | None:
-    """The run that began last, finished or not."""
+def last_look(session: Session, *, now: datetime) -> Run | None:
+    """The run over all sources that began last, finished or not."""
     row = session.scalar(
-        select(IndexRun).order_by(IndexRun.started_at.desc(), IndexRun.id.desc()).limit(1)
+        select(IndexRun)
+        .where(IndexRun.trigger.in_(_LOOKS))
+        .order_by(IndexRun.started_at.desc(), IndexRun.id.desc())
+        .limit(1)
     )
     if row is None:
         return None
+    lease = row.lease_until
+    cut_off = row.state == "running" and lease is not None and lease <= now
     return Run(
         run_id=row.id,
         trigger=row.trigger,
         schedule=row.schedule,
         slot=row.slot,
-        state=row.state,
+        state="failed" if cut_off else row.state,
         started_at=row.started_at,
-        finished_at=row.finished_at,
+        finished_at=lease if cut_off else row.finished_at,
         counts=RunCounts(row.added, row.changed, row.unchanged, row.removed),
         failed=row.failed,
-        error=row.error,
+        error="it was cut off: its process ended" if cut_off else row.error,
     )
 
 
@@ -215,21 +216,19 @@ def _take_over(
     return ClaimedRun(row.id, schedule, slot, owner, row.fence, until)
 
 
-def renew(
-    session: Session, run: ClaimedRun, *, now: datetime, lease: timedelta
-) -> ClaimedRun | None:
-    """Hold a run for longer; ``None`` when it was taken over or finished, and is to be left.
+def renew(session: Session, run_id: int, fence: int, *, now: datetime, lease: timedelta) -> bool:
+    """Hold a run for longer; false when it was taken over or finished, and is to be left.
 
     A lease that has run out can be renewed as long as nobody took the run over. Changes made in
-    the same session are kept from a process that lost its run: raise when this gives ``None``.
+    the same session are kept from a process that lost its run: raise when this is false.
+
+    Args:
+        fence: for a claimed run, :attr:`ClaimedRun.fence`; 0 for one of :func:`start_run`.
     """
-    until = now + lease
     held = session.scalars(
         update(IndexRun)
-        .where(IndexRun.id == run.run_id, IndexRun.fence == run.fence, IndexRun.state == "running")
-        .values(lease_until=until)
+        .where(IndexRun.id == run_id, IndexRun.fence == fence, IndexRun.state == "running")
+        .values(lease_until=now + lease)
         .returning(IndexRun.id)
     ).one_or_none()
-    if held is None:
-        return None
-    return ClaimedRun(run.run_id, run.schedule, run.slot, run.owner, run.fence, until)
+    return held is not None
