@@ -13,7 +13,6 @@ what it had not finished is not named, and the next writer removes it.
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -371,11 +370,6 @@ class IndexFolder:
             for file in self.path.glob(pattern):
                 if file.name not in keep:
                     file.unlink(missing_ok=True)
-        if (self.path / "CURRENT").exists():  # an index as it was kept before there were segments
-            for entry in self.path.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry, ignore_errors=True)
-            (self.path / "CURRENT").unlink(missing_ok=True)
 
 
 def _state_of(index: PassageIndex) -> _State:
