@@ -125,12 +125,14 @@ class Answerer:
         channel: str | None = None,
         thread_ts: str | None = None,
         collections: Sequence[str] | None = None,
+        until: float | None = None,
     ) -> Reply:
         """Answer a question, and note it in the question log.
 
         Args:
             via: where it was asked: ``cli``, ``mention``, ``dm``, ``command``, ``evaluate``.
             collections: names of those to search; None for all.
+            until: the ``time.monotonic()`` after which nobody waits for the answer any more.
 
         Raises:
             QuestionError: the question is empty or too long.
@@ -143,7 +145,7 @@ class Answerer:
         reader = self._reader()
         loaded = time.perf_counter()
         anchors, origins = self._places(hits)
-        found = self._candidates(asked, hits, anchors, reader)
+        found = self._candidates(asked, hits, anchors, reader, until)
         answers = self._shown(found, anchors, origins)
         read = time.perf_counter()
         retrieve_ms = 1000 * (retrieved - began)
@@ -209,6 +211,7 @@ class Answerer:
         hits: Sequence[Hit],
         anchors: Mapping[int, Sequence[Anchor]],
         reader: PassageReader,
+        until: float | None = None,
     ) -> list[Candidate]:
         return find_candidates(
             question,
@@ -218,6 +221,7 @@ class Answerer:
             retriever=self._retriever,
             calibration=self._calibration,
             prior=self._options.prior,
+            until=until,
         )
 
     def _shown(

@@ -10,37 +10,26 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from bot.knowledge import KnowledgeBase, Status
+from bot.knowledge import Status
 from bot.slack import kb
 from bot.slack.app import SlackDependencies
 from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_status
 from bot.slack.work import WorkQueue
-from retriever.analysis import Analyzer
-from retriever.indexing import IndexKeeper
-from retriever.ingest import Ingestor, IngestReport
+from retriever.ingest import IngestReport
 from retriever.parsing import SUFFIXES
 from retriever.records import Failure
-from retriever.store.database import Database
 from retriever.store.models import Document
-from tests.slack_parts import Bot, running_bot
+from tests.slack_parts import Bot, knowledge_in, running_bot
 from tests.slack_server import SlackServer, User, message_errors, plain_text
 
 LEAVE = b"# Leave\n\nEverybody gets 25 days of leave a year.\n"
-
-
-def knowledge_in(folder: Path, database: Database) -> KnowledgeBase:
-    keeper = IndexKeeper(database, folder / "index", Analyzer())
-    return KnowledgeBase(database, Ingestor(database, keeper, folder / "uploads"))
 
 
 @contextmanager
 def running_kb(
     slack: SlackServer, folder: Path, variables: Mapping[str, str] | None = None
 ) -> Iterator[Bot]:
-    def knowledge(database: Database) -> KnowledgeBase:
-        return knowledge_in(folder, database)
-
-    with running_bot(slack, folder, knowledge=knowledge, variables=variables) as bot:
+    with running_bot(slack, folder, variables=variables) as bot:
         yield bot
 
 

@@ -16,8 +16,8 @@ from bot.errors import ConfigurationError
 from bot.slack.app import SlackDependencies, identify, make_client
 from bot.slack.serve import HEALTH_PATH, HttpConnection, check_settings, serve
 from tests.slack_parts import (
-    NoKnowledge,
     ScriptedAnswerer,
+    knowledge_in,
     make_database,
     running_bot,
     settings_for,
@@ -30,7 +30,7 @@ def dependencies(slack: SlackServer, folder: Path) -> SlackDependencies:
     return SlackDependencies(
         settings=settings_for(slack),
         answerer=ScriptedAnswerer(database),
-        knowledge=NoKnowledge(),
+        knowledge=knowledge_in(folder, database),
         database=database,
     )
 

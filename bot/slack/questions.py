@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 BUSY = "I'm busy with other questions just now. Please ask me again in a minute."
 USAGE = "Type your question after the command, like: /ask How long is parental leave?"
 STATUS = "is looking through the documents…"
+
+#: Seconds from a question's arrival until its asker has an answer, or is told that there is none.
+PATIENCE_S = 60.0
 
 # In a direct message a user's own words come without a subtype, or also sent to the channel.
 _SPOKEN = (None, "thread_broadcast", "file_share")
@@ -49,6 +53,7 @@ class QuestionDesk:
 
     Args:
         on_files: gets a direct message that carries files, its author and where to reply.
+        patience: seconds that a question may take, from its arrival on, waiting included.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class QuestionDesk:
         bot_user_id: str,
         bot_name: str,
         on_files: FileReceiver,
+        patience: float = PATIENCE_S,
     ) -> None:
         self._client = client
         self._answerer = answerer
@@ -69,6 +75,7 @@ class QuestionDesk:
         self._bot_user_id = bot_user_id
         self._bot_name = bot_name
         self._on_files = on_files
+        self._patience = patience
         # Best effort: no retries and little patience, the answer must not wait for it.
         self._status_client = WebClient(
             token=client.token,
@@ -125,6 +132,9 @@ class QuestionDesk:
             destination.send(render_help(self._bot_name, admin_commands=True))
             return
 
+        # One bound for all the waiting, here and for the reader.
+        until = time.monotonic() + self._patience
+
         def job() -> None:
             reply = self._answerer.ask(
                 asked.text,
@@ -132,10 +142,11 @@ class QuestionDesk:
                 user=asked.user,
                 channel=asked.channel,
                 thread_ts=asked.thread_ts,
+                until=until,
             )
             destination.send(render_reply(reply))
 
-        if not self._work.submit(job, on_error=reporter(destination)):
+        if not self._work.submit(job, on_error=reporter(destination), until=until):
             destination.send(plain(BUSY))
 
     def _claim(self, event: dict[str, Any], event_id: str | None) -> bool:
