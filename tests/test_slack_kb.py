@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -224,16 +225,30 @@ def test_an_unknown_word_is_answered_with_help(bot: Bot) -> None:
     assert answer.plain.endswith(HELP)
 
 
-def test_a_busy_knowledge_base_says_so(tmp_path: Path) -> None:
-    def full(deps: SlackDependencies) -> SlackDependencies:
-        chores = WorkQueue("chores", workers=1, limit=1)
-        chores.close(0)
+def test_a_busy_knowledge_base_says_so_and_still_tells_its_status(tmp_path: Path) -> None:
+    chores = WorkQueue("chores", workers=1, limit=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    def long_run() -> None:
+        begun.set()
+        assert gate.wait(30)
+
+    def busy(deps: SlackDependencies) -> SlackDependencies:
         return replace(deps, chores=chores)
 
-    with SlackServer() as slack, running_bot(slack, tmp_path, change=full):
-        slack.slash_command(slack.add_user("ada", admin=True), "/kb", "status")
+    with SlackServer() as slack, running_bot(slack, tmp_path, change=busy) as bot:
+        for _ in range(2):
+            assert chores.submit(long_run, on_error=lambda error: None)
+            assert begun.wait(30)
+        ada = slack.add_user("ada", admin=True)
+        slack.slash_command(ada, "/kb", "reindex")
         [answer] = slack.wait_for(lambda: slack.responses)
         assert answer.plain == kb.BUSY
+        slack.slash_command(ada, "/kb", "status")
+        slack.wait_for(lambda: slack.responses[1:])
+        assert "0 documents in 0 passages." in slack.responses[1].plain
+        gate.set()
+    assert direct_messages(bot, ada) == []
 
 
 def test_a_report_of_many_failures_stays_within_the_limits() -> None:
