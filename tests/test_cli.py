@@ -425,6 +425,12 @@ def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         code, state, detail = states()
         assert (code, state["Slack"]) == (0, "ok")
         assert "Socket Mode" in detail["Slack"]
+        monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-A0-1-revoked")
+        code, state, detail = states()
+        assert (code, state["Slack"]) == (1, "problem")
+        assert "Slack refuses SLACK_APP_TOKEN (invalid_auth)" in detail["Slack"]
+        assert "revoked" not in detail["Slack"]
+        monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
         slack.revoke_token()
         code, state, detail = states()
         assert (code, state["Slack"]) == (1, "problem")

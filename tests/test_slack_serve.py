@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from http.client import HTTPConnection as Client
 from importlib.resources import files
@@ -43,10 +44,16 @@ def ask(slack: SlackServer, question: str) -> str:
     return answer.plain
 
 
-def get(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+def get(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, bytes]:
     client = Client("127.0.0.1", port, timeout=10)
     try:
-        client.request(method, path, body)
+        client.request(method, path, body, dict(headers or {}))
         response = client.getresponse()
         return response.status, response.read()
     finally:
@@ -77,6 +84,22 @@ def test_http_wants_slacks_signature(tmp_path: Path) -> None:
         port = bot.connection.port
         forged = json.dumps(event).encode()
         assert get(port, "POST", "/slack/events", forged)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b"payload=%7B", b"[]", b'{"event": 1}', b"[" * 9999]
+)
+def test_http_refuses_what_is_no_request_of_slacks(
+    tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SlackServer() as slack, running_bot(slack, tmp_path) as bot:
+        assert isinstance(bot.connection, HttpConnection)
+        for content_type in ("application/json", "application/x-www-form-urlencoded"):
+            port = bot.connection.port
+            status = get(port, "POST", "/slack/events", body, {"Content-Type": content_type})[0]
+            assert status in (400, 401)
+        assert "*sixteen weeks*" in ask(slack, "One?")
+    assert "Traceback" not in caplog.text
 
 
 def test_http_tells_its_health_and_nothing_else(tmp_path: Path) -> None:

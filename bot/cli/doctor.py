@@ -102,10 +102,12 @@ def _reader(installation: Installation) -> str:
 
 def _slack(settings: Settings) -> str:
     from bot.slack.app import identify, make_client
-    from bot.slack.serve import check_settings
+    from bot.slack.serve import check_app_token, check_settings
 
     check_settings(settings)
     identity = identify(make_client(settings))
+    if settings.slack_app_token:
+        check_app_token(settings)
     mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return f"{identity.name} in {identity.team}, {mode}"
 

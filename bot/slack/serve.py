@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from slack_bolt import App
+from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
 from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_bolt.adapter.wsgi.http_request import WsgiHttpRequest
+from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from waitress.server import BaseWSGIServer, create_server
 from waitress.trigger import trigger
@@ -21,6 +23,7 @@ from websocket import WebSocket, WebSocketException
 
 from bot.errors import ConfigurationError
 from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
+from bot.slack.destination import retry_handlers
 from bot.slack.ports import SlackSettings
 
 if TYPE_CHECKING:
@@ -110,6 +113,34 @@ def check_settings(settings: SlackSettings) -> None:
         )
 
 
+def check_app_token(settings: SlackSettings) -> None:
+    """Ask Slack for a connection with the app-level token; none is opened.
+
+    Raises:
+        ConfigurationError: Slack refuses the token, or cannot be reached.
+    """
+    client = WebClient(base_url=settings.slack_api_url, retry_handlers=retry_handlers())
+    with _explained():
+        client.apps_connections_open(app_token=str(settings.slack_app_token))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Tells what to do where Slack gives no connection."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise ConfigurationError(
+            f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
+            "token with the scope connections:write under Basic Information of your app at "
+            "https://api.slack.com/apps, and turn Socket Mode on"
+        ) from error
+    except (OSError, SlackClientError) as error:
+        raise ConfigurationError(
+            f"Slack cannot be reached for Socket Mode ({error}); check the network"
+        ) from error
+
+
 def connect(app: App, settings: SlackSettings) -> Connection:
     """The connection that the settings call for; see :func:`check_settings`."""
     if settings.slack_app_token:
@@ -140,18 +171,8 @@ class SocketConnection:
         # connect() would start the monitor at once, which would take the connection that is just
         # being made for a lost one and make a second.
         client.current_app_monitor_started = True
-        try:
+        with _explained():
             client.connect()
-        except SlackApiError as error:
-            raise ConfigurationError(
-                f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
-                "token with the scope connections:write under Basic Information of your app at "
-                "https://api.slack.com/apps, and turn Socket Mode on"
-            ) from error
-        except (OSError, SlackClientError) as error:
-            raise ConfigurationError(
-                f"Slack cannot be reached for Socket Mode ({error}); check the network"
-            ) from error
         if not opened.wait(_CONNECT_S):
             logger.warning("Socket Mode is not connected after %.0f s; still trying", _CONNECT_S)
         client.current_app_monitor.start()
@@ -275,11 +296,25 @@ class HttpConnection:
             opened.close()
 
 
+class _Handler(SlackRequestHandler):
+    """Bolt's adapter, which lets a body that cannot be parsed end in a traceback."""
+
+    def dispatch(self, request: WsgiHttpRequest) -> BoltResponse:
+        try:
+            parsed = BoltRequest(
+                body=request.get_body(), query=request.query_string, headers=request.get_headers()
+            )
+        except Exception as error:  # noqa: BLE001 - whatever strangers send; the signature comes after
+            logger.debug("a request that cannot be parsed: %s", error)
+            return BoltResponse(status=400, body="bad request")
+        return self.app.dispatch(parsed)
+
+
 class WebApp:
     """The WSGI application: Bolt's adapter and a health check."""
 
     def __init__(self, app: App) -> None:
-        self._slack = SlackRequestHandler(app, path=EVENTS_PATH)
+        self._slack = _Handler(app, path=EVENTS_PATH)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
