@@ -96,10 +96,10 @@ class QuestionDesk:
             return
         if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
             return
+        if not event.get("files") or self._text_of(event):
+            self._take("dm", event)
         if event.get("files"):
             self._on_files(event, str(event["user"]), self._thread_of(event))
-            return
-        self._take("dm", event)
 
     def on_command(self, command: dict[str, Any]) -> None:
         """``/ask``: only the asker sees the answer."""
@@ -117,7 +117,7 @@ class QuestionDesk:
 
     def _take(self, via: str, event: dict[str, Any]) -> None:
         destination = self._thread_of(event)
-        text = typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
+        text = self._text_of(event)
         if not text:
             destination.send(render_help(self._bot_name))
             return
@@ -155,6 +155,9 @@ class QuestionDesk:
         if event_id:
             keys.append(f"event:{event_id}")
         return self._records.claim(keys)
+
+    def _text_of(self, event: dict[str, Any]) -> str:
+        return typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
 
     def _thread_of(self, event: dict[str, Any]) -> Conversation:
         thread_ts = event.get("thread_ts") or event["ts"]
