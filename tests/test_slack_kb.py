@@ -99,6 +99,20 @@ def test_a_file_sent_by_an_admin_is_added_and_then_replaced(bot: Bot) -> None:
     assert "30 days" in text
 
 
+def test_a_question_beside_a_file_is_answered_too(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    question = "Does this change how long parental leave is?"
+    sent = bot.slack.share_file(ada, place, "leave.md", LEAVE, "text/markdown", text=question)
+    answers = bot.slack.wait_for(
+        lambda: bot.slack.thread(place, sent.ts)[2:] and bot.slack.thread(place, sent.ts)[1:]
+    )
+    said = "\n".join(answer.plain for answer in answers)
+    assert "*sixteen weeks*" in said
+    assert "Added: leave.md" in said
+    assert [asked.question for asked in bot.answerer.asked] == [question]
+
+
 def test_a_file_of_a_kind_that_is_not_read_is_refused_without_a_download(bot: Bot) -> None:
     ada = bot.slack.add_user("ada", admin=True)
     place = bot.slack.dm(ada)
@@ -207,7 +221,7 @@ def test_the_status_counts_and_dates(bot: Bot) -> None:
     [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
     assert answer.error is None
     assert "1 documents in 1 passages." in answer.plain
-    assert "0 questions asked so far." in answer.plain
+    assert "0 questions asked so far, those on the command line included." in answer.plain
     assert "upload: done." in answer.plain
 
 
@@ -260,6 +274,14 @@ def test_a_report_of_many_failures_stays_within_the_limits() -> None:
     assert "… and 480 more." in shown
     many = kb.render_upload(UploadResult(added=tuple("z" * 400 for _ in range(10)), failed=()))
     assert not message_errors(many.blocks)
+
+
+def test_documents_that_could_not_be_read_are_among_those_counted() -> None:
+    message = render_status(Status(2, 1, 1, 1, 0, None))
+    assert plain_text(message.blocks).startswith(
+        "2 documents in 1 passages. 1 of them could not be read the last time; where I had read "
+        "an earlier version, I go on with that."
+    )
 
 
 def test_a_status_before_the_first_run() -> None:

@@ -45,6 +45,8 @@ HELP = (
 REINDEXING = "I am looking at every source again and will write to you when it is done."
 BUSY = "I'm still busy with earlier uploads. Please try again in a few minutes."
 
+_UNREAD = "could not be read the last time; where I had read an earlier version, I go on with that."
+
 _SHOWN_FAILURES = 20
 _FAILURE_TEXT = 300
 
@@ -260,10 +262,9 @@ def render_report(report: IngestReport) -> Message:
 def render_status(status: Status) -> Message:
     """What is known, and when the sources were last looked at."""
     lines = [
-        f"{status.documents:,} documents in {status.passages:,} passages"
-        + (f", and {status.failed:,} that I could not read" if status.failed else "")
-        + ".",
-        f"{status.questions:,} questions asked so far.",
+        f"{status.documents:,} documents in {status.passages:,} passages."
+        + (f" {status.failed:,} of them {_UNREAD}" if status.failed else ""),
+        f"{status.questions:,} questions asked so far, those on the command line included.",
     ]
     run = status.last_run
     if run is None:
