@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -156,6 +158,43 @@ def test_stopping_gives_up_on_a_question_that_hangs(
         assert deps.questions.close(30)
         deps.database.close()
     assert "work unfinished" in caplog.text
+
+
+def test_stopping_does_not_wait_for_a_rate_limit(tmp_path: Path) -> None:
+    stop, ready = threading.Event(), threading.Event()
+    with SlackServer() as slack:
+        deps = dependencies(slack, tmp_path)
+        thread = threading.Thread(
+            target=serve,
+            args=[deps, stop],
+            kwargs={"drain_s": 0.05, "on_ready": lambda connection: ready.set()},
+        )
+        thread.start()
+        assert ready.wait(30)
+        slack.wait_connected()
+        slack.rate_limit("users.info", times=1, retry_after=3600)
+        slack.slash_command(slack.add_user("ada", admin=True), "/kb", "status")
+        slack.wait_for(lambda: slack.calls_of("users.info"))
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        deps.database.close()
+
+
+def test_an_end_that_hangs_is_cut_short() -> None:
+    code = (
+        "import threading, time\n"
+        "from bot.cli.serve import _ending_within\n"
+        "stop = threading.Event()\n"
+        "with _ending_within(0.1, stop):\n"
+        "    stop.set()\n"
+        "    time.sleep(3600)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "the end took more than 0.1 s" in done.stderr
 
 
 def test_the_start_is_logged_without_secrets(

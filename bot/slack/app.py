@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +22,7 @@ from bot.slack.files import FileFetcher
 from bot.slack.ports import Answerer, KnowledgeBase, SlackSettings
 from bot.slack.questions import PATIENCE_S
 from bot.slack.records import Records
-from bot.slack.work import WorkQueue
+from bot.slack.work import DaemonExecutor, WorkQueue
 from retriever.parsing import SUFFIXES
 from retriever.store.database import Database
 
@@ -200,7 +199,7 @@ def _bolt_app(settings: SlackSettings, client: WebClient, me: Identity) -> App:
         client=WebClient(base_url=client.base_url, retry_handlers=retry_handlers()),
         authorize=authorize,
         signing_secret=settings.slack_signing_secret or "",
-        listener_executor=ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="listener"),
+        listener_executor=DaemonExecutor("listener", workers=LISTENER_THREADS),
     )
 
 

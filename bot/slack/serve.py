@@ -6,6 +6,7 @@ import errno
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +26,7 @@ from bot.errors import ConfigurationError
 from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
 from bot.slack.destination import retry_handlers
 from bot.slack.ports import SlackSettings
+from bot.slack.work import DaemonExecutor
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -39,6 +41,7 @@ _PING_INTERVAL_S = 8
 _PONG_TIMEOUT_S = 4
 _CONNECT_S = 10.0
 _GOODBYE_S = 2.0
+_LISTENERS_S = 5.0
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _HTTP_THREADS = 16
 
@@ -85,8 +88,12 @@ def serve(
             stop.wait()
             logger.info("stopping: no more questions are taken, those begun are finished")
     finally:
-        app.listener_runner.listener_executor.shutdown(wait=True)
-        if not deps.close(drain_s):
+        listeners = app.listener_runner.listener_executor
+        assert isinstance(listeners, DaemonExecutor)
+        deadline = time.monotonic() + drain_s
+        # A listener may be waiting for as long as Slack's rate limit wants it to.
+        heard = listeners.close(min(_LISTENERS_S, drain_s))
+        if not deps.close(max(0.0, deadline - time.monotonic())) or not heard:
             logger.warning("stopped after %.0f s with work unfinished", drain_s)
     logger.info("stopped")
 

@@ -7,7 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from bot.errors import RestartError, WaitedTooLongError
 
@@ -15,6 +17,11 @@ logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 OnError = Callable[[Exception], None]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SUBMITTED = 10_000
 
 # Seconds for telling people, at the end, that their jobs were left undone, and threads that do.
 _TELLING_S = 5.0
@@ -132,6 +139,38 @@ class WorkQueue:
                     with self._changed:
                         self._running.remove(task)
                         self._changed.notify_all()
+
+
+class DaemonExecutor(Executor):
+    """An executor that the end of the process does not wait for, unlike a thread pool."""
+
+    def __init__(self, name: str, *, workers: int) -> None:
+        self._work = WorkQueue(name, workers=workers, limit=_SUBMITTED)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def job() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - whoever has the future gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        if not self._work.submit(job, on_error=_nobody_waits):
+            raise RuntimeError("the executor is closed, or has too much to do")
+        return future
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing more; whether what was begun ended within ``timeout`` seconds."""
+        return self._work.close(timeout)
+
+
+def _nobody_waits(error: Exception) -> None:
+    logger.debug("left undone at the end: %s", error)
 
 
 def _is_late(task: _Task, now: float) -> bool:
