@@ -338,6 +338,10 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
     assert "wanted: no answer" in shown.out
     questions.write_text('{"question": "?"}\n')
     assert f"{questions}, line 1" in spanbot("evaluate", questions).error()
+    questions.write_text(
+        '{"question": "Who is the zebra?", "answerable": false}\n{"question": " "}\n'
+    )
+    assert f"{questions}, line 2: The question is empty" in spanbot("evaluate", questions).error()
 
 
 # -- the database -----------------------------------------------------------------------------
@@ -345,6 +349,7 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
 
 def test_the_database_is_made_and_upgraded(home: Path) -> None:
     ran = spanbot("db", "upgrade")
+    assert home.stat().st_mode & 0o777 == 0o700  # every text and question is in there
     assert ran.code == 0
     assert "from schema none to" in ran.out
     assert (home / "spanbot.db").exists()
@@ -392,7 +397,14 @@ def test_doctor_finds_nothing_wrong(filled: Path) -> None:
     assert code == 0
     assert {state.pop("Slack"), state.pop("schedule")} == {"off"}
     assert set(state.values()) == {"ok"}
-    assert set(state) == {"home folder", "database", "documents", "search index", "reader"}
+    assert set(state) == {
+        "settings",
+        "home folder",
+        "database",
+        "documents",
+        "search index",
+        "reader",
+    }
     assert detail["home folder"] == str(filled)
     assert detail["documents"].startswith("5 documents, ")
     assert "tiny" in detail["reader"]
