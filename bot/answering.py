@@ -126,12 +126,14 @@ class Answerer:
         channel: str | None = None,
         thread_ts: str | None = None,
         collections: Sequence[str] | None = None,
+        until: float | None = None,
     ) -> Reply:
         """Answer a question, and note it in the question log if that can be written.
 
         Args:
             via: where it was asked: ``cli``, ``mention``, ``dm``, ``command``, ``evaluate``.
             collections: names of those to search; None for all.
+            until: the ``time.monotonic()`` after which nobody waits for the answer any more.
 
         Raises:
             QuestionError: the question is empty or too long.
@@ -144,7 +146,7 @@ class Answerer:
         hits = self._retriever.search(asked, k=self._options.passages, collections=collections)
         retrieved = time.perf_counter()
         hits, anchors, origins = self._places(hits)
-        found = self._candidates(asked, hits, anchors, reader)
+        found = self._candidates(asked, hits, anchors, reader, until)
         answers = self._shown(found, anchors, origins)
         read = time.perf_counter()
         retrieve_ms = 1000 * (retrieved - loaded)
@@ -209,6 +211,7 @@ class Answerer:
         hits: Sequence[Hit],
         anchors: Mapping[int, Sequence[Anchor]],
         reader: PassageReader,
+        until: float | None = None,
     ) -> list[Candidate]:
         return find_candidates(
             question,
@@ -218,6 +221,7 @@ class Answerer:
             retriever=self._retriever,
             calibration=self._calibration,
             prior=self._options.prior,
+            until=until,
         )
 
     def _shown(

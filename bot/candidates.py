@@ -57,12 +57,14 @@ def find_candidates(
     retriever: Retriever,
     calibration: Calibration,
     prior: float,
+    until: float | None = None,
 ) -> list[Candidate]:
     """The sentences that may answer a question, best first.
 
     Args:
         anchors: those of each hit's document.
         prior: what one unit of a passage's ranking score is worth in the reader's logits.
+        until: the ``time.monotonic()`` after which the reader need not begin.
     """
     if not hits:
         return []
@@ -79,7 +81,7 @@ def find_candidates(
         )
         for hit, own in zip(hits, priors, strict=True)
     ]
-    sentences = _sentences(reader.read(question, passages, top_k=_SPANS), hits)
+    sentences = _sentences(reader.read(question, passages, top_k=_SPANS, until=until), hits)
     # The reader knows what an answer looks like, the encoder what the question is about.
     likeness = retriever.similarity(
         question, [_in_place(hits[sentence.span.passage], sentence) for sentence in sentences]

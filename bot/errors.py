@@ -3,7 +3,9 @@
     SpanbotError
     ├── ConfigurationError   a setting or token that is missing or wrong
     ├── QuestionError        a question that cannot be asked as it stands
-    └── SlackFileError       a file on Slack that cannot be fetched
+    ├── SlackFileError       a file on Slack that cannot be fetched
+    ├── WaitedTooLongError   work that could not be begun in time
+    └── RestartError         work that was not done before the program ended
 
 Their messages are fit to be shown to the person who caused them.
 """
@@ -23,3 +25,22 @@ class QuestionError(SpanbotError):
 
 class SlackFileError(SpanbotError):
     """A file on Slack cannot be fetched."""
+
+
+class WaitedTooLongError(SpanbotError):
+    """Too many others were waiting."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Too many others are asking me just now, and I did not get to this in time. Please "
+            "ask again later."
+        )
+
+
+class RestartError(SpanbotError):
+    """The program ends before the work is done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "I am being restarted and could not finish this. Please ask again in a minute."
+        )

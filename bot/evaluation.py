@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.answering import Answerer, Reply
-from bot.errors import SpanbotError
+from bot.answering import Answerer, Reply, check_question
+from bot.errors import QuestionError, SpanbotError
 from reader.groups import folded
 from reader.metrics import best_over, exact_match, f1
 from retriever.records import Hit
@@ -72,6 +72,10 @@ def _question(line: str, where: str) -> GoldQuestion:
         raise QuestionFileError(f"{where}: not JSON: {error.msg}") from error
     if not isinstance(record, dict) or not isinstance(record.get("question"), str):
         raise QuestionFileError(f'{where}: "question" is missing or no text')
+    try:
+        check_question(record["question"])
+    except QuestionError as error:
+        raise QuestionFileError(f"{where}: {error}") from error
     answerable = record.get("answerable", True)
     if not isinstance(answerable, bool):
         raise QuestionFileError(f'{where}: "answerable" must be true or false')

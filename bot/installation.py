@@ -118,7 +118,8 @@ def make_home(settings: Settings) -> None:
         ConfigurationError: it cannot be made or is no folder.
     """
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        # Its database holds every document and question: for the bot's own user alone.
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"the home folder {settings.home} cannot be made: {error.strerror or error}; set "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ VARIABLES: Mapping[str, str] = {
     "SLACK_SIGNING_SECRET": "the app's signing secret, for the HTTP mode",
     "SLACK_API_URL": "base URL of Slack's Web API",
 }
+
+# Slack's ids of people begin with U, or with W in large organisations.
+_USER_ID = re.compile(r"[UW][A-Z0-9]+")
 
 #: Six in ten answers shown are right on the calibration questions, about seven in ten on questions
 #: kept back; what that costs in silence is in bench/README.md.
@@ -89,7 +93,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     def get(name: str) -> str | None:
         return given.get(name, "").strip() or None
 
-    home = Path(get("SPANBOT_HOME") or user_data_path("spanbot")).expanduser().absolute()
+    home = _home(get("SPANBOT_HOME"))
     retriever = get("SPANBOT_RETRIEVER") or "bm25"
     if retriever not in ("bm25", "rank_bm25"):
         raise ConfigurationError(f'SPANBOT_RETRIEVER is "{retriever}"; use bm25 or rank_bm25')
@@ -107,12 +111,10 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
             f'SPANBOT_READER_PRECISION is "{precision}"; use auto, fp32, int8 or bf16'
         )
     api_url = get("SLACK_API_URL") or "https://slack.com/api/"
-    parts = urlsplit(api_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not _is_web_address(api_url):
         raise ConfigurationError(
             f'SLACK_API_URL is "{api_url}"; use an address like https://slack.com/api/'
         )
-    admins = (part.strip() for part in (get("SPANBOT_ADMINS") or "").split(","))
     return Settings(
         home=home,
         database_url=get("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
@@ -123,7 +125,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
         language=language,
         precision=_precision(get("SPANBOT_PRECISION")),
-        admins=frozenset(admin for admin in admins if admin),
+        admins=_admins(get("SPANBOT_ADMINS")),
         reindex_cron=get("SPANBOT_REINDEX_CRON"),
         http_host=get("SPANBOT_HTTP_HOST") or "127.0.0.1",
         http_port=_port(get("SPANBOT_HTTP_PORT")),
@@ -132,6 +134,34 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         slack_signing_secret=get("SLACK_SIGNING_SECRET"),
         slack_api_url=api_url.rstrip("/") + "/",
     )
+
+
+def _home(value: str | None) -> Path:
+    try:
+        return Path(value or user_data_path("spanbot")).expanduser().absolute()
+    except RuntimeError as error:  # ~ of a user that there is not
+        raise ConfigurationError(
+            f'SPANBOT_HOME is "{value}"; use the path of a folder, like /srv/spanbot ({error})'
+        ) from error
+
+
+def _is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        return False
+
+
+def _admins(value: str | None) -> frozenset[str]:
+    ids = [part.strip() for part in (value or "").split(",")]
+    for admin in filter(None, ids):
+        if not _USER_ID.fullmatch(admin):
+            raise ConfigurationError(
+                f'SPANBOT_ADMINS is "{value}"; use ids like U012AB3CD, separated by commas: '
+                f'"{admin}" is none (README: Admins)'
+            )
+    return frozenset(filter(None, ids))
 
 
 def _precision(value: str | None) -> float:

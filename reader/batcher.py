@@ -74,18 +74,31 @@ class Batcher:
         """The reader's device."""
         return self._reader.device
 
-    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
+    def read(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        top_k: int = 10,
+        until: float | None = None,
+    ) -> list[Span]:
         """What :meth:`reader.reader.Reader.read` gives; blocks until it is there.
+
+        Args:
+            until: the ``time.monotonic()`` to give up at, should that be before the time limit.
 
         Raises:
             BusyError: no place in the queue or no answer in time, or the batcher is closed.
             ReaderError: reading this question failed.
         """
-        until = time.monotonic() + self._limit
+        end = time.monotonic() + self._limit
+        if until is not None:
+            end = min(end, until)
         job = _Job(question, passages, top_k)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or len(self._queue) < self._waiting, timeout=self._limit
+                lambda: self._closed or len(self._queue) < self._waiting,
+                timeout=max(0.0, end - time.monotonic()),
             )
             if self._closed:
                 raise BusyError("the reader is closed; no more questions are read")
@@ -94,7 +107,7 @@ class Batcher:
             self._queue.append(job)
             self._changed.notify_all()
         try:
-            return job.answer.result(timeout=max(0.0, until - time.monotonic()))
+            return job.answer.result(timeout=max(0.0, end - time.monotonic()))
         except TimeoutError as error:
             if job.answer.done():  # the reader's own error, or the answer came just now
                 return job.answer.result()
@@ -125,8 +138,8 @@ class Batcher:
 
     def _too_busy(self) -> BusyError:
         return BusyError(
-            f"the reader is busy: no answer within {self._limit:g} seconds, {len(self._queue)} "
-            "questions are waiting; ask again later"
+            f"the reader is busy: no answer in time, {len(self._queue)} questions are waiting; ask "
+            "again later"
         )
 
     def _work(self) -> None:

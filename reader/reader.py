@@ -80,8 +80,19 @@ class PassageReader(Protocol):
         """The checkpoint's name."""
         ...
 
-    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
-        """The best non-overlapping spans over all passages, best first."""
+    def read(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        top_k: int = 10,
+        until: float | None = None,
+    ) -> list[Span]:
+        """The best non-overlapping spans over all passages, best first.
+
+        Args:
+            until: the ``time.monotonic()`` after which nobody waits for them any more.
+        """
         ...
 
 
@@ -160,8 +171,18 @@ class Reader:
         self.options = options or ReaderOptions()
         self._logits = logits
 
-    def read(self, question: str, passages: Sequence[Passage], *, top_k: int = 10) -> list[Span]:
+    def read(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        top_k: int = 10,
+        until: float | None = None,
+    ) -> list[Span]:
         """The best non-overlapping spans over all passages, best first.
+
+        Args:
+            until: means nothing here, where no question waits for another.
 
         Raises:
             ReaderError: the network gave logits that are not numbers.

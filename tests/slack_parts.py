@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.answering import AnswerSpan, Reply
+from bot.knowledge import KnowledgeBase
 from bot.settings import Settings, from_environment
 from bot.slack.app import SlackDependencies
-from bot.slack.ports import IngestReport, KnowledgeBase, Status
 from bot.slack.serve import EVENTS_PATH, Connection, HttpConnection, serve
+from retriever.analysis import Analyzer
+from retriever.indexing import IndexKeeper
+from retriever.ingest import Ingestor
 from retriever.records import Hit
 from retriever.store.database import Database
 from retriever.store.log import QuestionRecord, log_question
@@ -119,6 +122,7 @@ class ScriptedAnswerer:
         user: str | None = None,
         channel: str | None = None,
         thread_ts: str | None = None,
+        until: float | None = None,
     ) -> Reply:
         self.asked.append(Asked(question, via, user, channel, thread_ts))
         assert self.gate.wait(timeout=30)
@@ -140,17 +144,10 @@ class ScriptedAnswerer:
         return replace(self.says, question=question, question_id=question_id)
 
 
-class NoKnowledge:
-    """For tests that never come near the documents."""
-
-    def add_upload(self, content: Path, *, name: str, link: str | None) -> IngestReport:
-        raise AssertionError("nothing was to be added")
-
-    def reindex(self, *, trigger: str) -> IngestReport:
-        raise AssertionError("nothing was to be reindexed")
-
-    def status(self) -> Status:
-        raise AssertionError("nobody was to ask for the status")
+def knowledge_in(folder: Path, database: Database) -> KnowledgeBase:
+    """The real knowledge base, ranking by BM25 alone."""
+    keeper = IndexKeeper(database, folder / "index", Analyzer())
+    return KnowledgeBase(database, Ingestor(database, keeper, folder / "uploads"))
 
 
 def settings_for(
@@ -223,7 +220,6 @@ def running_bot(
     folder: Path,
     *,
     http: bool = True,
-    knowledge: Callable[[Database], KnowledgeBase] | None = None,
     change: Callable[[SlackDependencies], SlackDependencies] = lambda deps: deps,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Bot]:
@@ -233,7 +229,7 @@ def running_bot(
     deps = SlackDependencies(
         settings=settings_for(slack, http=http, variables=variables),
         answerer=answerer,
-        knowledge=NoKnowledge() if knowledge is None else knowledge(database),
+        knowledge=knowledge_in(folder, database),
         database=database,
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,13 @@ def test_importing_loads_no_network(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_the_source_distribution_holds_what_its_tests_import() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    own = {
+        f"/{name}" for path in modules("tests") for name in imports(path) if (ROOT / name).is_dir()
+    }
+    assert {"/bench", "/bot", "/tests"} <= own
+    assert own <= included

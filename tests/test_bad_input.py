@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -287,8 +288,12 @@ def test_a_full_disk_at_the_first_start(home: Path) -> None:
 
 def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("SPANBOT_PRECISION", "high")
-    for command in [*COMMANDS, ["serve"], ["doctor"], ["demo"]]:
+    for command in [*COMMANDS, ["serve"], ["demo"]]:
         assert 'SPANBOT_PRECISION is "high"' in spanbot(*command).error()
+    ran = spanbot("doctor", "--json")
+    [check] = json.loads(ran.out)
+    assert (ran.code, check["check"], check["state"]) == (1, "settings", "problem")
+    assert check["detail"].startswith('SPANBOT_PRECISION is "high"')
     assert not home.exists()
 
 

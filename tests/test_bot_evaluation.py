@@ -204,16 +204,18 @@ def test_a_question_file_is_read(tmp_path: Path) -> None:
         ("[]", '"question" is missing or no text'),
         ({"answers": ["x"]}, '"question" is missing or no text'),
         ({"question": 3, "answers": ["x"]}, '"question" is missing or no text'),
-        ({"question": "?"}, '"answers" is empty; mark it "answerable": false'),
-        ({"question": "?", "answers": []}, '"answers" is empty'),
-        ({"question": "?", "answers": "x"}, '"answers" must be a list of texts'),
-        ({"question": "?", "answers": [1]}, '"answers" must be a list of texts'),
-        ({"question": "?", "answers": ["x"], "documents": "a"}, '"documents" must be a list'),
-        ({"question": "?", "answerable": "no"}, '"answerable" must be true or false'),
+        ({"question": "Who?"}, '"answers" is empty; mark it "answerable": false'),
+        ({"question": "Who?", "answers": []}, '"answers" is empty'),
+        ({"question": "Who?", "answers": "x"}, '"answers" must be a list of texts'),
+        ({"question": "Who?", "answers": [1]}, '"answers" must be a list of texts'),
+        ({"question": "Who?", "answers": ["x"], "documents": "a"}, '"documents" must be a list'),
+        ({"question": " ", "answers": ["x"]}, "The question is empty"),
+        ({"question": "x" * 1001, "answers": ["x"]}, "The question has 1,001 characters"),
+        ({"question": "Who?", "answerable": "no"}, '"answerable" must be true or false'),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: Any, message: str) -> None:
-    good = {"question": "?", "answers": ["x"]}
+    good = {"question": "Who?", "answers": ["x"]}
     path = write(tmp_path / "q.jsonl", good, "", line, good)
     with pytest.raises(QuestionFileError) as info:
         load_questions(path)

@@ -68,7 +68,7 @@ def test_without_variables_everything_has_a_default(
         ("SPANBOT_PRECISION", "0", "precision", 0.0),
         ("SPANBOT_PRECISION", " 0.8 ", "precision", 0.8),
         ("SPANBOT_PRECISION", "1", "precision", 1.0),
-        ("SPANBOT_ADMINS", "U1, U2,,U3 ,", "admins", frozenset({"U1", "U2", "U3"})),
+        ("SPANBOT_ADMINS", "U1, W2,,U3 ,", "admins", frozenset({"U1", "W2", "U3"})),
         ("SPANBOT_REINDEX_CRON", "0 3 * * *", "reindex_cron", "0 3 * * *"),
         ("SPANBOT_HTTP_HOST", "0.0.0.0", "http_host", "0.0.0.0"),
         ("SPANBOT_HTTP_PORT", "8080", "http_port", 8080),
@@ -108,6 +108,13 @@ def test_an_empty_variable_counts_as_not_set(variable: str, empty: str) -> None:
         ("SLACK_API_URL", "slack.com/api"),
         ("SLACK_API_URL", "ftp://slack.com/"),
         ("SLACK_API_URL", "https://"),
+        ("SLACK_API_URL", "http://["),
+        ("SLACK_API_URL", "http://localhost:abc/api/"),
+        ("SPANBOT_HOME", "~nosuchuser/x"),
+        ("SPANBOT_ADMINS", "@bob"),
+        ("SPANBOT_ADMINS", "U1 U2"),
+        ("SPANBOT_ADMINS", "U1, u2"),
+        ("SPANBOT_ADMINS", "C012AB3CD"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str) -> None:

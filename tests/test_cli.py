@@ -339,6 +339,10 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
     assert "wanted: no answer" in shown.out
     questions.write_text('{"question": "?"}\n')
     assert f"{questions}, line 1" in spanbot("evaluate", questions).error()
+    questions.write_text(
+        '{"question": "Who is the zebra?", "answerable": false}\n{"question": " "}\n'
+    )
+    assert f"{questions}, line 2: The question is empty" in spanbot("evaluate", questions).error()
 
 
 # -- the database -----------------------------------------------------------------------------
@@ -346,6 +350,7 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
 
 def test_the_database_is_made_and_upgraded(home: Path) -> None:
     ran = spanbot("db", "upgrade")
+    assert home.stat().st_mode & 0o777 == 0o700  # every text and question is in there
     assert ran.code == 0
     assert "from schema none to" in ran.out
     assert (home / "spanbot.db").exists()
@@ -393,7 +398,14 @@ def test_doctor_finds_nothing_wrong(filled: Path) -> None:
     assert code == 0
     assert {state.pop("Slack"), state.pop("schedule")} == {"off"}
     assert set(state.values()) == {"ok"}
-    assert set(state) == {"home folder", "database", "documents", "search index", "reader"}
+    assert set(state) == {
+        "settings",
+        "home folder",
+        "database",
+        "documents",
+        "search index",
+        "reader",
+    }
     assert detail["home folder"] == str(filled)
     assert detail["documents"].startswith("5 documents, ")
     assert "tiny" in detail["reader"]
@@ -426,6 +438,12 @@ def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         code, state, detail = states()
         assert (code, state["Slack"]) == (0, "ok")
         assert "Socket Mode" in detail["Slack"]
+        monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-A0-1-revoked")
+        code, state, detail = states()
+        assert (code, state["Slack"]) == (1, "problem")
+        assert "Slack refuses SLACK_APP_TOKEN (invalid_auth)" in detail["Slack"]
+        assert "revoked" not in detail["Slack"]
+        monkeypatch.setenv("SLACK_APP_TOKEN", slack.app_token)
         slack.revoke_token()
         code, state, detail = states()
         assert (code, state["Slack"]) == (1, "problem")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from reader.batcher import Batcher
 from reader.errors import BusyError, ReaderError
-from reader.features import Window
 from reader.reader import Passage, Reader, load_reader
-from tests.reader_models import tokenizer
+from tests.reader_models import Gate, tokenizer
 
 FACTS = {
     "How long is the code valid?": "The guest code is valid for 12 hours on three devices.",
@@ -25,24 +21,6 @@ FACTS = {
 }
 PASSAGES = [Passage(str(n), 0, text) for n, text in enumerate(FACTS.values())]
 TOKENS = tokenizer()
-
-
-class Gate:
-    """A network that waits until it is let go; windows with the piece ``bad`` fail."""
-
-    def __init__(self, *, bad: str = "") -> None:
-        self.open = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self.sizes: list[int] = []
-        self._bad = TOKENS.pieces(bad).ids[0] if bad else -1
-
-    def __call__(self, batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        self.sizes.append(len(batch))
-        self.entered.release()
-        assert self.open.wait(30)
-        shape = (len(batch), max(len(window) for window in batch))
-        bad = any(self._bad in window.ids for window in batch)
-        return np.full(shape, np.nan if bad else 0, np.float32), np.zeros(shape, np.float32)
 
 
 @pytest.fixture
@@ -132,7 +110,7 @@ def test_a_full_queue_makes_askers_wait_and_then_give_up(
         assert gate.entered.acquire(timeout=30)
         second = pool.submit(batcher.read, "who?", one)
         until(lambda: len(batcher._queue) == 1)
-        with pytest.raises(BusyError, match=r"no answer within 0\.3 seconds, \d+ questions"):
+        with pytest.raises(BusyError, match=r"no answer in time, \d+ questions"):
             batcher.read("who?", one)
         for future in (first, second):
             with pytest.raises(BusyError, match="ask again later"):
@@ -141,6 +119,25 @@ def test_a_full_queue_makes_askers_wait_and_then_give_up(
         batcher._limit = 30.0
         assert batcher.read("who?", one)
     assert gate.sizes == [1, 1]  # the second had given up and was not read
+
+
+def test_an_asker_may_have_less_patience_than_the_batcher(
+    gate: Gate, pool: ThreadPoolExecutor
+) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=1, waiting=1, limit=3600.0) as batcher:
+        first = pool.submit(batcher.read, "who?", one)
+        assert gate.entered.acquire(timeout=30)
+        with pytest.raises(BusyError, match="no answer in time"):
+            batcher.read("who?", one, until=time.monotonic() + 0.05)
+        second = pool.submit(batcher.read, "who?", one)
+        until(lambda: len(batcher._queue) == 1)
+        with pytest.raises(BusyError, match="no answer in time"):  # not even a place to wait
+            batcher.read("who?", one, until=time.monotonic())
+        gate.open.set()
+        assert first.result(30)
+        assert second.result(30)
+    assert gate.sizes == [1, 1]
 
 
 def test_limits_that_make_no_sense() -> None:

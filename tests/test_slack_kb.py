@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,37 +11,26 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from bot.knowledge import KnowledgeBase, Status
+from bot.knowledge import Status
 from bot.slack import kb
 from bot.slack.app import SlackDependencies
 from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_status
 from bot.slack.work import WorkQueue
-from retriever.analysis import Analyzer
-from retriever.indexing import IndexKeeper
-from retriever.ingest import Ingestor, IngestReport
+from retriever.ingest import IngestReport
 from retriever.parsing import SUFFIXES
 from retriever.records import Failure
-from retriever.store.database import Database
 from retriever.store.models import Document
-from tests.slack_parts import Bot, running_bot
+from tests.slack_parts import Bot, knowledge_in, running_bot
 from tests.slack_server import SlackServer, User, message_errors, plain_text
 
 LEAVE = b"# Leave\n\nEverybody gets 25 days of leave a year.\n"
-
-
-def knowledge_in(folder: Path, database: Database) -> KnowledgeBase:
-    keeper = IndexKeeper(database, folder / "index", Analyzer())
-    return KnowledgeBase(database, Ingestor(database, keeper, folder / "uploads"))
 
 
 @contextmanager
 def running_kb(
     slack: SlackServer, folder: Path, variables: Mapping[str, str] | None = None
 ) -> Iterator[Bot]:
-    def knowledge(database: Database) -> KnowledgeBase:
-        return knowledge_in(folder, database)
-
-    with running_bot(slack, folder, knowledge=knowledge, variables=variables) as bot:
+    with running_bot(slack, folder, variables=variables) as bot:
         yield bot
 
 
@@ -107,6 +97,20 @@ def test_a_file_sent_by_an_admin_is_added_and_then_replaced(bot: Bot) -> None:
     with bot.database.read() as session:
         [text] = session.scalars(select(Document.text))
     assert "30 days" in text
+
+
+def test_a_question_beside_a_file_is_answered_too(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    question = "Does this change how long parental leave is?"
+    sent = bot.slack.share_file(ada, place, "leave.md", LEAVE, "text/markdown", text=question)
+    answers = bot.slack.wait_for(
+        lambda: bot.slack.thread(place, sent.ts)[2:] and bot.slack.thread(place, sent.ts)[1:]
+    )
+    said = "\n".join(answer.plain for answer in answers)
+    assert "*sixteen weeks*" in said
+    assert "Added: leave.md" in said
+    assert [asked.question for asked in bot.answerer.asked] == [question]
 
 
 def test_a_file_of_a_kind_that_is_not_read_is_refused_without_a_download(bot: Bot) -> None:
@@ -217,7 +221,7 @@ def test_the_status_counts_and_dates(bot: Bot) -> None:
     [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
     assert answer.error is None
     assert "1 documents in 1 passages." in answer.plain
-    assert "0 questions asked so far." in answer.plain
+    assert "0 questions asked so far, those on the command line included." in answer.plain
     assert "I have not looked at any source yet." in answer.plain  # an upload is one document
 
 
@@ -235,16 +239,30 @@ def test_an_unknown_word_is_answered_with_help(bot: Bot) -> None:
     assert answer.plain.endswith(HELP)
 
 
-def test_a_busy_knowledge_base_says_so(tmp_path: Path) -> None:
-    def full(deps: SlackDependencies) -> SlackDependencies:
-        chores = WorkQueue("chores", workers=1, limit=1)
-        chores.close(0)
+def test_a_busy_knowledge_base_says_so_and_still_tells_its_status(tmp_path: Path) -> None:
+    chores = WorkQueue("chores", workers=1, limit=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    def long_run() -> None:
+        begun.set()
+        assert gate.wait(30)
+
+    def busy(deps: SlackDependencies) -> SlackDependencies:
         return replace(deps, chores=chores)
 
-    with SlackServer() as slack, running_bot(slack, tmp_path, change=full):
-        slack.slash_command(slack.add_user("ada", admin=True), "/kb", "status")
+    with SlackServer() as slack, running_bot(slack, tmp_path, change=busy) as bot:
+        for _ in range(2):
+            assert chores.submit(long_run, on_error=lambda error: None)
+            assert begun.wait(30)
+        ada = slack.add_user("ada", admin=True)
+        slack.slash_command(ada, "/kb", "reindex")
         [answer] = slack.wait_for(lambda: slack.responses)
         assert answer.plain == kb.BUSY
+        slack.slash_command(ada, "/kb", "status")
+        slack.wait_for(lambda: slack.responses[1:])
+        assert "0 documents in 0 passages." in slack.responses[1].plain
+        gate.set()
+    assert direct_messages(bot, ada) == []
 
 
 def test_a_report_of_many_failures_stays_within_the_limits() -> None:
@@ -256,6 +274,14 @@ def test_a_report_of_many_failures_stays_within_the_limits() -> None:
     assert "… and 480 more." in shown
     many = kb.render_upload(UploadResult(added=tuple("z" * 400 for _ in range(10)), failed=()))
     assert not message_errors(many.blocks)
+
+
+def test_documents_that_could_not_be_read_are_among_those_counted() -> None:
+    message = render_status(Status(2, 1, 1, 1, 0, None))
+    assert plain_text(message.blocks).startswith(
+        "2 documents in 1 passages. 1 of them could not be read the last time; where I had read "
+        "an earlier version, I go on with that."
+    )
 
 
 def test_a_status_before_the_first_run() -> None:

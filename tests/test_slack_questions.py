@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from slack_sdk import WebClient
 from sqlalchemy import select
 
 from bot.errors import QuestionError
 from bot.slack.app import SlackDependencies
+from bot.slack.destination import Conversation, OnlyYou
+from bot.slack.message import plain
 from bot.slack.questions import BUSY, STATUS, USAGE
 from bot.slack.render import FEEDBACK_ACTION, feedback_value
 from bot.slack.work import WorkQueue
@@ -165,6 +169,17 @@ def test_a_late_answer_to_ask_comes_as_a_direct_message(bot: Bot) -> None:
     bot.answerer.gate.set()
     [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)))
     assert "*sixteen weeks*" in message.plain
+
+
+def test_a_response_url_out_of_reach_leaves_the_direct_messages(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    client = WebClient(token=bot.slack.bot_token, base_url=bot.slack.api_url)
+    with socket.socket() as unheard:  # bound, but nobody listens
+        unheard.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unheard.getsockname()[1]}/commands/1"
+        OnlyYou(address, fallback=Conversation(client, mira.id)).send(plain("Sixteen weeks."))
+    [message] = bot.slack.messages(bot.slack.dm(mira))
+    assert message.plain == "Sixteen weeks."
 
 
 def test_the_status_shows_while_the_documents_are_searched(bot: Bot) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from http.client import HTTPConnection as Client
 from importlib.resources import files
@@ -16,8 +19,8 @@ from bot.errors import ConfigurationError
 from bot.slack.app import SlackDependencies, identify, make_client
 from bot.slack.serve import HEALTH_PATH, HttpConnection, check_settings, serve
 from tests.slack_parts import (
-    NoKnowledge,
     ScriptedAnswerer,
+    knowledge_in,
     make_database,
     running_bot,
     settings_for,
@@ -30,7 +33,7 @@ def dependencies(slack: SlackServer, folder: Path) -> SlackDependencies:
     return SlackDependencies(
         settings=settings_for(slack),
         answerer=ScriptedAnswerer(database),
-        knowledge=NoKnowledge(),
+        knowledge=knowledge_in(folder, database),
         database=database,
     )
 
@@ -43,10 +46,16 @@ def ask(slack: SlackServer, question: str) -> str:
     return answer.plain
 
 
-def get(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+def get(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, bytes]:
     client = Client("127.0.0.1", port, timeout=10)
     try:
-        client.request(method, path, body)
+        client.request(method, path, body, dict(headers or {}))
         response = client.getresponse()
         return response.status, response.read()
     finally:
@@ -77,6 +86,22 @@ def test_http_wants_slacks_signature(tmp_path: Path) -> None:
         port = bot.connection.port
         forged = json.dumps(event).encode()
         assert get(port, "POST", "/slack/events", forged)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b"payload=%7B", b"[]", b'{"event": 1}', b"[" * 9999]
+)
+def test_http_refuses_what_is_no_request_of_slacks(
+    tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SlackServer() as slack, running_bot(slack, tmp_path) as bot:
+        assert isinstance(bot.connection, HttpConnection)
+        for content_type in ("application/json", "application/x-www-form-urlencoded"):
+            port = bot.connection.port
+            status = get(port, "POST", "/slack/events", body, {"Content-Type": content_type})[0]
+            assert status in (400, 401)
+        assert "*sixteen weeks*" in ask(slack, "One?")
+    assert "Traceback" not in caplog.text
 
 
 def test_http_tells_its_health_and_nothing_else(tmp_path: Path) -> None:
@@ -133,6 +158,43 @@ def test_stopping_gives_up_on_a_question_that_hangs(
         assert deps.questions.close(30)
         deps.database.close()
     assert "work unfinished" in caplog.text
+
+
+def test_stopping_does_not_wait_for_a_rate_limit(tmp_path: Path) -> None:
+    stop, ready = threading.Event(), threading.Event()
+    with SlackServer() as slack:
+        deps = dependencies(slack, tmp_path)
+        thread = threading.Thread(
+            target=serve,
+            args=[deps, stop],
+            kwargs={"drain_s": 0.05, "on_ready": lambda connection: ready.set()},
+        )
+        thread.start()
+        assert ready.wait(30)
+        slack.wait_connected()
+        slack.rate_limit("users.info", times=1, retry_after=3600)
+        slack.slash_command(slack.add_user("ada", admin=True), "/kb", "status")
+        slack.wait_for(lambda: slack.calls_of("users.info"))
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        deps.database.close()
+
+
+def test_an_end_that_hangs_is_cut_short() -> None:
+    code = (
+        "import threading, time\n"
+        "from bot.cli.serve import _ending_within\n"
+        "stop = threading.Event()\n"
+        "with _ending_within(0.1, stop):\n"
+        "    stop.set()\n"
+        "    time.sleep(3600)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "the end took more than 0.1 s" in done.stderr
 
 
 def test_the_start_is_logged_without_secrets(

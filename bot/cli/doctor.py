@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Check the home folder, database, index, reader, Slack tokens and schedule."""
-    checks = list(_checks(from_environment()))
+    """Check the settings, home folder, database, index, reader, Slack tokens and schedule."""
+    checks = list(_checks())
     if as_json:
         print_json([{"check": c.name, "state": c.state, "detail": c.detail} for c in checks])
     else:
@@ -49,7 +49,13 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _checks(settings: Settings) -> Iterator[Check]:
+def _checks() -> Iterator[Check]:
+    try:
+        settings = from_environment()
+    except ConfigurationError as error:  # nothing else can be looked at
+        yield Check("settings", "problem", str(error))
+        return
+    yield Check("settings", "ok", "every variable can be read")
     yield _check("home folder", lambda: _home(settings))
     try:
         installation = Installation(settings)
@@ -102,10 +108,12 @@ def _reader(installation: Installation) -> str:
 
 def _slack(settings: Settings) -> str:
     from bot.slack.app import identify, make_client
-    from bot.slack.serve import check_settings
+    from bot.slack.serve import check_app_token, check_settings
 
     check_settings(settings)
     identity = identify(make_client(settings))
+    if settings.slack_app_token:
+        check_app_token(settings)
     mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return f"{identity.name} in {identity.team}, {mode}"
 

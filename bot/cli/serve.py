@@ -19,7 +19,11 @@ from bot.cli.output import console
 from bot.installation import Installation
 from bot.settings import Settings, from_environment
 
+# For the questions begun; then for a scheduled run, which has had those seconds as well; and for
+# all of the end: whatever else should hang, a service that is stopped has to stop.
 _STOP_SECONDS = 20.0
+_SCHEDULE_SECONDS = 5.0
+_END_SECONDS = 60.0
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +51,11 @@ def run_bot(settings: Settings) -> None:
     logging.getLogger("bot").setLevel(logging.INFO)
     if settings.reindex_cron is not None:
         check_cron(settings.reindex_cron)
-    with open_installation(settings) as installation, _until_signal() as stop:
+    with (
+        _until_signal() as stop,
+        _ending_within(_END_SECONDS, stop),
+        open_installation(settings) as installation,
+    ):
         scheduler = None
         if settings.reindex_cron is not None:
             scheduler = Scheduler(
@@ -77,7 +85,7 @@ def run_bot(settings: Settings) -> None:
             )
         finally:
             if scheduler is not None:
-                scheduler.stop(_STOP_SECONDS)
+                scheduler.stop(_SCHEDULE_SECONDS)
 
 
 def _warm_up(installation: Installation) -> None:
@@ -103,3 +111,22 @@ def _until_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _ending_within(seconds: float, stop: threading.Event) -> Iterator[None]:
+    """From ``stop`` on the block has so many seconds; then the process ends as it is."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        stop.wait()
+        if not ended.wait(seconds):
+            logging.getLogger("bot").error("the end took more than %.3g s; giving up", seconds)
+            os._exit(1)
+
+    threading.Thread(target=watch, name="end", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        stop.set()

@@ -58,12 +58,6 @@ class Admins:
             return ", ".join(f"<@{user}>" for user in sorted(self._configured))
         return "an admin or owner of this Slack workspace"
 
-    def describe_plainly(self) -> str:
-        """The same for the log."""
-        if self._configured:
-            return ", ".join(sorted(self._configured))
-        return "the workspace's admins and owners"
-
     def _ask(self, user: str) -> bool:
         try:
             response = self._client.users_info(user=user)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +20,9 @@ from bot.slack.destination import retry_handlers
 from bot.slack.errors import destination_of, report
 from bot.slack.files import FileFetcher
 from bot.slack.ports import Answerer, KnowledgeBase, SlackSettings
+from bot.slack.questions import PATIENCE_S
 from bot.slack.records import Records
-from bot.slack.work import WorkQueue
+from bot.slack.work import DaemonExecutor, WorkQueue
 from retriever.parsing import SUFFIXES
 from retriever.store.database import Database
 
@@ -38,8 +38,13 @@ _WHERE_TO_GET_IT = (
 )
 
 
+# Twice what a GPU reads at once: while it is busy with a batch, the next one gathers.
+QUESTION_WORKERS = 32
+MAX_WAITING = 64
+
+
 def _question_queue() -> WorkQueue:
-    return WorkQueue("questions", workers=4, limit=100)
+    return WorkQueue("questions", workers=QUESTION_WORKERS, limit=MAX_WAITING)
 
 
 def _chore_queue() -> WorkQueue:
@@ -55,6 +60,7 @@ class SlackDependencies:
         database: remembers which deliveries were taken on, and feedback.
         questions: where questions are answered.
         chores: where uploads and reindexing are done, apart from the questions.
+        patience: seconds that a question may take, waiting included.
     """
 
     settings: SlackSettings
@@ -63,6 +69,7 @@ class SlackDependencies:
     database: Database
     questions: WorkQueue = field(default_factory=_question_queue)
     chores: WorkQueue = field(default_factory=_chore_queue)
+    patience: float = PATIENCE_S
 
     def close(self, timeout: float) -> bool:
         """Finish what was begun, for ``timeout`` seconds at most; whether all was finished."""
@@ -160,6 +167,7 @@ def build_app(deps: SlackDependencies, *, identity: Identity | None = None) -> A
             bot_user_id=me.user_id,
             bot_name=me.name,
             on_files=desk.receive_files,
+            patience=deps.patience,
         ),
     )
     kb.register(app, desk)
@@ -191,7 +199,7 @@ def _bolt_app(settings: SlackSettings, client: WebClient, me: Identity) -> App:
         client=WebClient(base_url=client.base_url, retry_handlers=retry_handlers()),
         authorize=authorize,
         signing_secret=settings.slack_signing_secret or "",
-        listener_executor=ThreadPoolExecutor(LISTENER_THREADS, thread_name_prefix="listener"),
+        listener_executor=DaemonExecutor("listener", workers=LISTENER_THREADS),
     )
 
 

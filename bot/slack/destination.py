@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Protocol
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry import (
     ConnectionErrorRetryHandler,
     RateLimitErrorRetryHandler,
@@ -79,22 +80,29 @@ class OnlyYou:
     fallback: Destination | None = None
 
     def send(self, message: Message) -> None:
-        if self._post(message) or (message.blocks and self._post(Message(message.text))):
-            return
-        if self.fallback is not None:
+        """Respond with the message; without its blocks should Slack not take those."""
+        status = self._post(message)
+        if message.blocks and status not in (200, None):
+            status = self._post(Message(message.text))
+        if status != 200 and self.fallback is not None:
             self.fallback.send(message)
 
-    def _post(self, message: Message) -> bool:
-        response = WebhookClient(self.response_url, retry_handlers=retry_handlers()).send(
-            text=message.text,
-            blocks=list(message.blocks) or None,
-            response_type="ephemeral",
-            replace_original=False,
-        )
+    def _post(self, message: Message) -> int | None:
+        """The HTTP status that Slack answered with; None where it could not be reached."""
+        try:
+            response = WebhookClient(self.response_url, retry_handlers=retry_handlers()).send(
+                text=message.text,
+                blocks=list(message.blocks) or None,
+                response_type="ephemeral",
+                replace_original=False,
+            )
+        except (OSError, HTTPException, SlackClientError) as error:
+            logger.warning("a response could not be sent: %s", error)
+            return None
         if response.status_code != 200:
             logger.warning(
                 "Slack did not take a response (HTTP %s: %s)",
                 response.status_code,
                 response.body[:200],
             )
-        return response.status_code == 200
+        return response.status_code

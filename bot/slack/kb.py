@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,10 @@ HELP = (
     "/kb help – this text\n"
     "You can also send me files in a direct message. Only admins can do any of this."
 )
+REINDEXING = "I am looking at every source again and will write to you when it is done."
 BUSY = "I'm still busy with earlier uploads. Please try again in a few minutes."
+
+_UNREAD = "could not be read the last time; where I had read an earlier version, I go on with that."
 
 _SHOWN_FAILURES = 20
 _FAILURE_TEXT = 300
@@ -160,7 +163,8 @@ class KnowledgeDesk:
                 trigger_id=str(command["trigger_id"]), view=upload_view(self._uploads.suffixes)
             )
         elif action == "status":
-            self._queue(lambda: reply.send(render_status(self._knowledge.status())), reply)
+            # Not behind the chores: a look at the sources is when people ask for it.
+            reply.send(render_status(self._knowledge.status()))
         else:
             self._reindex(reply, direct)
 
@@ -186,22 +190,18 @@ class KnowledgeDesk:
             result = self._uploads.add(taken)
             destination.send(render_upload(result, left_out=len(files) - len(taken)))
 
-        self._queue(job, destination)
+        if not self._work.submit(job, on_error=reporter(destination)):
+            destination.send(plain(BUSY))
 
     def _reindex(self, reply: Destination, direct: Destination) -> None:
-        # A long run outlives the response URL: the result goes to the direct messages.
-        reply.send(
-            plain("I am looking at every source again and will write to you when it is done.")
-        )
-
         def job() -> None:
             direct.send(render_report(self._knowledge.reindex(trigger="slack")))
 
-        self._queue(job, direct)
-
-    def _queue(self, job: Callable[[], None], destination: Destination) -> None:
-        if not self._work.submit(job, on_error=reporter(destination)):
-            destination.send(plain(BUSY))
+        # A long run outlives the response URL: the result goes to the direct messages.
+        if self._work.submit(job, on_error=reporter(direct)):
+            reply.send(plain(REINDEXING))
+        else:
+            reply.send(plain(BUSY))
 
     def _refusal(self) -> Message:
         text = f"Only admins can change what I know. Please ask {self._admins.describe()}."
@@ -262,10 +262,9 @@ def render_report(report: IngestReport) -> Message:
 def render_status(status: Status) -> Message:
     """What is known, and when the sources were last looked at."""
     lines = [
-        f"{status.documents:,} documents in {status.passages:,} passages"
-        + (f", and {status.failed:,} that I could not read" if status.failed else "")
-        + ".",
-        f"{status.questions:,} questions asked so far.",
+        f"{status.documents:,} documents in {status.passages:,} passages."
+        + (f" {status.failed:,} of them {_UNREAD}" if status.failed else ""),
+        f"{status.questions:,} questions asked so far, those on the command line included.",
     ]
     run = status.last_run
     if run is None:

@@ -63,7 +63,10 @@ class Reply(Protocol):
 
 
 class Answerer(Protocol):
-    """Answers a question from the documents."""
+    """Answers a question from the documents.
+
+    ``until`` is the ``time.monotonic()`` after which nobody waits for the answer any more.
+    """
 
     def ask(
         self,
@@ -73,6 +76,7 @@ class Answerer(Protocol):
         user: str | None = None,
         channel: str | None = None,
         thread_ts: str | None = None,
+        until: float | None = None,
     ) -> Reply: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 BUSY = "I'm busy with other questions just now. Please ask me again in a minute."
 USAGE = "Type your question after the command, like: /ask How long is parental leave?"
 STATUS = "is looking through the documents…"
+
+#: Seconds from a question's arrival until its asker has an answer, or is told that there is none.
+PATIENCE_S = 60.0
 
 # In a direct message a user's own words come without a subtype, or also sent to the channel.
 _SPOKEN = (None, "thread_broadcast", "file_share")
@@ -49,6 +53,7 @@ class QuestionDesk:
 
     Args:
         on_files: gets a direct message that carries files, its author and where to reply.
+        patience: seconds that a question may take, from its arrival on, waiting included.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class QuestionDesk:
         bot_user_id: str,
         bot_name: str,
         on_files: FileReceiver,
+        patience: float = PATIENCE_S,
     ) -> None:
         self._client = client
         self._answerer = answerer
@@ -69,6 +75,7 @@ class QuestionDesk:
         self._bot_user_id = bot_user_id
         self._bot_name = bot_name
         self._on_files = on_files
+        self._patience = patience
         # Best effort: no retries and little patience, the answer must not wait for it.
         self._status_client = WebClient(
             token=client.token,
@@ -89,10 +96,10 @@ class QuestionDesk:
             return
         if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
             return
+        if not event.get("files") or self._text_of(event):
+            self._take("dm", event)
         if event.get("files"):
             self._on_files(event, str(event["user"]), self._thread_of(event))
-            return
-        self._take("dm", event)
 
     def on_command(self, command: dict[str, Any]) -> None:
         """``/ask``: only the asker sees the answer."""
@@ -110,7 +117,7 @@ class QuestionDesk:
 
     def _take(self, via: str, event: dict[str, Any]) -> None:
         destination = self._thread_of(event)
-        text = typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
+        text = self._text_of(event)
         if not text:
             destination.send(render_help(self._bot_name))
             return
@@ -125,6 +132,9 @@ class QuestionDesk:
             destination.send(render_help(self._bot_name, admin_commands=True))
             return
 
+        # One bound for all the waiting, here and for the reader.
+        until = time.monotonic() + self._patience
+
         def job() -> None:
             reply = self._answerer.ask(
                 asked.text,
@@ -132,10 +142,11 @@ class QuestionDesk:
                 user=asked.user,
                 channel=asked.channel,
                 thread_ts=asked.thread_ts,
+                until=until,
             )
             destination.send(render_reply(reply))
 
-        if not self._work.submit(job, on_error=reporter(destination)):
+        if not self._work.submit(job, on_error=reporter(destination), until=until):
             destination.send(plain(BUSY))
 
     def _claim(self, event: dict[str, Any], event_id: str | None) -> bool:
@@ -144,6 +155,9 @@ class QuestionDesk:
         if event_id:
             keys.append(f"event:{event_id}")
         return self._records.claim(keys)
+
+    def _text_of(self, event: dict[str, Any]) -> str:
+        return typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
 
     def _thread_of(self, event: dict[str, Any]) -> Conversation:
         thread_ts = event.get("thread_ts") or event["ts"]

@@ -6,13 +6,16 @@ import errno
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from slack_bolt import App
+from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.socket_mode.websocket_client import SocketModeHandler
 from slack_bolt.adapter.wsgi import SlackRequestHandler
+from slack_bolt.adapter.wsgi.http_request import WsgiHttpRequest
+from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from waitress.server import BaseWSGIServer, create_server
 from waitress.trigger import trigger
@@ -21,7 +24,9 @@ from websocket import WebSocket, WebSocketException
 
 from bot.errors import ConfigurationError
 from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
+from bot.slack.destination import retry_handlers
 from bot.slack.ports import SlackSettings
+from bot.slack.work import DaemonExecutor
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -36,6 +41,7 @@ _PING_INTERVAL_S = 8
 _PONG_TIMEOUT_S = 4
 _CONNECT_S = 10.0
 _GOODBYE_S = 2.0
+_LISTENERS_S = 5.0
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _HTTP_THREADS = 16
 
@@ -82,8 +88,12 @@ def serve(
             stop.wait()
             logger.info("stopping: no more questions are taken, those begun are finished")
     finally:
-        app.listener_runner.listener_executor.shutdown(wait=True)
-        if not deps.close(drain_s):
+        listeners = app.listener_runner.listener_executor
+        assert isinstance(listeners, DaemonExecutor)
+        deadline = time.monotonic() + drain_s
+        # A listener may be waiting for as long as Slack's rate limit wants it to.
+        heard = listeners.close(min(_LISTENERS_S, drain_s))
+        if not deps.close(max(0.0, deadline - time.monotonic())) or not heard:
             logger.warning("stopped after %.0f s with work unfinished", drain_s)
     logger.info("stopped")
 
@@ -108,6 +118,34 @@ def check_settings(settings: SlackSettings) -> None:
             "for Socket Mode, or SLACK_SIGNING_SECRET to receive HTTP requests. Both are found "
             "under Basic Information of your app at https://api.slack.com/apps"
         )
+
+
+def check_app_token(settings: SlackSettings) -> None:
+    """Ask Slack for a connection with the app-level token; none is opened.
+
+    Raises:
+        ConfigurationError: Slack refuses the token, or cannot be reached.
+    """
+    client = WebClient(base_url=settings.slack_api_url, retry_handlers=retry_handlers())
+    with _explained():
+        client.apps_connections_open(app_token=str(settings.slack_app_token))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Tells what to do where Slack gives no connection."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise ConfigurationError(
+            f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
+            "token with the scope connections:write under Basic Information of your app at "
+            "https://api.slack.com/apps, and turn Socket Mode on"
+        ) from error
+    except (OSError, SlackClientError) as error:
+        raise ConfigurationError(
+            f"Slack cannot be reached for Socket Mode ({error}); check the network"
+        ) from error
 
 
 def connect(app: App, settings: SlackSettings) -> Connection:
@@ -140,18 +178,8 @@ class SocketConnection:
         # connect() would start the monitor at once, which would take the connection that is just
         # being made for a lost one and make a second.
         client.current_app_monitor_started = True
-        try:
+        with _explained():
             client.connect()
-        except SlackApiError as error:
-            raise ConfigurationError(
-                f"Slack refuses SLACK_APP_TOKEN ({error.response.get('error')}); make an app-level "
-                "token with the scope connections:write under Basic Information of your app at "
-                "https://api.slack.com/apps, and turn Socket Mode on"
-            ) from error
-        except (OSError, SlackClientError) as error:
-            raise ConfigurationError(
-                f"Slack cannot be reached for Socket Mode ({error}); check the network"
-            ) from error
         if not opened.wait(_CONNECT_S):
             logger.warning("Socket Mode is not connected after %.0f s; still trying", _CONNECT_S)
         client.current_app_monitor.start()
@@ -275,11 +303,25 @@ class HttpConnection:
             opened.close()
 
 
+class _Handler(SlackRequestHandler):
+    """Bolt's adapter, which lets a body that cannot be parsed end in a traceback."""
+
+    def dispatch(self, request: WsgiHttpRequest) -> BoltResponse:
+        try:
+            parsed = BoltRequest(
+                body=request.get_body(), query=request.query_string, headers=request.get_headers()
+            )
+        except Exception as error:  # noqa: BLE001 - whatever strangers send; the signature comes after
+            logger.debug("a request that cannot be parsed: %s", error)
+            return BoltResponse(status=400, body="bad request")
+        return self.app.dispatch(parsed)
+
+
 class WebApp:
     """The WSGI application: Bolt's adapter and a health check."""
 
     def __init__(self, app: App) -> None:
-        self._slack = SlackRequestHandler(app, path=EVENTS_PATH)
+        self._slack = _Handler(app, path=EVENTS_PATH)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
