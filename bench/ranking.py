@@ -170,7 +170,7 @@ def table(report: Mapping[str, Any]) -> str:
 @foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("files", type=existing_file, nargs="*")
+    parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--handbooks", type=existing_file, nargs="*", default=[])
     parser.add_argument(
         "--asked", type=existing_file, nargs="*", default=[], help="our own questions"

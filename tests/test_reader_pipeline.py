@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import warnings
+import os
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from bench.record_pipeline import CASES, outcome
+from bench.record_pipeline import CASES, ROOT, SAME_ROUNDING
 from reader import checkpoint as checkpoints
 from reader.errors import CheckpointError, ReaderError
 from reader.pipeline import QuestionAnsweringPipeline, pipeline
 from tests.pipeline_models import POSITIONS, seeded_checkpoint
+from tests.pipeline_replay import largest_difference
 from tests.reader_models import checkpoint
 
 RECORD = json.loads(CASES.read_text(encoding="utf-8"))
@@ -51,54 +53,35 @@ def small(loaded: dict[str, checkpoints.Checkpoint]) -> QuestionAnsweringPipelin
     return pipeline("question-answering", model=loaded["uncased"], device=-1)
 
 
-def example(question: str, context: str) -> SimpleNamespace:
-    return SimpleNamespace(question_text=question, context_text=context)
-
-
-def largest_difference(ours: Any, theirs: Any) -> float:
-    """Of two equal results' scores; anything else that differs fails.
-
-    Answers of score 0 fill up a list in an order that hangs on the processor: only their number
-    is compared.
-    """
-    if isinstance(theirs, list) and theirs and isinstance(theirs[0], list | dict):
-        assert isinstance(ours, list)
-        assert len(ours) == len(theirs)
-        return max(map(largest_difference, ours, theirs))
-    if isinstance(theirs, dict):
-        assert set(ours) == set(theirs)
-        if theirs["score"] == 0.0:
-            assert ours["score"] == 0.0
-            return 0.0
-        keys = ("start", "end", "answer")
-        assert [ours[key] for key in keys] == [theirs[key] for key in keys]
-        return abs(float(ours["score"]) - float(theirs["score"]))
-    assert ours == theirs
-    return 0.0
-
-
 def test_the_record_is_large_and_of_the_version_that_is_named() -> None:
     assert RECORD["versions"]["transformers"] == "4.57.6"
     assert sum("result" in case for case in RECORD["cases"]) >= 100
     assert CASES.stat().st_size < 400_000
 
 
+@pytest.fixture(scope="module")
+def replayed(folders: dict[str, Path]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.pipeline_replay", folders["cased"], folders["uncased"]],
+        cwd=ROOT,
+        env={**os.environ, **SAME_ROUNDING},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 @pytest.mark.parametrize("model", ["embedded", "cased", "uncased"])
 def test_every_recorded_call_gives_what_transformers_gave(
-    model: str, loaded: dict[str, checkpoints.Checkpoint]
+    model: str, replayed: dict[str, Any]
 ) -> None:
-    cases = [case for case in RECORD["cases"] if case["model"] == model]
-    assert cases
-    for case in cases:
-        asked = pipeline(
-            "question-answering", model=loaded[model], device=-1, **case.get("setup", {})
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of deprecated forms
-            ours = outcome(asked, case, RECORD["texts"], example)
-        assert ours.get("error") == case.get("error"), case
-        if "result" in case:
-            assert largest_difference(ours["result"], case["result"]) <= 1e-6, case
+    cases = [case for case in RECORD["cases"] if case["model"] == model and "result" in case]
+    assert replayed[model]["other"] == []
+    assert replayed[model]["results"] == len(cases) > 0
+    assert replayed[model]["largest"] <= 1e-6
 
 
 # Where a pipeline comes from
