@@ -40,8 +40,8 @@ _FIRST = Path(__file__).parent
 #: Engines that hold all of a collection in Python's memory and take minutes to build it.
 _SMALL_ONLY = ("rank_bm25", "haystack")
 _ENGINES = ("spanbot", "bm25s", "tantivy", "fts5", "rank_bm25", "haystack")
-#: Fewer questions for those that take seconds for each.
-_SLOW = {"rank_bm25": 100, "haystack": 50}
+#: Fewer questions for those that take a tenth of a second or more for each.
+_SLOW = {"fts5": 200, "rank_bm25": 100, "haystack": 50}
 _LIBRARIES = ("NUMBA", "OMP", "OPENBLAS", "MKL")
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in _LIBRARIES}
 
