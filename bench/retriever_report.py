@@ -82,6 +82,7 @@ def draw(record: dict[str, Any], picture: Path) -> None:
         axes.minorticks_off()
         axes.set_title(heading)
         axes.set_xlabel("passages")
-    grid[0][0].legend(fontsize="small")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
     figure.savefig(picture, dpi=110)
     pyplot.close(figure)
