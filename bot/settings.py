@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -80,6 +81,17 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(home={str(self.home)!r})"
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with each variable that looks like a setting and is none."""
+    wrong = []
+    for name in sorted(environment):
+        if name.startswith("SPANBOT_") and name not in VARIABLES:
+            near = get_close_matches(name, VARIABLES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            wrong.append(f"{name} is no setting{meant}")
+    return wrong
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

@@ -34,6 +34,8 @@ class Retriever:
             StoreError, SearchIndexError: the database or the index cannot be read.
         """
         question = question.encode(errors="replace").decode()  # an encoder takes no surrogates
+        if not any(character.isalnum() for character in question):
+            return []  # an encoder would find something for nothing
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
         vectors = self._keeper.vectors([question])

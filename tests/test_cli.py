@@ -663,3 +663,26 @@ def test_the_demo_answers_with_sources_and_ends_without_a_terminal(home: Path) -
         [(count,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
     connection.close()
     assert count == 3
+
+
+def test_who_asks_where_nothing_was_added_is_told(light: None, home: Path) -> None:
+    for command in ("ask", "search"):
+        result = spanbot(command, "how long is parental leave")
+        assert result.code == 0
+        assert f"There are no documents in {home} yet; add some" in result.err
+
+
+def test_doctor_names_a_setting_that_there_is_not(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_PRECISON", "0.9")
+    result = spanbot("doctor")
+    assert result.code == 1
+    assert "SPANBOT_PRECISON is no setting; did you mean SPANBOT_PRECISION?" in result.out
+
+
+def test_the_list_has_a_line_for_each_document_in_a_pipe(filled: Path) -> None:
+    documents = json.loads(spanbot("docs", "list", "--json").out)
+    lines = spanbot("docs", "list").out.splitlines()
+    assert len(lines) == 1 + len(documents)
+    assert all(one["document"] in line for one, line in zip(documents, lines[1:], strict=True))

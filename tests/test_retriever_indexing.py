@@ -302,3 +302,10 @@ def test_words_above_a_passage_count_as_often_as_the_weight_says(
         terms_of = TermsOfPassages(Analyzer(AnalysisOptions(heading_weight=weight)))
         assert terms_of(text).count("holiday") == terms_of(text).count("carri") == weight
         assert terms_of(text).count("six") == 1
+
+
+def test_nothing_is_found_for_nothing_by_vectors_either(database: Database, tmp_path: Path) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index", Synonyms())
+    assert found(retriever, "tunnel") == ["a"]
+    assert [found(retriever, question) for question in ("", "  ", "?!")] == [[], [], []]

@@ -44,6 +44,8 @@ def search(
     """Show the passages that fit a question best."""
     with open_installation() as installation:
         hits = installation.retriever.search(" ".join(query), k=count, collections=collection)
+        if not hits:
+            _say_if_empty(installation)
     if as_json:
         print_json([hit_record(hit) for hit in hits])
         return
@@ -62,6 +64,8 @@ def ask(question: Question, collection: Collections = None, as_json: AsJson = Fa
     """Answer a question with the exact sentence and its source."""
     with open_installation() as installation:
         reply = installation.answerer.ask(" ".join(question), via="cli", collections=collection)
+        if not reply.answered:
+            _say_if_empty(installation)
     if as_json:
         print_json(reply_record(reply))
     else:
@@ -74,8 +78,20 @@ def chat() -> None:
         talk(installation)
 
 
+def _say_if_empty(installation: Installation) -> None:
+    """Whoever mistyped SPANBOT_HOME must not believe that nothing is known."""
+    if not installation.knowledge.status().documents:
+        home = installation.settings.home
+        errors.print(
+            f"There are no documents in {home} yet; add some: spanbot add FOLDER",
+            style="yellow",
+            markup=False,
+        )
+
+
 def talk(installation: Installation) -> None:
     """Read questions from standard input and answer each."""
+    _say_if_empty(installation)
     console.print("Ask a question; an empty line ends the chat.", style="dim")
     while True:
         try:

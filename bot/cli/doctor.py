@@ -13,9 +13,9 @@ from rich.text import Text
 from bot.cli.output import console, print_json
 from bot.errors import ConfigurationError, SpanbotError
 from bot.installation import Installation
-from bot.settings import Settings, from_environment
+from bot.settings import Settings, from_environment, unknown
 from reader.errors import ReaderError
-from retriever.errors import RetrieverError
+from retriever.errors import AnalysisError, RetrieverError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,18 @@ def _checks() -> Iterator[Check]:
     except ConfigurationError as error:  # nothing else can be looked at
         yield Check("settings", "problem", str(error))
         return
-    yield Check("settings", "ok", "every variable can be read")
+    strange = unknown(os.environ)
+    yield Check(
+        "settings",
+        "problem" if strange else "ok",
+        "; ".join(strange) or "every variable can be read",
+    )
     yield _check("home folder", lambda: _home(settings))
     try:
         installation = Installation(settings)
+    except AnalysisError as error:
+        yield Check("synonyms", "problem", str(error))
+        return
     except (SpanbotError, RetrieverError) as error:
         yield Check("database", "problem", str(error))
         return

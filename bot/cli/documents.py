@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from bot.cli.output import (
 from bot.errors import SpanbotError
 from retriever.ingest import IngestReport
 from retriever.store import documents as store
+
+_PIPE_COLUMNS = 1000
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -106,7 +109,8 @@ def list_(
             state,
             str(document.passages),
         )
-    console.print(table)
+    # A pipe has no width: every document is a line there.
+    (console if console.is_terminal else Console(width=_PIPE_COLUMNS)).print(table)
     for document in found:
         if document.error:
             console.print(Text(f"{document.uri}: {document.error}", style="red"))
