@@ -83,10 +83,10 @@ class Settings:
         return f"Settings(home={str(self.home)!r})"
 
 
-def unknown(environment: Mapping[str, str]) -> list[str]:
+def unknown(environment: Mapping[str, str] | None = None) -> list[str]:
     """What is wrong with each variable that looks like a setting and is none."""
     wrong = []
-    for name in sorted(environment):
+    for name in sorted(os.environ if environment is None else environment):
         if name.startswith("SPANBOT_") and name not in VARIABLES:
             near = get_close_matches(name, VARIABLES, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""

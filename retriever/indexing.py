@@ -96,7 +96,9 @@ class IndexKeeper:
             if opened is not None and self._is_fresh(opened, version, analyzer):
                 self.analyzer = analyzer
                 return opened
-        if opened is not None:
+            # An index of terms that nobody here can make anew is of no use.
+            known = opened is not None and opened.analyzer == self.analyzer.name
+        if opened is not None and known:
             return self._updated(opened, analyzer)
         with self._building:
             built = self._build(analyzer, wait=-1)
@@ -126,8 +128,13 @@ class IndexKeeper:
             else:
                 result.set_result(built)
 
-        self._updating = threading.Thread(target=build, name="update index")
-        self._updating.start()
+        updating = threading.Thread(target=build, name="update index")
+        try:
+            updating.start()
+        except RuntimeError:  # no more threads: the next question tries again
+            self._building.release()
+            return opened
+        self._updating = updating
         try:
             return result.result(timeout=self._patience)
         except TimeoutError:  # of waiting for it, or of its waiting for another writer
@@ -172,7 +179,10 @@ class IndexKeeper:
         if self._backend == "rank_bm25":
             return
         stamp = self._folder.stamp()
-        if stamp is None or stamp == self._stamp:
+        if stamp is None:  # lost: what is open can be searched, and not be added to
+            self._stamp = None
+            return
+        if stamp == self._stamp:
             return
         known = self._open if isinstance(self._open, PassageIndex) else None
         try:
@@ -223,7 +233,7 @@ class IndexKeeper:
                 gone=changes.gone,
                 content_version=version,
                 analyzer=analyzer.name,
-                encoder=self._encoder_name(),
+                encoder=self.encoder_name(),
             )
             with self._lock:
                 self._open, self._stamp = opened, self._folder.stamp()
@@ -252,7 +262,7 @@ class IndexKeeper:
             ]
         opened = OkapiIndex(
             passages,
-            encoder=self._encoder_name(),
+            encoder=self.encoder_name(),
             content_version=version,
             analyzer=analyzer.name,
         )
@@ -266,7 +276,7 @@ class IndexKeeper:
         return (
             index.content_version == version
             and index.analyzer == analyzer.name
-            and index.encoder == self._encoder_name()
+            and index.encoder == self.encoder_name()
         )
 
     def _continues(self, index: PassageIndex, version: int, analyzer: Analyzer) -> bool:
@@ -274,15 +284,16 @@ class IndexKeeper:
         return (
             index.content_version <= version
             and index.analyzer == analyzer.name
-            and index.encoder == self._encoder_name()
+            and index.encoder == self.encoder_name()
         )
 
-    def _encoder_name(self) -> str | None:
+    def encoder_name(self) -> str | None:
+        """Whose vectors :meth:`vectors` are; an index may still hold another's."""
         return None if self._encoder is None else self._encoder().name
 
     def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float32]]:
         """The vectors of an index that is built anew, by passage id and signature."""
-        name = self._encoder_name()
+        name = self.encoder_name()
         if name is None:
             return {}
         return {

@@ -43,7 +43,10 @@ class Retriever:
             allowed = (
                 None if collections is None else documents.collection_ids(session, collections)
             )
-            ranked = index.search(terms, k, allowed, None if vectors is None else vectors[0])
+            # Another encoder's vectors mean nothing to this one: then BM25 ranks alone.
+            alike = vectors is not None and index.encoder == self._keeper.encoder_name()
+            vector = vectors[0] if vectors is not None and alike else None
+            ranked = index.search(terms, k, allowed, vector)
             found = documents.passages_by_id(session, [place.passage_id for place in ranked])
             anchors = documents.anchors_of(
                 session, sorted({passage.document_id for passage in found.values()})

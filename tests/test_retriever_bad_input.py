@@ -35,9 +35,10 @@ def test_a_question_without_words_finds_nothing_by_words(
     _, words = keeper(database, tmp_path / "words")
     assert found(words, question) == []
     assert words.coverage(question, "The VPN needs a token.") == 0.0
-    # By meaning something is always nearest, and it is no error.
+    # By meaning something is always nearest, and it is no error; but not to nothing at all.
     _, meaning = keeper(database, tmp_path / "meaning", Synonyms())
-    assert found(meaning, question) == ["a"]
+    letters = any(character.isalnum() for character in question)
+    assert found(meaning, question) == (["a"] if letters else [])
 
 
 def test_control_characters_do_not_hide_words(database: Database, tmp_path: Path) -> None:

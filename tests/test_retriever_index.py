@@ -314,6 +314,33 @@ def test_a_full_disk_leaves_the_current_generation(
     assert found(mirror, "vpn") == [11, 13]
 
 
+@pytest.mark.parametrize("at", ["sync_folder", "unlink"])
+def test_an_error_after_the_manifest_is_in_place_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change(PASSAGES[:2])
+    if at == "unlink":
+        (tmp_path / "index" / "segment-that-is-a-folder").mkdir()
+        mirror.change(PASSAGES[2:])
+    else:
+        rename = Path.replace
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "input/output error")
+
+        def replaced(self: Path, target: Path) -> Path:
+            done = rename(self, target)
+            monkeypatch.setattr(files, "sync_folder", fail)
+            return done
+
+        monkeypatch.setattr(Path, "replace", replaced)
+        with pytest.raises(SearchIndexError):
+            mirror.change(PASSAGES[2:])
+        monkeypatch.undo()
+    assert len(mirror.index()) == len(PASSAGES)
+
+
 def test_a_disk_that_fills_during_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = Mirror(tmp_path / "index")
     source = random.Random(5)

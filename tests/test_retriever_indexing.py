@@ -309,3 +309,34 @@ def test_nothing_is_found_for_nothing_by_vectors_either(database: Database, tmp_
     _, retriever = keeper(database, tmp_path / "index", Synonyms())
     assert found(retriever, "tunnel") == ["a"]
     assert [found(retriever, question) for question in ("", "  ", "?!")] == [[], [], []]
+
+
+def test_an_index_of_another_encoder_is_ranked_by_words_until_it_is_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    one, _ = keeper(database, tmp_path / "index", Synonyms("one"))
+    one.rebuild()
+
+    class Wide(Synonyms):
+        def encode(
+            self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+        ) -> NDArray[np.float32]:
+            return np.full((len(texts), 9), 1 / 3, dtype=np.float32)
+
+    with FileLock(tmp_path / "index" / "write.lock"):
+        _, other = keeper(database, tmp_path / "index", Wide("wide"))
+        assert found(other, "vpn") == ["a"]
+
+
+def test_an_index_that_is_lost_under_a_process_is_whole_after_the_next_change(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index")
+    assert found(retriever, "vpn") == ["a"]
+    shutil.rmtree(tmp_path / "index")
+    put(database, "b", "A VPN tunnel.")
+    assert sorted(found(retriever, "vpn")) == ["a", "b"]
+    _, another = keeper(database, tmp_path / "index")
+    assert sorted(found(another, "vpn")) == ["a", "b"]

@@ -55,7 +55,7 @@ def _checks() -> Iterator[Check]:
     except ConfigurationError as error:  # nothing else can be looked at
         yield Check("settings", "problem", str(error))
         return
-    strange = unknown(os.environ)
+    strange = unknown()
     yield Check(
         "settings",
         "problem" if strange else "ok",

@@ -14,8 +14,8 @@ what it had not finished is not named, and the next writer removes it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,9 +176,19 @@ class IndexFolder:
                     state = self._with(state, new, written)
                 return self._commit(index, state, content_version, analyzer, encoder)
             except OSError:
-                for entry in written:
-                    (self.path / entry.name).unlink(missing_ok=True)
+                self._discard(written)
                 raise
+
+    def _discard(self, written: Sequence[FileEntry]) -> None:
+        """Remove what was written in vain: not what a manifest names that is in its place."""
+        try:
+            manifest = read_manifest(self.path)
+        except (OSError, DamagedError):
+            return  # the next writer tidies up
+        kept = set() if manifest is None else manifest.files
+        for entry in written:
+            if entry.name not in kept:
+                (self.path / entry.name).unlink(missing_ok=True)
 
     def merge(self) -> bool:
         """Merge segments if that is due; whether any were. Adding and deleting can go on meanwhile.
@@ -266,8 +276,7 @@ class IndexFolder:
             )
             self._commit(index, state, index.content_version, index.analyzer, index.encoder)
         except OSError:
-            for entry in written:
-                (self.path / entry.name).unlink(missing_ok=True)
+            self._discard(written)
             raise
         return True
 
@@ -369,7 +378,8 @@ class IndexFolder:
         for pattern in ("segment-*", "marks-*"):
             for file in self.path.glob(pattern):
                 if file.name not in keep:
-                    file.unlink(missing_ok=True)
+                    with suppress(OSError):  # the generation counts all the same
+                        file.unlink(missing_ok=True)
 
 
 def _state_of(index: PassageIndex) -> _State:

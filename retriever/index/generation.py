@@ -151,6 +151,8 @@ class PassageIndex:
             exhaustive: in an index of more passages, the vector only ranks those that are first by
                 BM25, unless these are fewer than k.
         """
+        if k <= 0:
+            return []
         bound = upper_bound(self.weights(terms))
         if vector is None or self.encoder is None:
             found = self.search_bm25(terms, k, collections)
