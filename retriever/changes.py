@@ -42,7 +42,7 @@ def compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> Chan
     known = np.zeros(len(passages), dtype=np.bool_)
     gone: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     for segment, marks in index.segments:
-        live = marks.live if len(marks.live) else np.ones(len(segment), dtype=np.bool_)
+        live = marks.live_of(segment)
         places = np.searchsorted(passages, segment.passages)
         inside = np.minimum(places, max(len(passages) - 1, 0))
         same = live & (places < len(passages))

@@ -38,15 +38,14 @@ class Retriever:
             return []  # an encoder would find something for nothing
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
-        vectors = self._keeper.vectors([question])
+        # Another encoder's vectors mean nothing to this one: then BM25 ranks alone.
+        alike = index.encoder is not None and index.encoder == self._keeper.encoder_name()
+        vectors = self._keeper.vectors([question]) if alike else None
         with self._database.read() as session:
             allowed = (
                 None if collections is None else documents.collection_ids(session, collections)
             )
-            # Another encoder's vectors mean nothing to this one: then BM25 ranks alone.
-            alike = vectors is not None and index.encoder == self._keeper.encoder_name()
-            vector = vectors[0] if vectors is not None and alike else None
-            ranked = index.search(terms, k, allowed, vector)
+            ranked = index.search(terms, k, allowed, None if vectors is None else vectors[0])
             found = documents.passages_by_id(session, [place.passage_id for place in ranked])
             anchors = documents.anchors_of(
                 session, sorted({passage.document_id for passage in found.values()})

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,12 +16,11 @@ from bot.cli.output import (
     report_record,
     run_progress,
     show_report,
+    show_table,
 )
 from bot.errors import SpanbotError
 from retriever.ingest import IngestReport
 from retriever.store import documents as store
-
-_PIPE_COLUMNS = 1000
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -109,8 +107,7 @@ def list_(
             state,
             str(document.passages),
         )
-    # A pipe has no width: every document is a line there.
-    (console if console.is_terminal else Console(width=_PIPE_COLUMNS)).print(table)
+    show_table(table)
     for document in found:
         if document.error:
             console.print(Text(f"{document.uri}: {document.error}", style="red"))

@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from bot.answering import AnswerSpan, Reply
@@ -27,6 +28,13 @@ from retriever.records import Hit
 #: Results go to standard output, progress and errors to standard error.
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_PIPE_COLUMNS = 1000
+
+
+def show_table(table: Table) -> None:
+    """A table; a pipe has no width, so that every row is a line there."""
+    (console if console.is_terminal else Console(width=_PIPE_COLUMNS)).print(table)
 
 
 def print_json(value: Any) -> None:

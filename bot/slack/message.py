@@ -17,7 +17,6 @@ from bot.slack.text import clean, escape, shorten
 Block = dict[str, Any]
 Element = dict[str, Any]
 
-MAX_BLOCKS = 50
 MAX_SECTION = 3000
 MAX_URL = 1000
 

@@ -13,11 +13,6 @@ from retriever.index.segment import Marks, Segment
 from retriever.index.terms import select
 
 
-def live_passages(segment: Segment, marks: Marks) -> NDArray[np.bool_]:
-    """Which passages of a segment are not deleted, bool of shape (passages,)."""
-    return marks.live if len(marks.live) else np.ones(len(segment), dtype=np.bool_)
-
-
 def marks_after(kernel: Kernel, segment: Segment, marks: Marks, gone: NDArray[np.int64]) -> Marks:
     """The marks after these ids, ascending, are deleted too; the same object where nothing
     changes.
@@ -26,7 +21,7 @@ def marks_after(kernel: Kernel, segment: Segment, marks: Marks, gone: NDArray[np
     inside = places < len(segment)
     places, gone = places[inside], gone[inside]
     places = places[segment.passages[places] == gone]
-    live = live_passages(segment, marks)
+    live = marks.live_of(segment)
     places = places[live[places]]
     if not len(places):
         return marks

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from retriever.errors import SearchIndexError
 from retriever.index import compiled
-from retriever.index.deletion import frequencies_around, live_passages, marks_after
+from retriever.index.deletion import frequencies_around, marks_after
 from retriever.index.files import DamagedError, FileEntry, sync_folder, writing
 from retriever.index.generation import PassageIndex, find_in_all
 from retriever.index.kernel import Kernel, default
@@ -254,9 +254,7 @@ class IndexFolder:
         if not then.keys() <= current.keys():
             return False  # the index was built anew
         gone = [
-            segment.passages[
-                live_passages(segment, marks) & ~live_passages(segment, current[entry])
-            ]
+            segment.passages[marks.live_of(segment) & ~current[entry].live_of(segment)]
             for entry, (segment, marks) in then.items()
         ]
         named = replace(file, name=file.name.replace("merging", "segment"))
@@ -314,7 +312,7 @@ class IndexFolder:
             after = marks_after(self._kernel, segment, marks, gone)
             if after is marks:
                 continue
-            left = live_passages(segment, marks) & ~after.live
+            left = marks.live_of(segment) & ~after.live
             before, now = frequencies_around(self._kernel, parts, at, after)
             parts[at] = (segment, after)
             lengths = segment.postings.length_values[segment.postings.lengths[left]]

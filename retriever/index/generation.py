@@ -78,7 +78,7 @@ class _Part:
     def allowed(self, collections: frozenset[int] | None) -> NDArray[np.bool_]:
         """Which passages are live and in these collections, bool of shape (passages,)."""
         choice = self.choice(collections)
-        allowed = choice.live if len(choice.live) else np.ones(len(self.segment), dtype=np.bool_)
+        allowed = self.marks.live_of(self.segment)
         if len(choice.allowed):
             allowed = allowed & choice.allowed[choice.collections]
         return allowed
@@ -306,7 +306,7 @@ class PassageIndex:
             for at, number in enumerate(columns[-1]):
                 if number >= 0:
                     less = deleted[at] if deleted else 0
-                    frequencies[at] += segment.frequency_of(number) - less
+                    frequencies[at] += segment.document_frequency(number) - less
         places = dict(zip(ordered, zip(*columns, strict=True), strict=True)) if columns else {}
         weights = dict(zip(ordered, map(self.manifest.statistics.idf, frequencies), strict=True))
         found: dict[str, _Term] = {}

@@ -57,10 +57,7 @@ def choose(sizes: Sequence[Size]) -> list[str]:
 
 def merge(parts: Sequence[tuple[Segment, Marks]]) -> Segment:
     """One segment of the live passages of several; it takes some 30 bytes of memory a posting."""
-    kept = [
-        np.flatnonzero(marks.live) if len(marks.live) else np.arange(len(segment))
-        for segment, marks in parts
-    ]
+    kept = [np.flatnonzero(marks.live_of(segment)) for segment, marks in parts]
     passages = _joined([s.passages[keep] for (s, _), keep in zip(parts, kept, strict=True)])
     order = np.argsort(passages, kind="stable")
     number_of = np.empty(len(passages), dtype=np.uint32)

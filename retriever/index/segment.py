@@ -108,7 +108,7 @@ class Segment:
         ends = starts[runs[numbers + 1]].astype(np.int64)
         return ends - starts[runs[numbers]].astype(np.int64)
 
-    def frequency_of(self, number: int) -> int:
+    def document_frequency(self, number: int) -> int:
         """As :meth:`frequencies_of`, of a single term."""
         runs, starts = self.postings.term_runs, self.postings.run_starts
         return int(starts[runs[number + 1]]) - int(starts[runs[number]])
@@ -150,6 +150,10 @@ class Marks:
 
     def __post_init__(self) -> None:
         self.live.flags.writeable = False
+
+    def live_of(self, segment: Segment) -> NDArray[np.bool_]:
+        """Which passages of the segment are not deleted, bool of shape (passages,)."""
+        return self.live if len(self.live) else np.ones(len(segment), dtype=np.bool_)
 
     def deleted(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many deleted passages hold each of these terms."""

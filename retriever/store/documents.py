@@ -555,11 +555,6 @@ def passages_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredPass
     return found
 
 
-def count_passages(session: Session) -> int:
-    """How many passages there are."""
-    return session.scalar(select(func.count()).select_from(PassageRow)) or 0
-
-
 @dataclass(frozen=True, slots=True)
 class PassageRanges:
     """Every passage by its id, as arrays of shape (passages,).
