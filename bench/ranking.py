@@ -10,8 +10,9 @@ is the share of questions that find a right one among the first k, with a bootst
 wrote.
 
 Ways to rank: BM25; the vectors' cosine; both, as :func:`retriever.ranking.combine` adds them up,
-over all passages and over those that are first by BM25; and the sum of 1 / (60 + rank) by each
-(reciprocal rank fusion, Cormack et al. 2009).
+over all passages and over those that are first by BM25; both, and then how near the question's
+words stand to each other (:mod:`retriever.proximity`), which is what the program does; and the sum
+of 1 / (60 + rank) by each (reciprocal rank fusion, Cormack et al. 2009).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
 from retriever.passage_terms import TermsOfPassages, index_text
-from retriever.ranking import CANDIDATES, combine, upper_bound
+from retriever.proximity import nearness
+from retriever.ranking import CANDIDATES, NEAREST, NEARNESS, combine, upper_bound
 from retriever.store.documents import SearchText
 
-_CUTS = (1, 5, 10)
+_CUTS = (1, 5, 10, 20)
 _FUSION = 60
 _NOWHERE = 1 << 30
 
@@ -69,6 +71,7 @@ def ranks(
         IndexedPassage(number, 0, terms_of(text))
         for number, text in enumerate(collection.passages, 1)
     ]
+    texts = [analyzer.terms(index_text(passage)) for passage in collection.passages]
     questions = ranker.encode(collection.questions)
     places: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -79,8 +82,10 @@ def ranks(
             collection.questions, questions, collection.right, strict=True
         ):
             terms = analyzer.terms(question)
-            bound = upper_bound(index.weights(terms))
-            for name, scores in _ways(index.scores(terms), vectors @ vector, bound).items():
+            weights = index.weights(terms)
+            ways = _ways(index.scores(terms), vectors @ vector, upper_bound(weights))
+            ways["both, and nearness"] = _with_nearness(ways["both"], terms, weights, texts)
+            for name, scores in ways.items():
                 places.setdefault(name, []).append(_place(collection, scores, right))
     return {name: np.array(found, dtype=np.int64) for name, found in places.items()}
 
@@ -107,6 +112,22 @@ def _ways(
         first = found & (by_words <= count)
         ways[f"both, of BM25's first {count}"] = np.where(first, both, -np.inf)
     return ways
+
+
+def _with_nearness(
+    both: NDArray[np.float64],
+    terms: Sequence[str],
+    weights: Sequence[float],
+    texts: Sequence[Sequence[str]],
+) -> NDArray[np.float64]:
+    """The scores with what :meth:`retriever.search.Retriever.search` adds to the first."""
+    bound = upper_bound(weights)
+    if bound == 0.0:
+        return both
+    first = np.argsort(-both, kind="stable")[:NEAREST]
+    scores = both.copy()
+    scores[first] += NEARNESS * nearness(terms, weights, [texts[n] for n in first]) / bound
+    return scores
 
 
 def _place(collection: Collection, scores: NDArray[np.float64], right: NDArray[np.int64]) -> int:

@@ -9,15 +9,15 @@ from retriever.abbreviations import Forms
 from retriever.analysis import Analyzer
 from retriever.index.vocabulary import NumberedTerms, Vocabulary, end_to_end, side_by_side
 from retriever.numbering import TermNumbers
-from retriever.store.documents import SearchText
+from retriever.store.documents import SearchText, StoredPassage
 
 
-def index_text(passage: SearchText) -> str:
+def index_text(passage: SearchText | StoredPassage) -> str:
     """What is searched of a passage: file name, title and headings in front of its text."""
     return "\n".join([*_above(passage), passage.text])
 
 
-def _above(passage: SearchText) -> list[str]:
+def _above(passage: SearchText | StoredPassage) -> list[str]:
     stem = PurePosixPath(passage.uri.replace("\\", "/")).stem
     return list(dict.fromkeys([stem, passage.title, *passage.heading]))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retriever.indexing import IndexKeeper
 from retriever.links import place_of
+from retriever.passage_terms import index_text
+from retriever.proximity import nearness
+from retriever.ranking import NEAREST, NEARNESS, Ranked, upper_bound
 from retriever.records import Hit
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.documents import StoredPassage
 
 
 class Retriever:
@@ -45,8 +49,13 @@ class Retriever:
             allowed = (
                 None if collections is None else documents.collection_ids(session, collections)
             )
-            ranked = index.search(terms, k, allowed, None if vectors is None else vectors[0])
+            if vectors is None:
+                ranked = index.search(terms, k, allowed)
+            else:
+                ranked = index.search(terms, max(k, NEAREST), allowed, vectors[0])
             found = documents.passages_by_id(session, [place.passage_id for place in ranked])
+            if vectors is not None:
+                ranked = self._by_nearness(terms, index.weights(terms), ranked, found)[:k]
             anchors = documents.anchors_of(
                 session, sorted({passage.document_id for passage in found.values()})
             )
@@ -80,6 +89,29 @@ class Retriever:
                 )
             )
         return hits
+
+    def _by_nearness(
+        self,
+        terms: Sequence[str],
+        weights: Sequence[float],
+        ranked: Sequence[Ranked],
+        found: Mapping[int, StoredPassage],
+    ) -> list[Ranked]:
+        """The passages that are there, in the order of what their texts add to their scores."""
+        bound = upper_bound(weights)
+        there = [place for place in ranked if place.passage_id in found]
+        if bound == 0.0:
+            return there
+        near = nearness(
+            terms,
+            weights,
+            [self._keeper.analyzer.terms(index_text(found[p.passage_id])) for p in there],
+        )
+        added = [
+            place._replace(score=place.score + NEARNESS * float(more) / bound)
+            for place, more in zip(there, near, strict=True)
+        ]
+        return sorted(added, key=lambda place: -place.score)  # a stable order
 
     def similarity(self, question: str, texts: Sequence[str]) -> NDArray[np.float64]:
         """How near texts are to a question in meaning: cosines, shape (texts,).

@@ -340,3 +340,21 @@ def test_an_index_that_is_lost_under_a_process_is_whole_after_the_next_change(
     assert sorted(found(retriever, "vpn")) == ["a", "b"]
     _, another = keeper(database, tmp_path / "index")
     assert sorted(found(another, "vpn")) == ["a", "b"]
+
+
+def test_of_passages_alike_the_one_with_the_words_together_comes_first(
+    database: Database, tmp_path: Path
+) -> None:
+    # The same words, so the same vectors and the same BM25.
+    put(database, "apart", "VPN network service token account lunch")
+    put(database, "together", "network service token account VPN lunch")
+    for name in ("other", "another", "third", "fourth"):  # so that the words are rare
+        put(database, name, "Nothing of it.")
+    _, by_words = keeper(database, tmp_path / "words")
+    first, second = by_words.search("VPN lunch")
+    assert (first.document, first.score) == ("apart", second.score)
+    _, by_both = keeper(database, tmp_path / "both", Synonyms())
+    first, second, *_ = by_both.search("VPN lunch")
+    assert (first.document, first.bm25) == ("together", second.bm25)
+    assert first.score > second.score
+    assert [hit.document for hit in by_both.search("VPN lunch", k=1)] == ["together"]
