@@ -18,7 +18,7 @@ from bot.errors import SpanbotError
 from bot.evaluation import holds_answer
 from reader import checkpoint, ranker
 
-_FORMAT = 1
+_FORMAT = 2
 #: The name of the reader that comes along.
 EMBEDDED = "embedded"
 

@@ -86,10 +86,8 @@ def find_candidates(
     likeness = retriever.similarity(
         question, [_in_place(hits[sentence.span.passage], sentence) for sentence in sentences]
     )
-    coverage = {
-        number: retriever.coverage(question, f"{above(hits[number])}\n{hits[number].text}")
-        for number in {sentence.span.passage for sentence in sentences}
-    }
+    coverage = retriever.coverage(question, [f"{above(hit)}\n{hit.text}" for hit in hits])
+    said = retriever.coverage(question, [_text(hits[s.span.passage], s) for s in sentences])
     features = [
         Features(
             logit=sentence.span.score - priors[sentence.span.passage],
@@ -99,11 +97,12 @@ def find_candidates(
             score=hits[sentence.span.passage].score,
             behind=hits[sentence.span.passage].score - best,
             likeness=float(like),
+            said=own,
             **text_features(
                 question, _text(hits[sentence.span.passage], sentence), sentence.span.text
             ),
         )
-        for sentence, like in zip(sentences, likeness, strict=True)
+        for sentence, like, own in zip(sentences, likeness, said, strict=True)
     ]
     order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))
     confidences = calibration.confidences([features[n] for n in order])

@@ -33,6 +33,7 @@ class Features:
         score: what the passage was ranked by.
         behind: how far that is behind the best passage's; 0 or less.
         likeness: cosine of the question and the sentence under its headings; 0 without a ranker.
+        said: the share of the question's weight that the sentence itself holds.
         brief: 1 for a sentence of very few words, else 0.
         decisive: for a question that yes or no could answer, 1 for a sentence with a word of
             permission, duty or denial, -1 without; 0 for other questions.
@@ -47,6 +48,7 @@ class Features:
     score: float
     behind: float
     likeness: float
+    said: float
     brief: float
     decisive: float
     amount: float

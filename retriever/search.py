@@ -124,18 +124,22 @@ class Retriever:
         cosines: NDArray[np.float64] = (vectors[1:] @ vectors[0]).astype(np.float64)
         return cosines
 
-    def coverage(self, question: str, text: str) -> float:
-        """How much of the question's weight (idf) a text holds, 0 to 1.
+    def coverage(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How much of the question's weight (idf) each text holds, 0 to 1.
 
         A word that no passage holds weighs as much as one that a single passage holds: that
         nobody ever wrote it says more about the question than anything else.
         """
         index = self._keeper.current()
-        wanted = list(dict.fromkeys(self._keeper.analyzer.terms(question)))
-        weights = index.weights(wanted)
-        total = sum(max(weight, 0.0) for weight in weights)
+        terms_of = self._keeper.analyzer.terms
+        wanted = list(dict.fromkeys(terms_of(question)))
+        weights = [max(weight, 0.0) for weight in index.weights(wanted)]
+        total = sum(weights)
         if total == 0:
-            return 0.0
-        present = set(self._keeper.analyzer.terms(text))
-        held = zip(wanted, weights, strict=True)
-        return sum(max(weight, 0.0) for term, weight in held if term in present) / total
+            return [0.0] * len(texts)
+        held = []
+        for text in texts:
+            present = set(terms_of(text))
+            own = zip(wanted, weights, strict=True)
+            held.append(sum(weight for term, weight in own if term in present) / total)
+        return held

@@ -296,7 +296,7 @@ def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
         assert candidate.sentence in candidate.hit.text
         assert candidate.start <= candidate.span.start < candidate.span.end <= candidate.end
     assert found[0].features.logit == pytest.approx(8.0)
-    assert 0.0 < found[0].features.coverage <= 1.0
+    assert 0.0 < found[0].features.said <= found[0].features.coverage <= 1.0
     with store.database.read() as session:
         assert session.scalars(select(Question)).all() == []
 
@@ -478,12 +478,12 @@ def test_confidence_is_a_probability() -> None:
     def features(logit: float) -> Features:
         return Features(
             logit=logit, margin=0.0, probability=1.0, coverage=1.0, score=1.0, behind=0.0,
-            likeness=0.5, brief=0.0, decisive=0.0, amount=0.0,
+            likeness=0.5, said=0.5, brief=0.0, decisive=0.0, amount=0.0,
         )  # fmt: skip
 
     calibration = Calibration(
-        choice=(1.0, *[0.0] * 9),
-        confidence=(1.0, 0.0, 2.0, *[0.0] * 7),
+        choice=(1.0, *[0.0] * 10),
+        confidence=(1.0, 0.0, 2.0, *[0.0] * 8),
         lead=0.5,
         intercept=-3.0,
         precisions=AS_THEY_SAY,

@@ -292,7 +292,7 @@ def test_questions_are_read_from_their_file(tmp_path: Path) -> None:
 
 def written(path: Path, count: int, **header: object) -> Path:
     """A file of found answers, as ``collect`` writes it, to invented questions."""
-    first = {"format": 1, "reader": "x", "weights": "y", "passages": 10, "prior": 0, **header}
+    first = {"format": 2, "reader": "x", "weights": "y", "passages": 10, "prior": 0, **header}
     lines = [json.dumps(first)]
     for number, item in enumerate(invented(count)):
         answers = tuple(
@@ -350,7 +350,7 @@ def test_fitting_writes_weights_that_the_bot_reads(
         (None, "cannot read"),
         ("no JSON\n", "is no file of found answers"),
         ('{"format": 9}\n', "is no file of found answers .*format 9"),
-        ('{"format": 1}\n', "holds no questions yet"),
+        ('{"format": 2}\n', "holds no questions yet"),
     ],
 )
 def test_a_file_that_is_of_no_use_is_named(tmp_path: Path, text: str | None, message: str) -> None:

@@ -34,7 +34,7 @@ def test_a_question_without_words_finds_nothing_by_words(
     put(database, "a", "The VPN needs a token.")
     _, words = keeper(database, tmp_path / "words")
     assert found(words, question) == []
-    assert words.coverage(question, "The VPN needs a token.") == 0.0
+    assert words.coverage(question, ["The VPN needs a token."]) == [0.0]
     # By meaning something is always nearest, and it is no error; but not to nothing at all.
     _, meaning = keeper(database, tmp_path / "meaning", Synonyms())
     letters = any(character.isalnum() for character in question)

@@ -180,7 +180,7 @@ def test_the_old_index_serves_while_another_thread_builds(
             assert encoder.begun.wait(timeout=60)
             asked = pool.submit(found, retriever, "vpn")
             assert set(asked.result(timeout=60)) == {"a", "b", "c"}
-            assert retriever.coverage("vpn", "a vpn") == 1
+            assert retriever.coverage("vpn", ["a vpn"]) == [1]
         finally:
             encoder.go_on.set()
         build.result(timeout=60)
@@ -261,11 +261,11 @@ def test_changed_synonyms_are_searched_by_at_once(
         return {hit.document: hit.bm25 for hit in retriever.search("notebook")}["a"]
 
     assert bm25(one) == 0
-    assert one.coverage("notebook", "a laptop") == 0
+    assert one.coverage("notebook", ["a laptop"]) == [0]
     encoder.encoded.clear()
     file.write_text("laptop, notebook", encoding="utf-8")
     assert bm25(one) == bm25(other) > 0
-    assert one.coverage("notebook", "a laptop") == 1
+    assert one.coverage("notebook", ["a laptop", "a desk"]) == [1, 0]
     if backend == "bm25":  # the vectors are kept
         assert set(encoder.encoded) == {"notebook"}
     file.unlink()
