@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from bot.answering import Answerer, AnswerOptions
 from bot.errors import ConfigurationError
 from bot.knowledge import KnowledgeBase
 from bot.settings import Settings
+from reader.errors import CheckpointError, DeviceError
 from retriever.analysis import AnalysisOptions
+from retriever.errors import StoreError
 from retriever.indexing import IndexKeeper
 from retriever.ingest import Ingestor
 from retriever.search import Retriever
@@ -33,7 +36,7 @@ class Installation:
         notify: gets what the user must know before a model is downloaded.
 
     Raises:
-        ConfigurationError: the home folder cannot be made.
+        ConfigurationError: the home folder cannot be made, or the database's URL is none.
         AnalysisError: the synonyms file is wrong; the message names the line.
         SchemaError: the database needs ``spanbot db upgrade``, or a newer program.
         StoreError: the database cannot be opened.
@@ -46,7 +49,7 @@ class Installation:
         self._ranker: Ranker | None = None
         self._loading = threading.Lock()
         make_home(settings)
-        self.database = Database(settings.database_url)
+        self.database = open_database(settings)
         if self.database.is_new():
             self.database.upgrade()
         self.database.check_schema()
@@ -73,14 +76,15 @@ class Installation:
                 from reader.batcher import Batcher
                 from reader.reader import load_reader
 
-                self._reader = Batcher(
-                    load_reader(
-                        self.settings.reader,
-                        device=self.settings.device,
-                        precision=self.settings.reader_precision,
-                        notify=self._notify,
+                with naming_settings(self.settings, reader=True):
+                    self._reader = Batcher(
+                        load_reader(
+                            self.settings.reader,
+                            device=self.settings.device,
+                            precision=self.settings.reader_precision,
+                            notify=self._notify,
+                        )
                     )
-                )
             return self._reader
 
     def ranker(self) -> Ranker:
@@ -89,7 +93,8 @@ class Installation:
             if self._ranker is None:
                 from reader.ranker import load_ranker
 
-                self._ranker = load_ranker(device=self.settings.device)
+                with naming_settings(self.settings):
+                    self._ranker = load_ranker(device=self.settings.device)
             return self._ranker
 
     def close(self) -> None:
@@ -109,6 +114,38 @@ class Installation:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; nothing is made of it yet.
+
+    Raises:
+        ConfigurationError: its URL is none.
+    """
+    try:
+        return Database(settings.database_url)
+    except StoreError as error:
+        raise ConfigurationError(f"SPANBOT_DATABASE_URL is wrong: {error}") from error
+
+
+@contextmanager
+def naming_settings(settings: Settings, *, reader: bool = False) -> Iterator[None]:
+    """Tells errors of models and devices with the settings that chose them.
+
+    Args:
+        reader: it is the reader that is loaded within, by ``SPANBOT_READER`` and its precision.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        if not reader or settings.reader is None:
+            raise  # what comes with the program was chosen by nobody
+        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
+    except DeviceError as error:
+        chosen = f'SPANBOT_DEVICE is "{settings.device}"'
+        if reader:
+            chosen += f' and SPANBOT_READER_PRECISION "{settings.reader_precision}"'
+        raise DeviceError(f"{chosen}: {error}") from error
 
 
 def make_home(settings: Settings) -> None:

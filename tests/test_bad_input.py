@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import Engine, event
 
 from tests.command_line import spanbot
@@ -235,7 +236,6 @@ def test_a_file_that_is_no_database(notes: Path, home: Path) -> None:
     [
         ("nonsense", '"nonsense" is not a database URL; write one like sqlite:///'),
         ("sqlite://", '"sqlite://" does not name a database file; write sqlite:///'),
-        ("oracle://x", "oracle://x needs the Python module oracledb, which is not installed"),
         ("mysql+nothing://x/y", '"mysql+nothing://x/y": there is no such kind of database'),
     ],
 )
@@ -243,7 +243,17 @@ def test_a_database_url_that_is_none(
     monkeypatch: pytest.MonkeyPatch, url: str, message: str
 ) -> None:
     monkeypatch.setenv("SPANBOT_DATABASE_URL", url)
-    assert spanbot("docs", "list").error().startswith(message)
+    for command in (["docs", "list"], ["db", "upgrade"], ["db", "backup", "copy.db"]):
+        error = spanbot(*command).error()
+        assert error.startswith(f"SPANBOT_DATABASE_URL is wrong: {message}")
+
+
+def test_a_database_whose_driver_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", "oracle://x")
+    message = spanbot("docs", "list").error()
+    assert message.startswith(
+        "oracle://x needs the Python module oracledb, which is not installed; run: pip install"
+    )
 
 
 @contextmanager
@@ -299,7 +309,16 @@ def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 def test_a_device_that_is_not_there(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPANBOT_DEVICE", "abacus")
-    assert 'unknown device "abacus"' in spanbot("ask", "wifi?").error()
+    message = spanbot("ask", "wifi?").error()
+    assert message == 'SPANBOT_DEVICE is "abacus"; use auto, cpu or cuda'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here the device is there")
+def test_a_gpu_that_is_not_there(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cuda")
+    message = spanbot("ask", "wifi?").error()
+    assert message.startswith('SPANBOT_DEVICE is "cuda"')
+    assert message.endswith("torch sees no CUDA device; use auto or cpu")
 
 
 def test_a_model_that_is_damaged(
@@ -309,7 +328,9 @@ def test_a_model_that_is_damaged(
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     monkeypatch.setenv("SPANBOT_READER", str(damaged))
-    assert "damaged" in spanbot("ask", "wifi?").error()
+    message = spanbot("ask", "wifi?").error()
+    assert message.startswith(f'SPANBOT_READER is "{damaged}": ')
+    assert "damaged" in message
 
 
 def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
