@@ -333,10 +333,32 @@ def test_a_model_that_is_damaged(
     assert "damaged" in message
 
 
-def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "SLACK_APP_TOKEN" in spanbot("serve").error()
+def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    message = spanbot("serve").error()
+    assert message.startswith("SLACK_BOT_TOKEN is not set; take the Bot User OAuth Token (xoxb-…)")
+    assert "And neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set; set" in message
+    assert "under Basic Information of your app" in message
     monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
-    assert spanbot("serve").error().startswith("SLACK_BOT_TOKEN is not set")
+    message = spanbot("serve").error()
+    assert message.startswith("SLACK_BOT_TOKEN is not set")
+    assert "SLACK_APP_TOKEN" not in message
+    assert not home.exists()  # nothing was made for a bot that cannot run
+
+
+def test_serve_names_all_that_is_missing_or_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxp-1-hush")
+    monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    message = spanbot("serve").error()
+    for problem in (
+        "SLACK_BOT_TOKEN begins with 'xoxp'",
+        "neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set",
+        'SPANBOT_REINDEX_CRON is "daily"',
+        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda',
+    ):
+        assert message.count(problem) == 1
+    assert "SLACK_BOT_TOKEN is not set" not in message
+    assert "hush" not in message
 
 
 def test_serve_without_a_way_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,6 +374,7 @@ def test_serve_with_a_token_of_another_kind(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "0123")
     monkeypatch.setenv(variable, value)
     message = spanbot("serve").error()
     assert message.startswith(f"{variable} begins with '{value[:4]}'")
@@ -375,5 +398,6 @@ def test_serve_with_a_token_that_slack_refuses(monkeypatch: pytest.MonkeyPatch) 
 
 def test_serve_with_a_wrong_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
     monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
     assert spanbot("serve").error().startswith('SPANBOT_REINDEX_CRON is "daily"')
