@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from retriever.synonyms import AnalyzerFile
 if TYPE_CHECKING:
     from reader.batcher import Batcher
     from reader.ranker import Ranker
+    from reader.reader import Reader
 
 
 class Installation:
@@ -74,27 +74,15 @@ class Installation:
         with self._loading:
             if self._reader is None:
                 from reader.batcher import Batcher
-                from reader.reader import load_reader
 
-                with naming_settings(self.settings, reader=True):
-                    self._reader = Batcher(
-                        load_reader(
-                            self.settings.reader,
-                            device=self.settings.device,
-                            precision=self.settings.reader_precision,
-                            notify=self._notify,
-                        )
-                    )
+                self._reader = Batcher(reader_of(self.settings, notify=self._notify))
             return self._reader
 
     def ranker(self) -> Ranker:
         """The encoder of questions and passages, loaded at the first call."""
         with self._loading:
             if self._ranker is None:
-                from reader.ranker import load_ranker
-
-                with naming_settings(self.settings):
-                    self._ranker = load_ranker(device=self.settings.device)
+                self._ranker = ranker_of(self.settings)
             return self._ranker
 
     def close(self) -> None:
@@ -128,24 +116,44 @@ def open_database(settings: Settings) -> Database:
         raise ConfigurationError(f"SPANBOT_DATABASE_URL is wrong: {error}") from error
 
 
-@contextmanager
-def naming_settings(settings: Settings, *, reader: bool = False) -> Iterator[None]:
-    """Tells errors of models and devices with the settings that chose them.
+def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Reader:
+    """Load the reader that the settings name.
 
     Args:
-        reader: it is the reader that is loaded within, by ``SPANBOT_READER`` and its precision.
+        notify: gets what the user must know before a model is downloaded.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.reader.load_reader`; the message names the
+            settings.
     """
+    from reader.reader import load_reader
+
+    device, precision = settings.device, settings.reader_precision
     try:
-        yield
+        return load_reader(settings.reader, device=device, precision=precision, notify=notify)
     except CheckpointError as error:
-        if not reader or settings.reader is None:
-            raise  # what comes with the program was chosen by nobody
+        if settings.reader is None:
+            raise  # nobody chose what comes with the program
         raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
     except DeviceError as error:
-        chosen = f'SPANBOT_DEVICE is "{settings.device}"'
-        if reader:
-            chosen += f' and SPANBOT_READER_PRECISION "{settings.reader_precision}"'
-        raise DeviceError(f"{chosen}: {error}") from error
+        raise DeviceError(
+            f'SPANBOT_DEVICE is "{device}", SPANBOT_READER_PRECISION is "{precision}": {error}'
+        ) from error
+
+
+def ranker_of(settings: Settings) -> Ranker:
+    """Load the ranker.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.ranker.load_ranker`; the message names the
+            setting.
+    """
+    from reader.ranker import load_ranker
+
+    try:
+        return load_ranker(device=settings.device)
+    except DeviceError as error:
+        raise DeviceError(f'SPANBOT_DEVICE is "{settings.device}": {error}') from error
 
 
 def make_home(settings: Settings) -> None:

@@ -396,7 +396,8 @@ def states(*arguments: str) -> tuple[int, dict[str, str], dict[str, str]]:
 def test_doctor_finds_nothing_wrong(filled: Path) -> None:
     code, state, detail = states()
     assert code == 0
-    assert {state.pop("Slack"), state.pop("schedule")} == {"off"}
+    assert {state.pop("Slack"), state.pop("schedule"), state.pop("ranker")} == {"off"}
+    assert "SPANBOT_RANKER is off" in detail["ranker"]
     assert set(state.values()) == {"ok"}
     assert set(state) == {
         "settings",
@@ -425,6 +426,74 @@ def test_doctor_names_what_is_wrong(
     assert "nowhere" in detail["reader"]
     assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
     assert spanbot("doctor").code == 1
+
+
+def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    code, state, detail = states()
+    assert (code, state["ranker"]) == (0, "ok")
+    assert detail["ranker"].endswith(" on cpu")
+    assert detail["documents"] == "none yet; add some: spanbot add FOLDER"
+
+
+def test_doctor_names_wrong_settings_and_goes_on(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    monkeypatch.setenv("SPANBOT_LANGUAGE", "klingon")
+    ran = spanbot("doctor", "--json")
+    found = [(c["check"], c["state"]) for c in json.loads(ran.out)]
+    assert (ran.code, found) == (
+        1,
+        [
+            ("settings", "problem"),
+            ("settings", "problem"),
+            ("home folder", "ok"),
+            ("database", "ok"),
+            ("documents", "ok"),
+            ("search index", "off"),  # another language's would have to be made anew
+            ("reader", "ok"),
+            ("ranker", "off"),
+            ("Slack", "off"),
+            ("schedule", "off"),
+        ],
+    )
+    assert 'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda' in ran.out.replace('\\"', '"')
+    assert "not checked, as SPANBOT_LANGUAGE cannot be read" in ran.out
+
+
+def test_doctor_makes_no_other_home_than_the_one_that_is_meant(
+    light: None, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("SPANBOT_HOME", "~nosuchuser/x")
+    code, state, _ = states()
+    assert (code, state["settings"], state["home folder"]) == (1, "problem", "off")
+    assert (state["database"], state["search index"], state["reader"]) == ("off", "off", "ok")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "there"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN", "SLACK_BOT_TOKEN"),
+        ({"SLACK_APP_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"),
+        ({"SLACK_SIGNING_SECRET": "0123"}, "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET"),
+    ],
+)
+def test_doctor_names_the_token_that_is_missing(
+    light: None,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    missing: str,
+    there: str,
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    code, state, detail = states()
+    assert (code, state["Slack"]) == (1, "problem")
+    assert missing in detail["Slack"]
+    assert there not in detail["Slack"]
 
 
 def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +526,7 @@ def test_doctor_works_where_the_database_does_not(home: Path) -> None:
     code, state, detail = states()
     assert (code, state["home folder"], state["database"]) == (1, "ok", "problem")
     assert "not a database" in detail["database"]
+    assert (state["reader"], state["ranker"], state["schedule"]) == ("ok", "ok", "off")
 
 
 def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:
