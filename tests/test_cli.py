@@ -345,6 +345,57 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
     assert f"{questions}, line 2: The question is empty" in spanbot("evaluate", questions).error()
 
 
+def write_questions(path: Path, *documents: str) -> Path:
+    """A question for each gold document."""
+    lines = [
+        json.dumps({"question": "Unused holidays?", "answers": ["x"], "documents": [name]})
+        for name in documents
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_evaluate_names_gold_documents_that_are_not_there(filled: Path, tmp_path: Path) -> None:
+    file = write_questions(tmp_path / "q.jsonl", "leave.html", "glossary.txt")
+    assert spanbot("evaluate", file, "--json").err == ""
+    names = ["a.md", "leave.html", "b.md", "c.md", "d.md", "b.md", "e.md"]
+    ran = spanbot("evaluate", write_questions(file, *names), "--json")
+    assert ran.json()["questions"] == 7
+    assert ran.err == (
+        f"Note: 5 of the 6 documents that {file} names are not in {filled}: a.md, b.md, c.md and "
+        "2 more\n"
+    )
+    ran = spanbot("evaluate", write_questions(file, "a.md", "b.md"), "--json")
+    assert ran.code == 0
+    assert ran.err == (
+        f"Note: none of the 2 documents that {file} names is in {filled} (a.md, b.md); probably "
+        "another file of questions is meant, or another SPANBOT_HOME\n"
+    )
+
+
+def test_evaluate_looks_into_the_collections_named(
+    light: None, handbook: Path, tmp_path: Path
+) -> None:
+    spanbot("add", handbook / "leave.html", "--collection", "people")
+    spanbot("add", handbook / "glossary.txt", "--collection", "rest")
+    file = write_questions(tmp_path / "q.jsonl", "leave.html")
+    ask = ["evaluate", file, "--json", "--collection"]
+    ran = spanbot(*ask, "people")
+    assert (ran.json()["success@1"], ran.err) == (1.0, "")
+    ran = spanbot(*ask, "rest")
+    assert ran.json()["success@10"] == 0.0
+    assert "none of the 1 documents" in ran.err
+    assert "the collections rest of" in ran.err
+    assert spanbot(*ask, "rest", "--collection", "people").json()["success@10"] == 1.0
+    assert 'no collection "nowhere"' in spanbot(*ask, "nowhere").error()
+
+
+def test_evaluate_without_documents_says_so(light: None, home: Path, tmp_path: Path) -> None:
+    ran = spanbot("evaluate", write_questions(tmp_path / "q.jsonl", "a.md"))
+    assert ran.err.startswith(f"There are no documents in {home} yet")
+    assert len(ran.err.splitlines()) == 1
+
+
 # -- the database -----------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from bot.cli.opening import open_installation
+from bot.cli.opening import open_installation, say_if_empty
 from bot.cli.output import (
     console,
     errors,
@@ -45,7 +45,7 @@ def search(
     with open_installation() as installation:
         hits = installation.retriever.search(" ".join(query), k=count, collections=collection)
         if not hits:
-            _say_if_empty(installation)
+            say_if_empty(installation)
     if as_json:
         print_json([hit_record(hit) for hit in hits])
         return
@@ -65,7 +65,7 @@ def ask(question: Question, collection: Collections = None, as_json: AsJson = Fa
     with open_installation() as installation:
         reply = installation.answerer.ask(" ".join(question), via="cli", collections=collection)
         if not reply.answered:
-            _say_if_empty(installation)
+            say_if_empty(installation)
     if as_json:
         print_json(reply_record(reply))
     else:
@@ -78,20 +78,9 @@ def chat() -> None:
         talk(installation)
 
 
-def _say_if_empty(installation: Installation) -> None:
-    """Whoever mistyped SPANBOT_HOME must not believe that nothing is known."""
-    if not installation.knowledge.status().documents:
-        home = installation.settings.home
-        errors.print(
-            f"There are no documents in {home} yet; add some: spanbot add FOLDER",
-            style="yellow",
-            markup=False,
-        )
-
-
 def talk(installation: Installation) -> None:
     """Read questions from standard input and answer each."""
-    _say_if_empty(installation)
+    say_if_empty(installation)
     console.print("Ask a question; an empty line ends the chat.", style="dim")
     while True:
         try:
