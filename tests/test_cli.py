@@ -132,6 +132,47 @@ def test_a_wrong_option_is_a_usage_error(home: Path) -> None:
     assert not home.exists()
 
 
+NUMBERS = [
+    (words, parameter)
+    for words, command in COMMANDS.items()
+    for parameter in command.params
+    if (isinstance(parameter.default, int | float) and not parameter.is_flag)
+    or "OR MORE" in str(parameter.metavar)
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "parameter"), NUMBERS, ids=[f"{' '.join(w)} {p.opts[0]}" for w, p in NUMBERS]
+)
+@pytest.mark.parametrize("value", ["-1", "many", "nan", "inf"])
+def test_a_number_out_of_range_is_told_with_the_range(
+    words: tuple[str, ...], parameter: Any, value: str, home: Path
+) -> None:
+    if (value, parameter.opts[0]) == ("-1", "--threshold"):
+        return  # logits may be negative
+    ran = spanbot(*words, "x", "x", f"{parameter.opts[0]}={value}")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"'{parameter.opts[0]}'" in unboxed(ran.err)
+    assert f'it is "{value}"; use a ' in unboxed(ran.err)
+    assert not home.exists()
+
+
+def test_what_an_option_takes_is_in_its_message_and_in_the_help() -> None:
+    for value in ("0", "1001", "2.5"):
+        told = unboxed(spanbot("search", "-k", value, "x").err)
+        assert f'it is "{value}"; use a whole number from 1 to 1000' in told
+    assert "1 TO 1000" in spanbot("search", "--help").out
+    told = unboxed(spanbot("reader", "finetune", "x", "--epochs", "0").err)
+    assert 'it is "0"; use a whole number, 1 or more' in told
+    told = unboxed(spanbot("reader", "score", "x", "x", "--script", "3").err)
+    assert 'it is "3"; use 1.1 or 2.0' in told
+
+
+def unboxed(message: str) -> str:
+    """A message that is shown in a box, in one line."""
+    return " ".join(message.replace("│", " ").split())
+
+
 def test_the_program_starts_in_a_process_of_its_own(home: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "bot.cli.main"]
     ran = subprocess.run(
@@ -186,7 +227,7 @@ def test_collections(light: None, handbook: Path) -> None:
     assert spanbot("search", "holidays", "--collection", "rest", "--json").json() == []
     assert 'no collection "nowhere"' in spanbot("search", "x", "--collection", "nowhere").error()
     ran = spanbot("docs", "remove", "--collection", "people")
-    assert (ran.code, ran.out) == (0, "Removed 1 documents of the collection people\n")
+    assert (ran.code, ran.out) == (0, "Removed 1 document of the collection people\n")
     assert "name the documents" in spanbot("docs", "remove").error()
     assert "name the documents" in spanbot("docs", "remove", "x", "--collection", "rest").error()
 
@@ -222,6 +263,32 @@ def test_failures_are_told_and_only_count_where_nothing_went_in(
     listed = spanbot("docs", "list", "--json").json()
     assert [(d["state"], d["passages"]) for d in listed if d["error"]] == [("failed", 0)]
     assert "empty.txt is empty" in spanbot("docs", "list").out
+
+
+def test_the_error_of_a_document_that_failed_is_shown(light: None, tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(b"no PDF")
+    assert spanbot("add", path).code == 1
+    ran = spanbot("docs", "show", "scan.pdf")
+    assert ran.code == 1
+    assert str(path) in ran.out
+    assert ran.err.startswith("State: failed; it has no text. scan.pdf ")
+    ran = spanbot("docs", "show", "scan.pdf", "--json")
+    shown = json.loads(ran.out)
+    assert (ran.code, shown["state"], shown["text"]) == (1, "failed", "")
+    assert shown["error"].startswith("scan.pdf ")
+
+
+def test_a_document_whose_newer_version_failed_is_shown(light: None, tmp_path: Path) -> None:
+    path = tmp_path / "leave.txt"
+    path.write_text("Unused holidays lapse in March.\n", encoding="utf-8")
+    assert spanbot("add", path).code == 0
+    path.write_bytes(b"")
+    spanbot("reindex")
+    ran = spanbot("docs", "show", "leave.txt")
+    assert ran.code == 0
+    assert "Unused holidays lapse in March." in ran.out
+    assert "leave.txt is empty" in ran.err
 
 
 # -- search, ask, chat ------------------------------------------------------------------------

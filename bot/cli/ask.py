@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from bot.cli.opening import open_installation, say_if_empty
+from bot.cli.options import whole
 from bot.cli.output import (
     console,
     errors,
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def search(
     query: Question,
-    count: Annotated[int, typer.Option("--count", "-k", min=1, max=1000, help="How many.")] = 10,
+    count: Annotated[int, whole("--count", "-k", least=1, most=1000, help="How many.")] = 10,
     collection: Collections = None,
     as_json: AsJson = False,
 ) -> None:

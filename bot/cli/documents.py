@@ -12,6 +12,7 @@ from rich.text import Text
 from bot.cli.opening import open_installation
 from bot.cli.output import (
     console,
+    errors,
     print_json,
     report_record,
     run_progress,
@@ -118,7 +119,7 @@ def show(
     document: Annotated[str, typer.Argument(help="Its path, the end of its path, or its id.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show a document's text as it is searched and quoted."""
+    """Show a document's text as it is searched and quoted; of one that failed, the error."""
     with open_installation() as installation, installation.database.read() as session:
         summary = store.find_document(session, document)
         text = store.document_text(session, summary.id)
@@ -150,11 +151,17 @@ def show(
                 "text": text,
             }
         )
-        return
-    console.print(Text(f"{summary.title}  ({summary.uri}, {summary.media_type})", style="bold"))
-    if summary.error:
-        console.print(Text(summary.error, style="red"))
-    console.print(Text(text))
+    else:
+        title = f"{summary.title}  ({summary.uri}, {summary.media_type})"
+        console.print(Text(title, style="bold"))
+        if summary.state == "failed":
+            errors.print(Text(f"State: failed; it has no text. {summary.error}", style="red"))
+        else:
+            if summary.error:  # of a newer version of the file
+                errors.print(Text(f"An earlier version; the newer: {summary.error}", style="red"))
+            console.print(Text(text))
+    if summary.state == "failed":
+        raise typer.Exit(1)
 
 
 @docs.command()
@@ -175,8 +182,12 @@ def remove(
     with open_installation() as installation:
         if collection is not None:
             count = installation.knowledge.remove_collection(collection)
-            console.print(Text(f"Removed {count} documents of the collection {collection}"))
+            console.print(Text(f"Removed {_documents(count)} of the collection {collection}"))
             return
         for removed in installation.knowledge.remove(names or []):
-            several = "" if removed.documents == 1 else f" ({removed.documents:,} documents)"
+            several = "" if removed.documents == 1 else f" ({_documents(removed.documents)})"
             console.print(Text(f"Removed {removed.name}{several}"))
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document" if count == 1 else f"{count:,} documents"
