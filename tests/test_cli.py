@@ -16,7 +16,7 @@ import typer
 from bot.cli.main import app
 from retriever.store.database import Database
 from tests.command_line import spanbot
-from tests.documents import FACTS, write_handbook
+from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
 
@@ -351,6 +351,37 @@ def test_ask_without_an_answer_names_the_closest_places(
     assert shown.code == 0
     assert "I found no answer in the documents." in shown.out
     assert "Safety › First aid, page 2" in shown.out
+
+
+def test_no_closest_place_is_listed_twice(
+    light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_PRECISION", "1")
+    pages = {
+        "wifi-a.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+        "wifi-b.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+        "wifi-c.md": "# Wifi\n\nThe guest wifi of the old office has no code.\n",
+    }
+    folder = write_pages(tmp_path / "notes", pages)
+    spanbot("add", folder)
+    lines = spanbot("ask", "guest wifi code").out.splitlines()
+    assert lines[:2] == ["I found no answer in the documents.", "The closest places:"]
+    assert lines[2] == "    — Wifi"
+    # The copy is left out; another document of that title is not.
+    links = [line.strip() for line in lines[3:]]
+    assert len(links) == 2
+    assert (folder / "wifi-c.md").as_uri() in {link.split("#")[0] for link in links}
+
+
+def test_questions_from_a_pipe_are_shown_above_their_answers(filled: Path) -> None:
+    asked = ["Where do the defibrillators hang?", "When do unused holidays lapse?"]
+    ran = spanbot("chat", stdin="\n".join(asked))
+    assert ran.code == 0
+    first, second, rest = ran.out.split("\n\n> ")[0], ran.out.split("> ")[2], ran.out[-2:]
+    assert first.splitlines()[0] == f"> {asked[0]}"
+    assert "Safety" in first
+    assert second.splitlines()[0] == asked[1]
+    assert rest == "\n\n"
 
 
 def test_questions_are_logged(filled: Path) -> None:

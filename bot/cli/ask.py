@@ -80,17 +80,25 @@ def chat() -> None:
 
 
 def talk(installation: Installation) -> None:
-    """Read questions from standard input and answer each."""
+    """Read questions from standard input and answer each, a blank line after it.
+
+    Where they come from a pipe each is shown above its answer, as on a terminal.
+    """
     say_if_empty(installation)
-    console.print("Ask a question; an empty line ends the chat.", style="dim")
+    typed = sys.stdin.isatty()
+    if typed:
+        console.print("Ask a question; an empty line ends the chat.", style="dim")
     while True:
         try:
-            question = console.input("[bold]> [/]") if sys.stdin.isatty() else input()
+            question = console.input("[bold]> [/]") if typed else input()
         except EOFError:
             return
         if not question.strip():
             return
+        if not typed:
+            console.print(Text(f"> {question}", style="bold"))
         try:
             show_reply(installation.answerer.ask(question, via="chat"))
         except QuestionError as error:
             errors.print(str(error), style="yellow", markup=False)
+        console.print()
