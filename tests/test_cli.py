@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,38 @@ def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> 
     shown = spanbot("docs", "list")
     assert "travel.md" in shown.out
     assert "leave.html" not in shown.out
+
+
+def on_a_terminal(*arguments: object) -> tuple[int, str]:
+    """Run ``spanbot`` in a process of its own on a terminal: exit status, and all that it shows."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bot.cli.main", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = bytearray()
+        with suppress(OSError):  # so it ends once the program has closed its side
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_the_phases_of_adding_are_shown_on_a_terminal(
+    light: None, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_RETRIEVER", "rank_bm25")  # there is nothing to compile
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    code, shown = on_a_terminal("add", handbook)
+    assert code == 0
+    for phase in ("Reading documents", "5/5", "Indexing passages", "Finishing the search index"):
+        assert phase in shown
+    assert "Documents: 5 added" in shown
+    monkeypatch.setenv("SPANBOT_RANKER", "on")
+    code, shown = on_a_terminal("add", handbook / "leave.html", "--collection", "people")
+    assert code == 0
+    assert "Encoding passages" in shown
+    assert "Indexing passages" not in shown
 
 
 def test_collections(light: None, handbook: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +19,11 @@ from bot.cli.output import (
     run_progress,
     show_report,
     show_table,
+    waiting,
 )
 from bot.errors import SpanbotError
-from retriever.ingest import IngestReport
+from bot.knowledge import KnowledgeBase
+from retriever.ingest import IngestReport, Progress
 from retriever.store import documents as store
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
@@ -45,25 +48,30 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add Markdown, text, HTML, PDF and DOCX files; what has not changed is skipped."""
-    with open_installation() as installation, run_progress() as progress:
-        report = installation.knowledge.add(
+    _run(
+        lambda knowledge, progress: knowledge.add(
             paths, collection=collection, base_url=base_url, progress=progress
-        )
-    _finish(report, as_json)
+        ),
+        as_json,
+    )
 
 
 def reindex(as_json: AsJson = False) -> None:
     """Look at every added file and folder again: take in changes, forget what is gone."""
-    with open_installation() as installation, run_progress() as progress:
-        report = installation.knowledge.reindex(trigger="cli", progress=progress)
-    _finish(report, as_json)
+    _run(lambda knowledge, progress: knowledge.reindex(trigger="cli", progress=progress), as_json)
 
 
-def _finish(report: IngestReport, as_json: bool) -> None:
-    if as_json:
-        print_json(report_record(report))
-    else:
-        show_report(report)
+def _run(work: Callable[[KnowledgeBase, Progress], IngestReport], as_json: bool) -> None:
+    """Run over documents with a progress bar, and tell what came of it."""
+    with open_installation() as installation:
+        with run_progress(encoding=installation.settings.ranker) as progress:
+            report = work(installation.knowledge, progress)
+        if as_json:
+            print_json(report_record(report))
+        else:
+            show_report(report)
+        with waiting("Finishing the search index; the first time its loops are compiled"):
+            installation.keeper.close()
     nothing_went_in = not (report.added or report.changed or report.unchanged or report.removed)
     if report.failed and nothing_went_in:
         raise typer.Exit(1)

@@ -150,9 +150,17 @@ def show_report(report: IngestReport) -> None:
 
 
 @contextmanager
-def run_progress() -> Iterator[Callable[[Step], None]]:
-    """A progress bar for runs over documents, on standard error."""
-    labels = {"documents": "Reading documents", "index": "Building the index"}
+def run_progress(*, encoding: bool) -> Iterator[Callable[[Step], None]]:
+    """A progress bar for each phase of a run over documents, on standard error.
+
+    Args:
+        encoding: the ranker encodes each passage that goes into the index, which takes by far the
+            longest.
+    """
+    labels = {
+        "documents": "Reading documents",
+        "index": "Encoding passages" if encoding else "Indexing passages",
+    }
     with _progress() as bar:
         tasks: dict[str, Any] = {}
 
@@ -162,6 +170,16 @@ def run_progress() -> Iterator[Callable[[Step], None]]:
             bar.update(tasks[now.stage], completed=now.done, total=now.total)
 
         yield step
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Tells, on a terminal, what is waited for where nothing can be counted."""
+    if errors.is_terminal:
+        with errors.status(label):
+            yield
+    else:
+        yield
 
 
 @contextmanager
