@@ -7,7 +7,8 @@ document is matched by the end of the shown document's path.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,23 @@ def run_questions(
     retriever: Retriever,
     answerer: Answerer,
     *,
+    collections: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Outcome]:
-    """Ask every question; ``progress`` gets the questions done."""
+    """Ask every question.
+
+    Args:
+        collections: names of those to search; None for all.
+        progress: gets the questions done.
+
+    Raises:
+        IngestError: a collection does not exist.
+    """
     outcomes = []
     for gold in questions:
-        hits = tuple(retriever.search(gold.question, k=50))
-        outcomes.append(Outcome(gold, hits, answerer.ask(gold.question, via="evaluate")))
+        hits = tuple(retriever.search(gold.question, k=50, collections=collections))
+        reply = answerer.ask(gold.question, via="evaluate", collections=collections)
+        outcomes.append(Outcome(gold, hits, reply))
         if progress is not None:
             progress(1)
     return outcomes
@@ -152,6 +163,24 @@ def _average(report: dict[str, float | int], name: str, values: Sequence[float])
 def is_document(shown: str, gold: str) -> bool:
     """A gold document is named by the end of its path."""
     return shown == gold or shown.endswith("/" + gold.lstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class GoldDocuments:
+    """The documents that a file of questions names: all, and those that cannot be found."""
+
+    named: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def gold_documents(questions: Sequence[GoldQuestion], known: Iterable[str]) -> GoldDocuments:
+    """Which gold documents there are among the ``known`` ones; each once, in the file's order."""
+    named = tuple(dict.fromkeys(name for gold in questions for name in gold.documents))
+    paths = set(known)
+    # Every end of every path: to compare each with each takes long where both are many.
+    ends = {path[at.end() :] for path in paths for at in re.finditer("/", path)}
+    missing = (n for n in named if n not in paths and n.lstrip("/") not in ends)
+    return GoldDocuments(named, tuple(missing))
 
 
 def _found(outcome: Outcome, k: int) -> float:

@@ -11,7 +11,9 @@ from bot.answering import Answerer, AnswerOptions
 from bot.errors import ConfigurationError
 from bot.knowledge import KnowledgeBase
 from bot.settings import Settings
+from reader.errors import CheckpointError, DeviceError
 from retriever.analysis import AnalysisOptions
+from retriever.errors import StoreError
 from retriever.indexing import IndexKeeper
 from retriever.ingest import Ingestor
 from retriever.search import Retriever
@@ -21,6 +23,7 @@ from retriever.synonyms import AnalyzerFile
 if TYPE_CHECKING:
     from reader.batcher import Batcher
     from reader.ranker import Ranker
+    from reader.reader import Reader
 
 
 class Installation:
@@ -33,7 +36,7 @@ class Installation:
         notify: gets what the user must know before a model is downloaded.
 
     Raises:
-        ConfigurationError: the home folder cannot be made.
+        ConfigurationError: the home folder cannot be made, or the database's URL is none.
         AnalysisError: the synonyms file is wrong; the message names the line.
         SchemaError: the database needs ``spanbot db upgrade``, or a newer program.
         StoreError: the database cannot be opened.
@@ -46,7 +49,7 @@ class Installation:
         self._ranker: Ranker | None = None
         self._loading = threading.Lock()
         make_home(settings)
-        self.database = Database(settings.database_url)
+        self.database = open_database(settings)
         if self.database.is_new():
             self.database.upgrade()
         self.database.check_schema()
@@ -71,25 +74,15 @@ class Installation:
         with self._loading:
             if self._reader is None:
                 from reader.batcher import Batcher
-                from reader.reader import load_reader
 
-                self._reader = Batcher(
-                    load_reader(
-                        self.settings.reader,
-                        device=self.settings.device,
-                        precision=self.settings.reader_precision,
-                        notify=self._notify,
-                    )
-                )
+                self._reader = Batcher(reader_of(self.settings, notify=self._notify))
             return self._reader
 
     def ranker(self) -> Ranker:
         """The encoder of questions and passages, loaded at the first call."""
         with self._loading:
             if self._ranker is None:
-                from reader.ranker import load_ranker
-
-                self._ranker = load_ranker(device=self.settings.device)
+                self._ranker = ranker_of(self.settings)
             return self._ranker
 
     def close(self) -> None:
@@ -109,6 +102,58 @@ class Installation:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; nothing is made of it yet.
+
+    Raises:
+        ConfigurationError: its URL is none.
+    """
+    try:
+        return Database(settings.database_url)
+    except StoreError as error:
+        raise ConfigurationError(f"SPANBOT_DATABASE_URL is wrong: {error}") from error
+
+
+def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Reader:
+    """Load the reader that the settings name.
+
+    Args:
+        notify: gets what the user must know before a model is downloaded.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.reader.load_reader`; the message names the
+            settings.
+    """
+    from reader.reader import load_reader
+
+    device, precision = settings.device, settings.reader_precision
+    try:
+        return load_reader(settings.reader, device=device, precision=precision, notify=notify)
+    except CheckpointError as error:
+        if settings.reader is None:
+            raise  # nobody chose what comes with the program
+        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
+    except DeviceError as error:
+        raise DeviceError(
+            f'SPANBOT_DEVICE is "{device}", SPANBOT_READER_PRECISION is "{precision}": {error}'
+        ) from error
+
+
+def ranker_of(settings: Settings) -> Ranker:
+    """Load the ranker.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.ranker.load_ranker`; the message names the
+            setting.
+    """
+    from reader.ranker import load_ranker
+
+    try:
+        return load_ranker(device=settings.device)
+    except DeviceError as error:
+        raise DeviceError(f'SPANBOT_DEVICE is "{settings.device}": {error}') from error
 
 
 def make_home(settings: Settings) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
@@ -21,7 +21,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_HOME": "folder that holds everything an installation stores",
     "SPANBOT_DATABASE_URL": "database; by default spanbot.db in the home folder",
     "SPANBOT_READER": "reader model: a folder or a hub id; by default the embedded one",
-    "SPANBOT_DEVICE": "auto, cpu or cuda",
+    "SPANBOT_DEVICE": "auto, cpu or cuda; cuda:1 is the second GPU",
     "SPANBOT_READER_PRECISION": "auto, fp32, int8 or bf16: how the reader computes",
     "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
@@ -36,6 +36,11 @@ VARIABLES: Mapping[str, str] = {
     "SLACK_SIGNING_SECRET": "the app's signing secret, for the HTTP mode",
     "SLACK_API_URL": "base URL of Slack's Web API",
 }
+
+_Value = TypeVar("_Value")
+
+# More than one GPU is told apart by number.
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 # Slack's ids of people begin with U, or with W in large organisations.
 _USER_ID = re.compile(r"[UW][A-Z0-9]+")
@@ -98,111 +103,149 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; empty variables count as not set.
 
     Raises:
-        ConfigurationError: a value is wrong; the message names the variable and the value.
+        ConfigurationError: values are wrong; the message names each with its variable and what may
+            stand there.
     """
-    given = os.environ if environment is None else environment
+    found = read(environment)
+    if found.wrong:
+        raise ConfigurationError(". ".join(found.wrong.values()))
+    return found.settings
 
-    def get(name: str) -> str | None:
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The settings as far as they can be read.
+
+    ``wrong`` says what is wrong with a variable's value; its default is in ``settings``.
+    """
+
+    settings: Settings
+    wrong: Mapping[str, str]
+
+
+def read(environment: Mapping[str, str] | None = None) -> Reading:
+    """Read the settings, wrong ones too; empty variables count as not set."""
+    given = os.environ if environment is None else environment
+    wrong: dict[str, str] = {}
+
+    def text(name: str) -> str | None:
         return given.get(name, "").strip() or None
 
-    home = _home(get("SPANBOT_HOME"))
-    retriever = get("SPANBOT_RETRIEVER") or "bm25"
-    if retriever not in ("bm25", "rank_bm25"):
-        raise ConfigurationError(f'SPANBOT_RETRIEVER is "{retriever}"; use bm25 or rank_bm25')
-    ranker = get("SPANBOT_RANKER") or "on"
-    if ranker not in ("on", "off"):
-        raise ConfigurationError(f'SPANBOT_RANKER is "{ranker}"; use on or off')
-    language = (get("SPANBOT_LANGUAGE") or "english").casefold()
-    if language not in languages():
-        raise ConfigurationError(
-            f'SPANBOT_LANGUAGE is "{language}"; use one of: {", ".join(languages())}'
-        )
-    precision = get("SPANBOT_READER_PRECISION") or "auto"
-    if precision not in ("auto", "fp32", "int8", "bf16"):
-        raise ConfigurationError(
-            f'SPANBOT_READER_PRECISION is "{precision}"; use auto, fp32, int8 or bf16'
-        )
-    api_url = get("SLACK_API_URL") or "https://slack.com/api/"
-    if not _is_web_address(api_url):
-        raise ConfigurationError(
-            f'SLACK_API_URL is "{api_url}"; use an address like https://slack.com/api/'
-        )
-    return Settings(
+    def value(name: str, parse: Callable[[str, str], _Value], default: _Value) -> _Value:
+        stated = text(name)
+        if stated is None:
+            return default
+        try:
+            return parse(name, stated)
+        except ConfigurationError as error:
+            wrong[name] = str(error)
+            return default
+
+    home = value("SPANBOT_HOME", _home, user_data_path("spanbot").absolute())
+    retriever = value("SPANBOT_RETRIEVER", _one_of("bm25", "rank_bm25"), "bm25")
+    settings = Settings(
         home=home,
-        database_url=get("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
-        reader=get("SPANBOT_READER"),
-        device=get("SPANBOT_DEVICE") or "auto",
-        reader_precision=precision,
-        ranker=ranker == "on",
+        database_url=text("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
+        reader=text("SPANBOT_READER"),
+        device=value("SPANBOT_DEVICE", _device, "auto"),
+        reader_precision=value(
+            "SPANBOT_READER_PRECISION", _one_of("auto", "fp32", "int8", "bf16"), "auto"
+        ),
+        ranker=value("SPANBOT_RANKER", _one_of("on", "off"), "on") == "on",
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
-        language=language,
-        precision=_precision(get("SPANBOT_PRECISION")),
-        admins=_admins(get("SPANBOT_ADMINS")),
-        reindex_cron=get("SPANBOT_REINDEX_CRON"),
-        http_host=get("SPANBOT_HTTP_HOST") or "127.0.0.1",
-        http_port=_port(get("SPANBOT_HTTP_PORT")),
-        slack_bot_token=_token(get("SLACK_BOT_TOKEN"), "SLACK_BOT_TOKEN", "xoxb-"),
-        slack_app_token=_token(get("SLACK_APP_TOKEN"), "SLACK_APP_TOKEN", "xapp-"),
-        slack_signing_secret=get("SLACK_SIGNING_SECRET"),
-        slack_api_url=api_url.rstrip("/") + "/",
+        language=value("SPANBOT_LANGUAGE", _language, "english"),
+        precision=value("SPANBOT_PRECISION", _precision, DEFAULT_PRECISION),
+        admins=value("SPANBOT_ADMINS", _admins, frozenset()),
+        reindex_cron=text("SPANBOT_REINDEX_CRON"),
+        http_host=text("SPANBOT_HTTP_HOST") or "127.0.0.1",
+        http_port=value("SPANBOT_HTTP_PORT", _port, 3000),
+        slack_bot_token=value("SLACK_BOT_TOKEN", _token("xoxb-"), None),
+        slack_app_token=value("SLACK_APP_TOKEN", _token("xapp-"), None),
+        slack_signing_secret=text("SLACK_SIGNING_SECRET"),
+        slack_api_url=value("SLACK_API_URL", _web_address, "https://slack.com/api/"),
     )
+    return Reading(settings, wrong)
 
 
-def _home(value: str | None) -> Path:
+def _one_of(*allowed: str) -> Callable[[str, str], str]:
+    def parse(name: str, value: str) -> str:
+        if value.casefold() not in allowed:
+            listed = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+            raise ConfigurationError(f'{name} is "{value}"; use {listed}')
+        return value.casefold()
+
+    return parse
+
+
+def _home(name: str, value: str) -> Path:
     try:
-        return Path(value or user_data_path("spanbot")).expanduser().absolute()
+        return Path(value).expanduser().absolute()
     except RuntimeError as error:  # ~ of a user that there is not
         raise ConfigurationError(
-            f'SPANBOT_HOME is "{value}"; use the path of a folder, like /srv/spanbot ({error})'
+            f'{name} is "{value}"; use the path of a folder, like /srv/spanbot ({error})'
         ) from error
 
 
-def _is_web_address(value: str) -> bool:
+def _device(name: str, value: str) -> str:
+    if not _DEVICE.fullmatch(value.casefold()):
+        raise ConfigurationError(f'{name} is "{value}"; use auto, cpu or cuda')
+    return value.casefold()
+
+
+def _language(name: str, value: str) -> str:
+    if value.casefold() not in languages():
+        raise ConfigurationError(f'{name} is "{value}"; use one of: {", ".join(languages())}')
+    return value.casefold()
+
+
+def _web_address(name: str, value: str) -> str:
     try:
         parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # brackets that do not close, a port that is none
-        return False
+        valid = False
+    if not valid:
+        raise ConfigurationError(f'{name} is "{value}"; use an address like https://slack.com/api/')
+    return value.rstrip("/") + "/"
 
 
-def _admins(value: str | None) -> frozenset[str]:
-    ids = [part.strip() for part in (value or "").split(",")]
+def _admins(name: str, value: str) -> frozenset[str]:
+    ids = [part.strip() for part in value.split(",")]
     for admin in filter(None, ids):
         if not _USER_ID.fullmatch(admin):
             raise ConfigurationError(
-                f'SPANBOT_ADMINS is "{value}"; use ids like U012AB3CD, separated by commas: '
+                f'{name} is "{value}"; use ids like U012AB3CD, separated by commas: '
                 f'"{admin}" is none (README: Admins)'
             )
     return frozenset(filter(None, ids))
 
 
-def _precision(value: str | None) -> float:
-    if value is None:
-        return DEFAULT_PRECISION
+def _precision(name: str, value: str) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
     if not 0.0 <= number <= 1.0:
         raise ConfigurationError(
-            f'SPANBOT_PRECISION is "{value}"; use a number from 0 to 1, like {DEFAULT_PRECISION}'
+            f'{name} is "{value}"; use a number from 0 to 1, like {DEFAULT_PRECISION}'
         )
     return number
 
 
-def _port(value: str | None) -> int:
-    if value is None:
-        return 3000
+def _port(name: str, value: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 65535:
-        raise ConfigurationError(f'SPANBOT_HTTP_PORT is "{value}"; use a number from 1 to 65535')
+        raise ConfigurationError(f'{name} is "{value}"; use a number from 1 to 65535')
     return int(value)
 
 
-def _token(value: str | None, name: str, prefix: str) -> str | None:
-    if value is not None and not value.startswith(prefix):
-        # The value is a secret: name its beginning at most.
-        raise ConfigurationError(
-            f"{name} begins with {value[:4]!r}; a token for it begins with {prefix!r} "
-            "(README: Connect Slack)"
-        )
-    return value
+def _token(prefix: str) -> Callable[[str, str], str | None]:
+    def parse(name: str, value: str) -> str | None:
+        if not value.startswith(prefix):
+            # The value is a secret: name its beginning at most.
+            raise ConfigurationError(
+                f"{name} begins with {value[:4]!r}; a token for it begins with {prefix!r} "
+                "(README: Connect Slack)"
+            )
+        return value
+
+    return parse

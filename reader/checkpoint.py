@@ -141,7 +141,9 @@ def choose_device(name: str = "auto") -> torch.device:
     except RuntimeError as error:
         raise DeviceError(f'unknown device "{name}"; use auto, cpu or cuda') from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f'the device "{name}" was asked for, but torch sees no CUDA device')
+        raise DeviceError(
+            f'the device "{name}" was asked for, but torch sees no CUDA device; use auto or cpu'
+        )
     return device
 
 

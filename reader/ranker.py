@@ -91,6 +91,7 @@ class Ranker:
         self._max_length = min(max_length, model.shape.positions)
         self.name = name
         self.dimensions = model.shape.hidden
+        self.device = str(model.device)
 
     def encode(
         self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None

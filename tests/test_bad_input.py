@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import Engine, event
 
 from tests.command_line import spanbot
@@ -235,7 +236,6 @@ def test_a_file_that_is_no_database(notes: Path, home: Path) -> None:
     [
         ("nonsense", '"nonsense" is not a database URL; write one like sqlite:///'),
         ("sqlite://", '"sqlite://" does not name a database file; write sqlite:///'),
-        ("oracle://x", "oracle://x needs the Python module oracledb, which is not installed"),
         ("mysql+nothing://x/y", '"mysql+nothing://x/y": there is no such kind of database'),
     ],
 )
@@ -243,7 +243,17 @@ def test_a_database_url_that_is_none(
     monkeypatch: pytest.MonkeyPatch, url: str, message: str
 ) -> None:
     monkeypatch.setenv("SPANBOT_DATABASE_URL", url)
-    assert spanbot("docs", "list").error().startswith(message)
+    for command in (["docs", "list"], ["db", "upgrade"], ["db", "backup", "copy.db"]):
+        error = spanbot(*command).error()
+        assert error.startswith(f"SPANBOT_DATABASE_URL is wrong: {message}")
+
+
+def test_a_database_whose_driver_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", "oracle://x")
+    message = spanbot("docs", "list").error()
+    assert message.startswith(
+        "oracle://x needs the Python module oracledb, which is not installed; run: pip install"
+    )
 
 
 @contextmanager
@@ -290,16 +300,26 @@ def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("SPANBOT_PRECISION", "high")
     for command in [*COMMANDS, ["serve"], ["demo"]]:
         assert 'SPANBOT_PRECISION is "high"' in spanbot(*command).error()
-    ran = spanbot("doctor", "--json")
-    [check] = json.loads(ran.out)
-    assert (ran.code, check["check"], check["state"]) == (1, "settings", "problem")
-    assert check["detail"].startswith('SPANBOT_PRECISION is "high"')
     assert not home.exists()
+    ran = spanbot("doctor", "--json")
+    first, *others = json.loads(ran.out)
+    assert (ran.code, first["check"], first["state"]) == (1, "settings", "problem")
+    assert first["detail"].startswith('SPANBOT_PRECISION is "high"')
+    assert {check["state"] for check in others} == {"ok", "off"}
 
 
 def test_a_device_that_is_not_there(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPANBOT_DEVICE", "abacus")
-    assert 'unknown device "abacus"' in spanbot("ask", "wifi?").error()
+    message = spanbot("ask", "wifi?").error()
+    assert message == 'SPANBOT_DEVICE is "abacus"; use auto, cpu or cuda'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here the device is there")
+def test_a_gpu_that_is_not_there(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cuda")
+    message = spanbot("ask", "wifi?").error()
+    assert message.startswith('SPANBOT_DEVICE is "cuda"')
+    assert message.endswith("torch sees no CUDA device; use auto or cpu")
 
 
 def test_a_model_that_is_damaged(
@@ -309,13 +329,37 @@ def test_a_model_that_is_damaged(
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     monkeypatch.setenv("SPANBOT_READER", str(damaged))
-    assert "damaged" in spanbot("ask", "wifi?").error()
+    message = spanbot("ask", "wifi?").error()
+    assert message.startswith(f'SPANBOT_READER is "{damaged}": ')
+    assert "damaged" in message
 
 
-def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "SLACK_APP_TOKEN" in spanbot("serve").error()
+def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    message = spanbot("serve").error()
+    assert message.startswith("SLACK_BOT_TOKEN is not set; take the Bot User OAuth Token (xoxb-…)")
+    assert "And neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set; set" in message
+    assert "under Basic Information of your app" in message
     monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
-    assert spanbot("serve").error().startswith("SLACK_BOT_TOKEN is not set")
+    message = spanbot("serve").error()
+    assert message.startswith("SLACK_BOT_TOKEN is not set")
+    assert "SLACK_APP_TOKEN" not in message
+    assert not home.exists()  # nothing was made for a bot that cannot run
+
+
+def test_serve_names_all_that_is_missing_or_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxp-1-hush")
+    monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    message = spanbot("serve").error()
+    for problem in (
+        "SLACK_BOT_TOKEN begins with 'xoxp'",
+        "neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set",
+        'SPANBOT_REINDEX_CRON is "daily"',
+        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda',
+    ):
+        assert message.count(problem) == 1
+    assert "SLACK_BOT_TOKEN is not set" not in message
+    assert "hush" not in message
 
 
 def test_serve_without_a_way_to_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,6 +375,7 @@ def test_serve_with_a_token_of_another_kind(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "0123")
     monkeypatch.setenv(variable, value)
     message = spanbot("serve").error()
     assert message.startswith(f"{variable} begins with '{value[:4]}'")
@@ -354,5 +399,6 @@ def test_serve_with_a_token_that_slack_refuses(monkeypatch: pytest.MonkeyPatch) 
 
 def test_serve_with_a_wrong_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1-hush")
+    monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-1-hush")
     monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
     assert spanbot("serve").error().startswith('SPANBOT_REINDEX_CRON is "daily"')

@@ -13,6 +13,7 @@ from bot.evaluation import (
     GoldQuestion,
     Outcome,
     QuestionFileError,
+    gold_documents,
     holds_answer,
     is_document,
     load_questions,
@@ -166,6 +167,26 @@ def test_figures_that_nothing_speaks_of_are_left_out() -> None:
 )
 def test_a_gold_document_is_named_by_the_end_of_its_path(shown: str, gold: str, same: bool) -> None:
     assert is_document(shown, gold) is same
+
+
+@pytest.mark.parametrize("gold", ["it/wifi.md", "wifi.md", "/wifi.md", "fi.md", "x/it/wifi.md"])
+@pytest.mark.parametrize("shown", ["/srv/handbook/it/wifi.md", "it/wifi.md", "wifi.md", "/wifi.md"])
+def test_a_gold_document_is_missing_where_no_document_is_it(shown: str, gold: str) -> None:
+    asked = [GoldQuestion("?", ("x",), (gold,), answerable=True)]
+    found = gold_documents(asked, [shown])
+    assert found.missing == (() if is_document(shown, gold) else (gold,))
+
+
+def test_gold_documents_are_counted_once() -> None:
+    asked = [
+        GoldQuestion("?", ("x",), ("b.md", "a.md"), answerable=True),
+        GoldQuestion("?", ("x",), ("a.md", "c.md"), answerable=True),
+        GoldQuestion("?", (), (), answerable=False),
+    ]
+    found = gold_documents(asked, ["/srv/c.md", "/srv/a.md.bak"])
+    assert found.named == ("b.md", "a.md", "c.md")
+    assert found.missing == ("b.md", "a.md")
+    assert gold_documents(asked[2:], []).named == ()
 
 
 def test_a_sentence_holds_an_answer_whatever_its_case_space_and_quotes() -> None:

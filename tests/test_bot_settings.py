@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.settings import DEFAULT_PRECISION, VARIABLES, Settings, from_environment
+from bot.settings import DEFAULT_PRECISION, VARIABLES, Settings, from_environment, read
 
 SECRETS = {
     "SLACK_BOT_TOKEN": "xoxb-1-hush",
@@ -59,8 +59,11 @@ def test_without_variables_everything_has_a_default(
         ("SPANBOT_DATABASE_URL", "sqlite:////x/y.db", "database_url", "sqlite:////x/y.db"),
         ("SPANBOT_READER", "owner/name", "reader", "owner/name"),
         ("SPANBOT_DEVICE", "cpu", "device", "cpu"),
+        ("SPANBOT_DEVICE", "CUDA", "device", "cuda"),
+        ("SPANBOT_DEVICE", "cuda:1", "device", "cuda:1"),
         ("SPANBOT_READER_PRECISION", "fp32", "reader_precision", "fp32"),
         ("SPANBOT_RANKER", "off", "ranker", False),
+        ("SPANBOT_RANKER", "Off", "ranker", False),
         ("SPANBOT_RANKER", "on", "ranker", True),
         ("SPANBOT_RETRIEVER", "rank_bm25", "retriever", "rank_bm25"),
         ("SPANBOT_RETRIEVER", "bm25", "retriever", "bm25"),
@@ -92,6 +95,8 @@ def test_an_empty_variable_counts_as_not_set(variable: str, empty: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("SPANBOT_DEVICE", "gpu"),
+        ("SPANBOT_DEVICE", "cuda:one"),
         ("SPANBOT_READER_PRECISION", "fp8"),
         ("SPANBOT_RANKER", "yes"),
         ("SPANBOT_RETRIEVER", "lucene"),
@@ -124,6 +129,34 @@ def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str) -> 
     assert message.startswith(f'{variable} is "{value}"')
     assert "; use " in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("SPANBOT_DEVICE", "gpu", "use auto, cpu or cuda"),
+        ("SPANBOT_READER_PRECISION", "fp8", "use auto, fp32, int8 or bf16"),
+        ("SPANBOT_RANKER", "yes", "use on or off"),
+        ("SPANBOT_RETRIEVER", "lucene", "use bm25 or rank_bm25"),
+        ("SPANBOT_HTTP_PORT", "0", "use a number from 1 to 65535"),
+    ],
+)
+def test_a_wrong_value_is_told_with_those_allowed(variable: str, value: str, allowed: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({variable: value})
+    assert str(info.value) == f'{variable} is "{value}"; {allowed}'
+
+
+def test_every_wrong_value_is_named_at_once_and_the_rest_is_read() -> None:
+    given = {"SPANBOT_DEVICE": "gpu", "SPANBOT_RANKER": "yes", "SPANBOT_HTTP_PORT": "4000"}
+    with pytest.raises(ConfigurationError) as info:
+        from_environment(given)
+    assert str(info.value) == (
+        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda. SPANBOT_RANKER is "yes"; use on or off'
+    )
+    found = read(given)
+    assert [*found.wrong] == ["SPANBOT_DEVICE", "SPANBOT_RANKER"]
+    assert found.settings == from_environment({"SPANBOT_HTTP_PORT": "4000"})
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import typer
 from bot.cli.main import app
 from retriever.store.database import Database
 from tests.command_line import spanbot
-from tests.documents import FACTS, write_handbook
+from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
 
@@ -132,6 +134,47 @@ def test_a_wrong_option_is_a_usage_error(home: Path) -> None:
     assert not home.exists()
 
 
+NUMBERS = [
+    (words, parameter)
+    for words, command in COMMANDS.items()
+    for parameter in command.params
+    if (isinstance(parameter.default, int | float) and not parameter.is_flag)
+    or "OR MORE" in str(parameter.metavar)
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "parameter"), NUMBERS, ids=[f"{' '.join(w)} {p.opts[0]}" for w, p in NUMBERS]
+)
+@pytest.mark.parametrize("value", ["-1", "many", "nan", "inf"])
+def test_a_number_out_of_range_is_told_with_the_range(
+    words: tuple[str, ...], parameter: Any, value: str, home: Path
+) -> None:
+    if (value, parameter.opts[0]) == ("-1", "--threshold"):
+        return  # logits may be negative
+    ran = spanbot(*words, "x", "x", f"{parameter.opts[0]}={value}")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"'{parameter.opts[0]}'" in unboxed(ran.err)
+    assert f'it is "{value}"; use a ' in unboxed(ran.err)
+    assert not home.exists()
+
+
+def test_what_an_option_takes_is_in_its_message_and_in_the_help() -> None:
+    for value in ("0", "1001", "2.5"):
+        told = unboxed(spanbot("search", "-k", value, "x").err)
+        assert f'it is "{value}"; use a whole number from 1 to 1000' in told
+    assert "1 TO 1000" in spanbot("search", "--help").out
+    told = unboxed(spanbot("reader", "finetune", "x", "--epochs", "0").err)
+    assert 'it is "0"; use a whole number, 1 or more' in told
+    told = unboxed(spanbot("reader", "score", "x", "x", "--script", "3").err)
+    assert 'it is "3"; use 1.1 or 2.0' in told
+
+
+def unboxed(message: str) -> str:
+    """A message that is shown in a box, in one line."""
+    return " ".join(message.replace("│", " ").split())
+
+
 def test_the_program_starts_in_a_process_of_its_own(home: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "bot.cli.main"]
     ran = subprocess.run(
@@ -176,6 +219,38 @@ def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> 
     assert "leave.html" not in shown.out
 
 
+def on_a_terminal(*arguments: object) -> tuple[int, str]:
+    """Run ``spanbot`` in a process of its own on a terminal: exit status, and all that it shows."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bot.cli.main", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = bytearray()
+        with suppress(OSError):  # so it ends once the program has closed its side
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_the_phases_of_adding_are_shown_on_a_terminal(
+    light: None, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_RETRIEVER", "rank_bm25")  # there is nothing to compile
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    code, shown = on_a_terminal("add", handbook)
+    assert code == 0
+    for phase in ("Reading documents", "5/5", "Indexing passages", "Finishing the search index"):
+        assert phase in shown
+    assert "Documents: 5 added" in shown
+    monkeypatch.setenv("SPANBOT_RANKER", "on")
+    code, shown = on_a_terminal("add", handbook / "leave.html", "--collection", "people")
+    assert code == 0
+    assert "Encoding passages" in shown
+    assert "Indexing passages" not in shown
+
+
 def test_collections(light: None, handbook: Path) -> None:
     spanbot("add", handbook / "leave.html", "--collection", "people")
     spanbot("add", handbook / "food", handbook / "glossary.txt", "--collection", "rest")
@@ -186,7 +261,7 @@ def test_collections(light: None, handbook: Path) -> None:
     assert spanbot("search", "holidays", "--collection", "rest", "--json").json() == []
     assert 'no collection "nowhere"' in spanbot("search", "x", "--collection", "nowhere").error()
     ran = spanbot("docs", "remove", "--collection", "people")
-    assert (ran.code, ran.out) == (0, "Removed 1 documents of the collection people\n")
+    assert (ran.code, ran.out) == (0, "Removed 1 document of the collection people\n")
     assert "name the documents" in spanbot("docs", "remove").error()
     assert "name the documents" in spanbot("docs", "remove", "x", "--collection", "rest").error()
 
@@ -222,6 +297,32 @@ def test_failures_are_told_and_only_count_where_nothing_went_in(
     listed = spanbot("docs", "list", "--json").json()
     assert [(d["state"], d["passages"]) for d in listed if d["error"]] == [("failed", 0)]
     assert "empty.txt is empty" in spanbot("docs", "list").out
+
+
+def test_the_error_of_a_document_that_failed_is_shown(light: None, tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(b"no PDF")
+    assert spanbot("add", path).code == 1
+    ran = spanbot("docs", "show", "scan.pdf")
+    assert ran.code == 1
+    assert str(path) in ran.out
+    assert ran.err.startswith("State: failed; it has no text. scan.pdf ")
+    ran = spanbot("docs", "show", "scan.pdf", "--json")
+    shown = json.loads(ran.out)
+    assert (ran.code, shown["state"], shown["text"]) == (1, "failed", "")
+    assert shown["error"].startswith("scan.pdf ")
+
+
+def test_a_document_whose_newer_version_failed_is_shown(light: None, tmp_path: Path) -> None:
+    path = tmp_path / "leave.txt"
+    path.write_text("Unused holidays lapse in March.\n", encoding="utf-8")
+    assert spanbot("add", path).code == 0
+    path.write_bytes(b"")
+    spanbot("reindex")
+    ran = spanbot("docs", "show", "leave.txt")
+    assert ran.code == 0
+    assert "Unused holidays lapse in March." in ran.out
+    assert "leave.txt is empty" in ran.err
 
 
 # -- search, ask, chat ------------------------------------------------------------------------
@@ -286,6 +387,37 @@ def test_ask_without_an_answer_names_the_closest_places(
     assert "Safety › First aid, page 2" in shown.out
 
 
+def test_no_closest_place_is_listed_twice(
+    light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_PRECISION", "1")
+    pages = {
+        "wifi-a.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+        "wifi-b.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+        "wifi-c.md": "# Wifi\n\nThe guest wifi of the old office has no code.\n",
+    }
+    folder = write_pages(tmp_path / "notes", pages)
+    spanbot("add", folder)
+    lines = spanbot("ask", "guest wifi code").out.splitlines()
+    assert lines[:2] == ["I found no answer in the documents.", "The closest places:"]
+    assert lines[2] == "    — Wifi"
+    # The copy is left out; another document of that title is not.
+    links = [line.strip() for line in lines[3:]]
+    assert len(links) == 2
+    assert (folder / "wifi-c.md").as_uri() in {link.split("#")[0] for link in links}
+
+
+def test_questions_from_a_pipe_are_shown_above_their_answers(filled: Path) -> None:
+    asked = ["Where do the defibrillators hang?", "When do unused holidays lapse?"]
+    ran = spanbot("chat", stdin="\n".join(asked))
+    assert ran.code == 0
+    first, second, rest = ran.out.split("\n\n> ")[0], ran.out.split("> ")[2], ran.out[-2:]
+    assert first.splitlines()[0] == f"> {asked[0]}"
+    assert "Safety" in first
+    assert second.splitlines()[0] == asked[1]
+    assert rest == "\n\n"
+
+
 def test_questions_are_logged(filled: Path) -> None:
     spanbot("ask", "Where are the defibrillators?")
     spanbot("chat", stdin="And the canteen?\n???\n\nnever asked\n")
@@ -345,6 +477,57 @@ def test_evaluate_measures_a_file_of_questions(filled: Path, tmp_path: Path) -> 
     assert f"{questions}, line 2: The question is empty" in spanbot("evaluate", questions).error()
 
 
+def write_questions(path: Path, *documents: str) -> Path:
+    """A question for each gold document."""
+    lines = [
+        json.dumps({"question": "Unused holidays?", "answers": ["x"], "documents": [name]})
+        for name in documents
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_evaluate_names_gold_documents_that_are_not_there(filled: Path, tmp_path: Path) -> None:
+    file = write_questions(tmp_path / "q.jsonl", "leave.html", "glossary.txt")
+    assert spanbot("evaluate", file, "--json").err == ""
+    names = ["a.md", "leave.html", "b.md", "c.md", "d.md", "b.md", "e.md"]
+    ran = spanbot("evaluate", write_questions(file, *names), "--json")
+    assert ran.json()["questions"] == 7
+    assert ran.err == (
+        f"Note: 5 of the 6 documents that {file} names are not in {filled}: a.md, b.md, c.md and "
+        "2 more\n"
+    )
+    ran = spanbot("evaluate", write_questions(file, "a.md", "b.md"), "--json")
+    assert ran.code == 0
+    assert ran.err == (
+        f"Note: none of the 2 documents that {file} names is in {filled} (a.md, b.md); probably "
+        "another file of questions is meant, or another SPANBOT_HOME\n"
+    )
+
+
+def test_evaluate_looks_into_the_collections_named(
+    light: None, handbook: Path, tmp_path: Path
+) -> None:
+    spanbot("add", handbook / "leave.html", "--collection", "people")
+    spanbot("add", handbook / "glossary.txt", "--collection", "rest")
+    file = write_questions(tmp_path / "q.jsonl", "leave.html")
+    ask = ["evaluate", file, "--json", "--collection"]
+    ran = spanbot(*ask, "people")
+    assert (ran.json()["success@1"], ran.err) == (1.0, "")
+    ran = spanbot(*ask, "rest")
+    assert ran.json()["success@10"] == 0.0
+    assert "none of the 1 documents" in ran.err
+    assert "the collections rest of" in ran.err
+    assert spanbot(*ask, "rest", "--collection", "people").json()["success@10"] == 1.0
+    assert 'no collection "nowhere"' in spanbot(*ask, "nowhere").error()
+
+
+def test_evaluate_without_documents_says_so(light: None, home: Path, tmp_path: Path) -> None:
+    ran = spanbot("evaluate", write_questions(tmp_path / "q.jsonl", "a.md"))
+    assert ran.err.startswith(f"There are no documents in {home} yet")
+    assert len(ran.err.splitlines()) == 1
+
+
 # -- the database -----------------------------------------------------------------------------
 
 
@@ -352,7 +535,7 @@ def test_the_database_is_made_and_upgraded(home: Path) -> None:
     ran = spanbot("db", "upgrade")
     assert home.stat().st_mode & 0o777 == 0o700  # every text and question is in there
     assert ran.code == 0
-    assert "from schema none to" in ran.out
+    assert ran.out == f"Made a new database (schema 0001): {home / 'spanbot.db'}\n"
     assert (home / "spanbot.db").exists()
     assert "up to date" in spanbot("db", "upgrade").out
 
@@ -396,7 +579,8 @@ def states(*arguments: str) -> tuple[int, dict[str, str], dict[str, str]]:
 def test_doctor_finds_nothing_wrong(filled: Path) -> None:
     code, state, detail = states()
     assert code == 0
-    assert {state.pop("Slack"), state.pop("schedule")} == {"off"}
+    assert {state.pop("Slack"), state.pop("schedule"), state.pop("ranker")} == {"off"}
+    assert "SPANBOT_RANKER is off" in detail["ranker"]
     assert set(state.values()) == {"ok"}
     assert set(state) == {
         "settings",
@@ -425,6 +609,74 @@ def test_doctor_names_what_is_wrong(
     assert "nowhere" in detail["reader"]
     assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
     assert spanbot("doctor").code == 1
+
+
+def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    code, state, detail = states()
+    assert (code, state["ranker"]) == (0, "ok")
+    assert detail["ranker"].endswith(" on cpu")
+    assert detail["documents"] == "none yet; add some: spanbot add FOLDER"
+
+
+def test_doctor_names_wrong_settings_and_goes_on(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    monkeypatch.setenv("SPANBOT_LANGUAGE", "klingon")
+    ran = spanbot("doctor", "--json")
+    found = [(c["check"], c["state"]) for c in json.loads(ran.out)]
+    assert (ran.code, found) == (
+        1,
+        [
+            ("settings", "problem"),
+            ("settings", "problem"),
+            ("home folder", "ok"),
+            ("database", "ok"),
+            ("documents", "ok"),
+            ("search index", "off"),  # another language's would have to be made anew
+            ("reader", "ok"),
+            ("ranker", "off"),
+            ("Slack", "off"),
+            ("schedule", "off"),
+        ],
+    )
+    assert 'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda' in ran.out.replace('\\"', '"')
+    assert "not checked, as SPANBOT_LANGUAGE cannot be read" in ran.out
+
+
+def test_doctor_makes_no_other_home_than_the_one_that_is_meant(
+    light: None, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("SPANBOT_HOME", "~nosuchuser/x")
+    code, state, _ = states()
+    assert (code, state["settings"], state["home folder"]) == (1, "problem", "off")
+    assert (state["database"], state["search index"], state["reader"]) == ("off", "off", "ok")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "there"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN", "SLACK_BOT_TOKEN"),
+        ({"SLACK_APP_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"),
+        ({"SLACK_SIGNING_SECRET": "0123"}, "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET"),
+    ],
+)
+def test_doctor_names_the_token_that_is_missing(
+    light: None,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    missing: str,
+    there: str,
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    code, state, detail = states()
+    assert (code, state["Slack"]) == (1, "problem")
+    assert missing in detail["Slack"]
+    assert there not in detail["Slack"]
 
 
 def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +709,7 @@ def test_doctor_works_where_the_database_does_not(home: Path) -> None:
     code, state, detail = states()
     assert (code, state["home folder"], state["database"]) == (1, "ok", "problem")
     assert "not a database" in detail["database"]
+    assert (state["reader"], state["ranker"], state["schedule"]) == ("ok", "ok", "off")
 
 
 def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:

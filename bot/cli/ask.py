@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from bot.cli.opening import open_installation
+from bot.cli.opening import open_installation, say_if_empty
+from bot.cli.options import whole
 from bot.cli.output import (
     console,
     errors,
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def search(
     query: Question,
-    count: Annotated[int, typer.Option("--count", "-k", min=1, max=1000, help="How many.")] = 10,
+    count: Annotated[int, whole("--count", "-k", least=1, most=1000, help="How many.")] = 10,
     collection: Collections = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +46,7 @@ def search(
     with open_installation() as installation:
         hits = installation.retriever.search(" ".join(query), k=count, collections=collection)
         if not hits:
-            _say_if_empty(installation)
+            say_if_empty(installation)
     if as_json:
         print_json([hit_record(hit) for hit in hits])
         return
@@ -65,7 +66,7 @@ def ask(question: Question, collection: Collections = None, as_json: AsJson = Fa
     with open_installation() as installation:
         reply = installation.answerer.ask(" ".join(question), via="cli", collections=collection)
         if not reply.answered:
-            _say_if_empty(installation)
+            say_if_empty(installation)
     if as_json:
         print_json(reply_record(reply))
     else:
@@ -78,29 +79,26 @@ def chat() -> None:
         talk(installation)
 
 
-def _say_if_empty(installation: Installation) -> None:
-    """Whoever mistyped SPANBOT_HOME must not believe that nothing is known."""
-    if not installation.knowledge.status().documents:
-        home = installation.settings.home
-        errors.print(
-            f"There are no documents in {home} yet; add some: spanbot add FOLDER",
-            style="yellow",
-            markup=False,
-        )
-
-
 def talk(installation: Installation) -> None:
-    """Read questions from standard input and answer each."""
-    _say_if_empty(installation)
-    console.print("Ask a question; an empty line ends the chat.", style="dim")
+    """Read questions from standard input and answer each, a blank line after it.
+
+    Where they come from a pipe each is shown above its answer, as on a terminal.
+    """
+    say_if_empty(installation)
+    typed = sys.stdin.isatty()
+    if typed:
+        console.print("Ask a question; an empty line ends the chat.", style="dim")
     while True:
         try:
-            question = console.input("[bold]> [/]") if sys.stdin.isatty() else input()
+            question = console.input("[bold]> [/]") if typed else input()
         except EOFError:
             return
         if not question.strip():
             return
+        if not typed:
+            console.print(Text(f"> {question}", style="bold"))
         try:
             show_reply(installation.answerer.ask(question, via="chat"))
         except QuestionError as error:
             errors.print(str(error), style="yellow", markup=False)
+        console.print()

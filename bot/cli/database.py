@@ -9,9 +9,8 @@ import typer
 from rich.text import Text
 
 from bot.cli.output import console
-from bot.installation import make_home
+from bot.installation import make_home, open_database
 from bot.settings import from_environment
-from retriever.store.database import Database
 
 db = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
@@ -21,15 +20,17 @@ def upgrade() -> None:
     """Make the database, or bring its schema up to this program's."""
     settings = from_environment()
     make_home(settings)
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
         before, after = database.upgrade()
     finally:
         database.close()
-    if before == after:
+    if before is None:
+        console.print(Text(f"Made a new database (schema {after}): {database.name}"))
+    elif before == after:
         console.print(Text(f"The database is up to date (schema {after})"))
     else:
-        console.print(Text(f"The database went from schema {before or 'none'} to {after}"))
+        console.print(Text(f"The database went from schema {before} to {after}"))
 
 
 @db.command()
@@ -37,7 +38,7 @@ def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
 ) -> None:
     """Write a copy of the database while it is in use; an existing file is not replaced."""
-    database = Database(from_environment().database_url)
+    database = open_database(from_environment())
     try:
         database.check_schema()
         database.backup(target)

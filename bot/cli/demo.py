@@ -41,7 +41,7 @@ def _has_own_documents(installation: Installation) -> bool:
 
 def _show_sample(installation: Installation, folder: Path) -> None:
     console.print(Text(f"Adding the sample handbook to {installation.settings.home}"))
-    with run_progress() as progress:
+    with run_progress(encoding=installation.settings.ranker) as progress:
         report = installation.knowledge.add([folder], collection=COLLECTION, progress=progress)
     show_report(report)
     for question in QUESTIONS:

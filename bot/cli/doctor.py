@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,15 +12,18 @@ from rich.text import Text
 
 from bot.cli.output import console, print_json
 from bot.errors import ConfigurationError, SpanbotError
-from bot.installation import Installation
-from bot.settings import Settings, from_environment, unknown
+from bot.installation import Installation, make_home, ranker_of, reader_of
+from bot.settings import Reading, Settings, read, unknown
 from reader.errors import ReaderError
 from retriever.errors import AnalysisError, RetrieverError
+
+# With another value of these the index would be made anew.
+_OF_THE_INDEX = ("SPANBOT_RANKER", "SPANBOT_RETRIEVER", "SPANBOT_LANGUAGE")
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: ``ok``, a ``problem``, or not used (``off``)."""
+    """One thing looked at: ``ok``, a ``problem``, or ``off``: not used, or not to be checked."""
 
     name: str
     state: str
@@ -35,7 +38,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Check the settings, home folder, database, index, reader, Slack tokens and schedule."""
+    """Check the settings, home folder, database, index, models, Slack tokens and schedule."""
     checks = list(_checks())
     if as_json:
         print_json([{"check": c.name, "state": c.state, "detail": c.detail} for c in checks])
@@ -50,18 +53,36 @@ def doctor(
 
 
 def _checks() -> Iterator[Check]:
-    try:
-        settings = from_environment()
-    except ConfigurationError as error:  # nothing else can be looked at
-        yield Check("settings", "problem", str(error))
+    """Every check; with the default in the place of a wrong setting, where that does no harm."""
+    found = read()
+    problems = [*found.wrong.values(), *unknown()]
+    for problem in problems:
+        yield Check("settings", "problem", problem)
+    if not problems:
+        yield Check("settings", "ok", "every variable can be read")
+    yield from _installation_checks(found)
+    yield _check("reader", lambda: _reader(found.settings))
+    if found.settings.ranker:
+        yield _check("ranker", lambda: _ranker(found.settings))
+    else:
+        yield Check("ranker", "off", "SPANBOT_RANKER is off: BM25 alone ranks the passages")
+    yield _slack_check(found)
+    if found.settings.reindex_cron is None:
+        yield Check("schedule", "off", "SPANBOT_REINDEX_CRON is not set")
+    else:
+        yield _check("schedule", lambda: _schedule(found.settings))
+
+
+def _installation_checks(found: Reading) -> Iterator[Check]:
+    settings = found.settings
+    if "SPANBOT_HOME" in found.wrong:  # another folder would be made, and is not meant
+        for name in ("home folder", "database", "documents", "search index"):
+            yield _left_out(name, ["SPANBOT_HOME"])
         return
-    strange = unknown()
-    yield Check(
-        "settings",
-        "problem" if strange else "ok",
-        "; ".join(strange) or "every variable can be read",
-    )
-    yield _check("home folder", lambda: _home(settings))
+    home = _check("home folder", lambda: _home(settings))
+    yield home
+    if home.state != "ok" and not settings.home.is_dir():
+        return
     try:
         installation = Installation(settings)
     except AnalysisError as error:
@@ -73,16 +94,30 @@ def _checks() -> Iterator[Check]:
     with installation:
         yield _check("database", lambda: installation.database.name)
         yield _check("documents", lambda: _documents(installation))
-        yield _check("search index", lambda: f"{len(installation.keeper.current()):,} passages")
-        yield _check("reader", lambda: _reader(installation))
-    if settings.slack_bot_token is None:
-        yield Check("Slack", "off", "SLACK_BOT_TOKEN is not set (README: Connect Slack)")
-    else:
-        yield _check("Slack", lambda: _slack(settings))
-    if settings.reindex_cron is None:
-        yield Check("schedule", "off", "SPANBOT_REINDEX_CRON is not set")
-    else:
-        yield _check("schedule", lambda: _schedule(settings))
+        if wrong := [name for name in _OF_THE_INDEX if name in found.wrong]:
+            yield _left_out("search index", wrong)
+        else:
+            yield _check("search index", lambda: f"{len(installation.keeper.current()):,} passages")
+
+
+def _slack_check(found: Reading) -> Check:
+    from bot.slack.serve import missing_settings
+
+    settings = found.settings
+    given = (settings.slack_bot_token, settings.slack_app_token, settings.slack_signing_secret)
+    wrong = [name for name in found.wrong if name.startswith("SLACK_")]
+    missing = {k: v for k, v in missing_settings(settings).items() if k not in wrong}
+    if not any(given) and not wrong:
+        return Check("Slack", "off", "no token is set (README: Connect Slack)")
+    if missing:
+        return Check("Slack", "problem", ". And ".join(missing.values()))
+    if wrong:
+        return _left_out("Slack", wrong)
+    return _check("Slack", lambda: _slack(settings))
+
+
+def _left_out(name: str, wrong: Sequence[str]) -> Check:
+    return Check(name, "off", f"not checked, as {' and '.join(wrong)} cannot be read")
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -93,8 +128,6 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 
 def _home(settings: Settings) -> str:
-    from bot.installation import make_home
-
     make_home(settings)
     if not os.access(settings.home, os.W_OK | os.X_OK):
         raise ConfigurationError(
@@ -105,20 +138,26 @@ def _home(settings: Settings) -> str:
 
 def _documents(installation: Installation) -> str:
     status = installation.knowledge.status()
+    if not status.documents:
+        return "none yet; add some: spanbot add FOLDER"
     text = f"{status.documents:,} documents, {status.passages:,} passages"
     return f"{text}, {status.failed:,} with errors" if status.failed else text
 
 
-def _reader(installation: Installation) -> str:
-    reader = installation.reader()
+def _reader(settings: Settings) -> str:
+    reader = reader_of(settings)
     return f"{reader.name} on {reader.device}"
+
+
+def _ranker(settings: Settings) -> str:
+    ranker = ranker_of(settings)
+    return f"{ranker.name} on {ranker.device}"
 
 
 def _slack(settings: Settings) -> str:
     from bot.slack.app import identify, make_client
-    from bot.slack.serve import check_app_token, check_settings
+    from bot.slack.serve import check_app_token
 
-    check_settings(settings)
     identity = identify(make_client(settings))
     if settings.slack_app_token:
         check_app_token(settings)

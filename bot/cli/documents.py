@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,17 @@ from rich.text import Text
 from bot.cli.opening import open_installation
 from bot.cli.output import (
     console,
+    errors,
     print_json,
     report_record,
     run_progress,
     show_report,
     show_table,
+    waiting,
 )
 from bot.errors import SpanbotError
-from retriever.ingest import IngestReport
+from bot.knowledge import KnowledgeBase
+from retriever.ingest import IngestReport, Progress
 from retriever.store import documents as store
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
@@ -44,25 +48,30 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add Markdown, text, HTML, PDF and DOCX files; what has not changed is skipped."""
-    with open_installation() as installation, run_progress() as progress:
-        report = installation.knowledge.add(
+    _run(
+        lambda knowledge, progress: knowledge.add(
             paths, collection=collection, base_url=base_url, progress=progress
-        )
-    _finish(report, as_json)
+        ),
+        as_json,
+    )
 
 
 def reindex(as_json: AsJson = False) -> None:
     """Look at every added file and folder again: take in changes, forget what is gone."""
-    with open_installation() as installation, run_progress() as progress:
-        report = installation.knowledge.reindex(trigger="cli", progress=progress)
-    _finish(report, as_json)
+    _run(lambda knowledge, progress: knowledge.reindex(trigger="cli", progress=progress), as_json)
 
 
-def _finish(report: IngestReport, as_json: bool) -> None:
-    if as_json:
-        print_json(report_record(report))
-    else:
-        show_report(report)
+def _run(work: Callable[[KnowledgeBase, Progress], IngestReport], as_json: bool) -> None:
+    """Run over documents with a progress bar, and tell what came of it."""
+    with open_installation() as installation:
+        with run_progress(encoding=installation.settings.ranker) as progress:
+            report = work(installation.knowledge, progress)
+        if as_json:
+            print_json(report_record(report))
+        else:
+            show_report(report)
+        with waiting("Finishing the search index; the first time its loops are compiled"):
+            installation.keeper.close()
     nothing_went_in = not (report.added or report.changed or report.unchanged or report.removed)
     if report.failed and nothing_went_in:
         raise typer.Exit(1)
@@ -118,7 +127,7 @@ def show(
     document: Annotated[str, typer.Argument(help="Its path, the end of its path, or its id.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show a document's text as it is searched and quoted."""
+    """Show a document's text as it is searched and quoted; of one that failed, the error."""
     with open_installation() as installation, installation.database.read() as session:
         summary = store.find_document(session, document)
         text = store.document_text(session, summary.id)
@@ -150,11 +159,17 @@ def show(
                 "text": text,
             }
         )
-        return
-    console.print(Text(f"{summary.title}  ({summary.uri}, {summary.media_type})", style="bold"))
-    if summary.error:
-        console.print(Text(summary.error, style="red"))
-    console.print(Text(text))
+    else:
+        title = f"{summary.title}  ({summary.uri}, {summary.media_type})"
+        console.print(Text(title, style="bold"))
+        if summary.state == "failed":
+            errors.print(Text(f"State: failed; it has no text. {summary.error}", style="red"))
+        else:
+            if summary.error:  # of a newer version of the file
+                errors.print(Text(f"An earlier version; the newer: {summary.error}", style="red"))
+            console.print(Text(text))
+    if summary.state == "failed":
+        raise typer.Exit(1)
 
 
 @docs.command()
@@ -175,8 +190,12 @@ def remove(
     with open_installation() as installation:
         if collection is not None:
             count = installation.knowledge.remove_collection(collection)
-            console.print(Text(f"Removed {count} documents of the collection {collection}"))
+            console.print(Text(f"Removed {_documents(count)} of the collection {collection}"))
             return
         for removed in installation.knowledge.remove(names or []):
-            several = "" if removed.documents == 1 else f" ({removed.documents:,} documents)"
+            several = "" if removed.documents == 1 else f" ({_documents(removed.documents)})"
             console.print(Text(f"Removed {removed.name}{several}"))
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document" if count == 1 else f"{count:,} documents"

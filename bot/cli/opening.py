@@ -13,3 +13,16 @@ def open_installation(settings: Settings | None = None) -> Installation:
         settings or from_environment(),
         notify=lambda notice: errors.print(f"Note: {notice}", style="yellow", markup=False),
     )
+
+
+def say_if_empty(installation: Installation) -> bool:
+    """Whoever mistyped SPANBOT_HOME must not believe that nothing is known."""
+    empty = not installation.knowledge.status().documents
+    if empty:
+        errors.print(
+            f"There are no documents in {installation.settings.home} yet; add some: "
+            "spanbot add FOLDER",
+            style="yellow",
+            markup=False,
+        )
+    return empty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -85,8 +85,8 @@ def show_reply(reply: Reply) -> None:
         console.print("I found no answer in the documents.", style="yellow")
         if reply.closest:
             console.print("The closest places:")
-            for hit in reply.closest:
-                _show_source(hit.title, hit.section, hit.page, hit.url, hit.document)
+            for place, links in _places(reply.closest).items():
+                _show_place(place, links)
         return
     for number, answer in enumerate(reply.answers):
         if number == 1:
@@ -103,16 +103,31 @@ def _show_answer(answer: AnswerSpan) -> None:
     quote.append(answer.sentence[end:])
     quote.append("”")
     console.print(quote)
-    _show_source(answer.title, answer.section, answer.page, answer.url, answer.document)
+    place = source_line(answer.title, answer.section, answer.page)
+    _show_place(place, [answer.url or answer.document])
 
 
-def _show_source(
-    title: str, section: str | None, page: int | None, url: str | None, document: str
-) -> None:
+def _places(hits: Sequence[Hit]) -> dict[str, list[str]]:
+    """Each place once, with where it is to be found; of copies only the first."""
+    places: dict[str, list[str]] = {}
+    texts = set()
+    for hit in hits:
+        place = source_line(hit.title, hit.section, hit.page)
+        link = hit.url or hit.document
+        if (place, hit.text) not in texts:
+            texts.add((place, hit.text))
+            links = places.setdefault(place, [])
+            if link not in links:
+                links.append(link)
+    return places
+
+
+def _show_place(place: str, links: Sequence[str]) -> None:
     line = Text("    — ", style="dim")
-    line.append(source_line(title, section, page), style="cyan")
+    line.append(place, style="cyan")
     console.print(line)
-    console.print(Text(f"      {url or document}", style="dim"))
+    for link in links:
+        console.print(Text(f"      {link}", style="dim"))
 
 
 def show_report(report: IngestReport) -> None:
@@ -135,9 +150,17 @@ def show_report(report: IngestReport) -> None:
 
 
 @contextmanager
-def run_progress() -> Iterator[Callable[[Step], None]]:
-    """A progress bar for runs over documents, on standard error."""
-    labels = {"documents": "Reading documents", "index": "Building the index"}
+def run_progress(*, encoding: bool) -> Iterator[Callable[[Step], None]]:
+    """A progress bar for each phase of a run over documents, on standard error.
+
+    Args:
+        encoding: the ranker encodes each passage that goes into the index, which takes by far the
+            longest.
+    """
+    labels = {
+        "documents": "Reading documents",
+        "index": "Encoding passages" if encoding else "Indexing passages",
+    }
     with _progress() as bar:
         tasks: dict[str, Any] = {}
 
@@ -147,6 +170,16 @@ def run_progress() -> Iterator[Callable[[Step], None]]:
             bar.update(tasks[now.stage], completed=now.done, total=now.total)
 
         yield step
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Tells, on a terminal, what is waited for where nothing can be counted."""
+    if errors.is_terminal:
+        with errors.status(label):
+            yield
+    else:
+        yield
 
 
 @contextmanager

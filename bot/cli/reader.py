@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.cli.opening import open_installation
+from bot.cli.options import one_of, real, whole
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
 from bot.errors import SpanbotError
 from bot.settings import from_environment
@@ -49,7 +50,7 @@ def evaluate(
         Path | None, typer.Option(help="Write the 20 best answers to each question here.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many questions, spread over the file.")
+        int | None, whole(least=1, help="Only so many questions, spread over the file.")
     ] = None,
 ) -> None:
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
@@ -92,12 +93,12 @@ def score(
     predictions: Annotated[
         Path, typer.Argument(help="JSON, question id to text.", show_default=False)
     ],
-    script: Annotated[Script, typer.Option(help="Score as this version's script.")] = Script.V2,
+    script: Annotated[Script, one_of(Script, help="Score as this version's script.")] = Script.V2,
     no_answer: Annotated[
         Path | None, typer.Option(help="JSON, question id to how unlikely an answer is.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(help="Above this --no-answer an answer counts as none.")
+        float, real(help="Above this --no-answer an answer counts as none.")
     ] = 1.0,
 ) -> None:
     """Score a file of predictions, without a model; prints SQuAD's figures as JSON."""
@@ -177,19 +178,19 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option(help="SQuAD JSON to score the weights on while training.")
     ] = None,
-    dev_questions: Annotated[int, typer.Option(help="How many of its questions.")] = 500,
-    evaluate_every: Annotated[int, typer.Option(help="Score every so many steps.")] = 500,
-    epochs: Annotated[int, typer.Option(min=1)] = 1,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-4,
+    dev_questions: Annotated[int, whole(least=1, help="How many of its questions.")] = 500,
+    evaluate_every: Annotated[int, whole(least=1, help="Score every so many steps.")] = 500,
+    epochs: Annotated[int, whole(least=1, help="How often the questions are seen.")] = 1,
+    learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 2e-4,
     batch_pieces: Annotated[
-        int, typer.Option(help="Word pieces a batch; 5,120 are about 32 paragraphs.")
+        int, whole(least=1, help="Word pieces a batch; 5,120 are about 32 paragraphs.")
     ] = 5120,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.9)] = 0.0,
+    dropout: Annotated[float, real(least=0, most=0.9, help="Share of values dropped.")] = 0.0,
     no_answer: Annotated[
-        float, typer.Option(min=0.0, help="Weight of learning where no answer is; 0: off.")
+        float, real(least=0, help="Weight of learning where no answer is; 0: off.")
     ] = 0.0,
     final_rate: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the learning rate left at the end.")
+        float, real(least=0, most=1, help="Share of the learning rate left at the end.")
     ] = 0.0,
     match: Annotated[
         bool, typer.Option("--match", help="Mark the words of the question in the passages.")
@@ -198,17 +199,15 @@ def finetune(
         str | None,
         typer.Option(help="Folder or hub id of a bigger reader to learn from.", show_default=False),
     ] = None,
-    distill: Annotated[
-        float, typer.Option(min=0.0, help="Weight of learning from the --teacher.")
-    ] = 1.0,
+    distill: Annotated[float, real(least=0, help="Weight of learning from the --teacher.")] = 1.0,
     temperature: Annotated[
-        float, typer.Option(min=0.01, help="How much the --teacher's doubts count.")
+        float, real(least=0.01, help="How much the --teacher's doubts count.")
     ] = 2.0,
     bf16: Annotated[
         bool | None,
         typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
     ] = None,
-    seed: Annotated[int, typer.Option()] = 13,
+    seed: Annotated[int, whole(least=0, help="Of all that is drawn by chance.")] = 13,
     half: Annotated[bool, typer.Option(help="Also write the model in float16.")] = False,
 ) -> None:
     """Fine-tune a BERT for question answering on SQuAD files or a team's own questions."""
@@ -291,23 +290,21 @@ def pretrain(
         bool, typer.Option("--from-documents", help="Train on the knowledge base's documents too.")
     ] = False,
     masking: Annotated[
-        Masking, typer.Option(help="What is hidden; pieces is the plain baseline, alone.")
+        Masking, one_of(Masking, help="What is hidden; pieces is the plain baseline, alone.")
     ] = Masking.SPANS,
-    epochs: Annotated[float, typer.Option(help="How often the text is seen.")] = 1.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, in the place of epochs.")] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 32,
-    accumulate: Annotated[
-        int, typer.Option(min=1, help="So many batches of rows make one step.")
-    ] = 1,
-    length: Annotated[int, typer.Option(min=8, help="Word pieces a row.")] = 512,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.9)] = 0.1,
+    epochs: Annotated[float, real(least=0, help="How often the text is seen.")] = 1.0,
+    steps: Annotated[int | None, whole(least=1, help="Steps, in the place of epochs.")] = None,
+    rows: Annotated[int, whole(least=1, help="Rows at once.")] = 32,
+    accumulate: Annotated[int, whole(least=1, help="So many batches of rows make one step.")] = 1,
+    length: Annotated[int, whole(least=8, help="Word pieces a row.")] = 512,
+    learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 1e-4,
+    dropout: Annotated[float, real(least=0, most=0.9, help="Share of values dropped.")] = 0.1,
     bf16: Annotated[
         bool | None,
         typer.Option(help="Compute in bfloat16; by default where it is fast."),
     ] = None,
-    seed: Annotated[int, typer.Option()] = 13,
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200,
+    seed: Annotated[int, whole(least=0, help="Of all that is drawn by chance.")] = 13,
+    save_every: Annotated[int, whole(least=1, help="Steps between checkpoints.")] = 200,
 ) -> None:
     """Go on pre-training a BERT on plain text by span masking, as SpanBERT was."""
     from reader.checkpoint import choose_device

@@ -16,8 +16,9 @@ from rich.text import Text
 
 from bot.cli.opening import open_installation
 from bot.cli.output import console
+from bot.errors import ConfigurationError
 from bot.installation import Installation
-from bot.settings import Settings, from_environment
+from bot.settings import Settings, read
 
 # For the questions begun; then for a scheduled run, which has had those seconds as well; and for
 # all of the end: whatever else should hang, a service that is stopped has to stop.
@@ -33,7 +34,26 @@ def register(app: typer.Typer) -> None:
 
 def serve() -> None:
     """Run the Slack bot, and reindex by the schedule if one is set."""
-    run_bot(from_environment())
+    from bot.slack.serve import missing_settings
+
+    found = read()
+    # All at once: whoever sets a bot up should not have to start it once for each.
+    problems = {**missing_settings(found.settings), **_wrong_schedule(found.settings)}
+    problems.update(found.wrong)  # a token of the wrong kind is not missing as well
+    if problems:
+        raise ConfigurationError(". And ".join(problems.values()))
+    run_bot(found.settings)
+
+
+def _wrong_schedule(settings: Settings) -> dict[str, str]:
+    from bot.schedule import check_cron
+
+    try:
+        if settings.reindex_cron is not None:
+            check_cron(settings.reindex_cron)
+    except ConfigurationError as error:
+        return {"SPANBOT_REINDEX_CRON": str(error)}
+    return {}
 
 
 def run_bot(settings: Settings) -> None:
@@ -44,13 +64,14 @@ def run_bot(settings: Settings) -> None:
     """
     from bot.schedule import Scheduler, check_cron
     from bot.slack.app import SlackDependencies
-    from bot.slack.serve import Connection
+    from bot.slack.serve import Connection, check_settings
     from bot.slack.serve import serve as serve_slack
 
     # What the bot does is worth a line, unless the log was set up otherwise.
     logging.getLogger("bot").setLevel(logging.INFO)
     if settings.reindex_cron is not None:
         check_cron(settings.reindex_cron)
+    check_settings(settings)
     with (
         _until_signal() as stop,
         _ending_within(_END_SECONDS, stop),

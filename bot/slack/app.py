@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 LISTENER_THREADS = 32
 
 _NEEDED_SCOPES = ("app_mentions:read", "chat:write", "commands", "im:history")
-_WHERE_TO_GET_IT = (
+#: What to do where the bot's token is missing or wrong.
+WHERE_TO_GET_IT = (
     "take the Bot User OAuth Token (xoxb-…) from OAuth & Permissions of your app at "
     "https://api.slack.com/apps"
 )
@@ -98,9 +99,9 @@ def make_client(settings: SlackSettings) -> WebClient:
     """
     token = settings.slack_bot_token
     if not token:
-        raise ConfigurationError(f"SLACK_BOT_TOKEN is not set; {_WHERE_TO_GET_IT}")
+        raise ConfigurationError(f"SLACK_BOT_TOKEN is not set; {WHERE_TO_GET_IT}")
     if not token.startswith("xoxb-"):
-        raise ConfigurationError(f"SLACK_BOT_TOKEN is not a bot token; {_WHERE_TO_GET_IT}")
+        raise ConfigurationError(f"SLACK_BOT_TOKEN is not a bot token; {WHERE_TO_GET_IT}")
     return WebClient(token=token, base_url=settings.slack_api_url, retry_handlers=retry_handlers())
 
 
@@ -116,7 +117,7 @@ def identify(client: WebClient) -> Identity:
     except SlackApiError as error:
         code = error.response.get("error") or "unknown_error"
         raise ConfigurationError(
-            f"Slack refuses SLACK_BOT_TOKEN ({code}: {_refusal(str(code))}); {_WHERE_TO_GET_IT}"
+            f"Slack refuses SLACK_BOT_TOKEN ({code}: {_refusal(str(code))}); {WHERE_TO_GET_IT}"
         ) from error
     except (OSError, SlackClientError) as error:
         raise ConfigurationError(

@@ -23,7 +23,14 @@ from waitress.wasyncore import dispatcher
 from websocket import WebSocket, WebSocketException
 
 from bot.errors import ConfigurationError
-from bot.slack.app import Identity, SlackDependencies, build_app, identify, make_client
+from bot.slack.app import (
+    WHERE_TO_GET_IT,
+    Identity,
+    SlackDependencies,
+    build_app,
+    identify,
+    make_client,
+)
 from bot.slack.destination import retry_handlers
 from bot.slack.ports import SlackSettings
 from bot.slack.work import DaemonExecutor
@@ -44,6 +51,12 @@ _GOODBYE_S = 2.0
 _LISTENERS_S = 5.0
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 _HTTP_THREADS = 16
+
+_NO_CONNECTION = (
+    "neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set; set SLACK_APP_TOKEN (xapp-…) for "
+    "Socket Mode, or SLACK_SIGNING_SECRET to receive HTTP requests. Both are found under Basic "
+    "Information of your app at https://api.slack.com/apps"
+)
 
 
 class Connection(Protocol):
@@ -98,26 +111,33 @@ def serve(
     logger.info("stopped")
 
 
+def missing_settings(settings: SlackSettings) -> dict[str, str]:
+    """What has to be set for the bot to be connected, by variable: where to get it."""
+    missing = []
+    if not settings.slack_bot_token:
+        missing.append(("SLACK_BOT_TOKEN", f"SLACK_BOT_TOKEN is not set; {WHERE_TO_GET_IT}"))
+    if not settings.slack_app_token and not settings.slack_signing_secret:
+        missing.append(("SLACK_APP_TOKEN", _NO_CONNECTION))
+    return dict(missing)
+
+
 def check_settings(settings: SlackSettings) -> None:
-    """Make sure that there is a way to be connected.
+    """Make sure that there is a token to speak by, and a way to be connected.
 
     Raises:
-        ConfigurationError: there is neither an app-level token nor a signing secret, or the token
-            is of the wrong kind.
+        ConfigurationError: the bot's token is missing, or there is neither an app-level token nor a
+            signing secret, and the message names all that is missing; or the app-level token is of
+            the wrong kind.
     """
-    if settings.slack_app_token:
-        if not settings.slack_app_token.startswith("xapp-"):
-            raise ConfigurationError(
-                "SLACK_APP_TOKEN is not an app-level token; make one (xapp-…) with the scope "
-                "connections:write under Basic Information of your app at "
-                "https://api.slack.com/apps"
-            )
-    elif not settings.slack_signing_secret:
+    if settings.slack_app_token and not settings.slack_app_token.startswith("xapp-"):
         raise ConfigurationError(
-            "neither SLACK_APP_TOKEN nor SLACK_SIGNING_SECRET is set; set SLACK_APP_TOKEN (xapp-…) "
-            "for Socket Mode, or SLACK_SIGNING_SECRET to receive HTTP requests. Both are found "
-            "under Basic Information of your app at https://api.slack.com/apps"
+            "SLACK_APP_TOKEN is not an app-level token; make one (xapp-…) with the scope "
+            "connections:write under Basic Information of your app at "
+            "https://api.slack.com/apps"
         )
+    missing = missing_settings(settings)
+    if missing:
+        raise ConfigurationError(". And ".join(missing.values()))
 
 
 def check_app_token(settings: SlackSettings) -> None:
