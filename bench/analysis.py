@@ -29,12 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import ranking
 from bench.arguments import foreseen
 from bench.question_sets import Collection, asked, handbooks, headings, squad
 from bench.sparse import Sparse, feedback, near_duplicates, neighbours
 from reader.arguments import existing_file, whole
 from reader.compare import bootstrap_means
 from reader.errors import DatasetError
+from reader.ranker import load_ranker
 from retriever.analysis import AnalysisOptions, Analyzer
 from retriever.passage_terms import TermsOfPassages
 from retriever.store.documents import SearchText
@@ -194,7 +196,10 @@ def beyond(collection: Collection, kind: str) -> dict[str, NDArray[np.float64]]:
 
 
 def peers(collection: Collection, base: NDArray[np.float64], python: Path) -> dict[str, Any]:
-    """Other engines with their own analysis, and ours less theirs, on every third question."""
+    """Other engines with their own analysis, and ours less theirs, on every third question.
+
+    Ours is BM25 alone (``base``), and what the program does with its ranker ("both stages").
+    """
     chosen = list(range(0, len(collection.questions), 3))
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder, "job.json")
@@ -210,7 +215,18 @@ def peers(collection: Collection, base: NDArray[np.float64], python: Path) -> di
             text=True,
             check=True,
         )
-    report: dict[str, Any] = {"questions": len(chosen), "spanbot": figures(base[chosen])}
+    both = both_stages(
+        replace(
+            collection,
+            questions=tuple(collection.questions[number] for number in chosen),
+            right=tuple(collection.right[number] for number in chosen),
+        )
+    )
+    report: dict[str, Any] = {
+        "questions": len(chosen),
+        "spanbot": figures(base[chosen]),
+        "spanbot, both stages": figures(both),
+    }
     for name, lists in json.loads(done.stdout).items():
         places = [
             next((at for at, one in enumerate(listed) if one in collection.right[number]), _NOWHERE)
@@ -220,8 +236,16 @@ def peers(collection: Collection, base: NDArray[np.float64], python: Path) -> di
         report[name] = {
             "figures": figures(theirs),
             "spanbot_less_it": figures(base[chosen], theirs),
+            "both_stages_less_it": figures(both, theirs),
         }
     return report
+
+
+def both_stages(collection: Collection) -> NDArray[np.float64]:
+    """The figures of what the program does with the embedded ranker, for each question."""
+    ranker = load_ranker()
+    places = ranking.ranks(collection, ranker, ranking.vectors_of(collection.passages, ranker))
+    return values(places["both, and nearness"])
 
 
 _collection: Collection  # of a worker

@@ -34,9 +34,10 @@ import numpy as np
 from sqlalchemy import select
 
 from bench.arguments import foreseen, named_home, settings_of
-from bot.candidates import above, sentence_around
+from bot.candidates import above
 from bot.evaluation import is_document
 from bot.installation import Installation
+from bot.quotes import quote_around
 from reader.arguments import existing_file, whole
 from reader.errors import DatasetError
 from reader.files import read_text
@@ -194,7 +195,7 @@ def in_sentences(group: Group, generator: np.random.Generator) -> Group:
     for passage in group.passages:
         if passage.answers:
             start, end = passage.answers[0]
-            begin, stop = sentence_around(passage.text, start, end)
+            begin, stop = quote_around(passage.text, start, end)
             answers: tuple[tuple[int, int], ...] = ((start - begin, end - begin),)
         else:
             spans = sentence_spans(passage.text)

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.confidence import Calibration, Features
+from bot.quotes import quote_around
 from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, PassageReader, Span
 from retriever.links import SEPARATOR
 from retriever.records import Anchor, Hit
 from retriever.search import Retriever
-from retriever.sentences import sentence_spans
 
 #: So many spans are asked of the reader.
 _SPANS = 48
@@ -124,7 +124,7 @@ def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
     found: list[_Sentence] = []
     for span in spans:  # best first
         hit = hits[span.passage]
-        begin, stop = sentence_around(hit.text, span.start - hit.start, span.end - hit.start)
+        begin, stop = quote_around(hit.text, span.start - hit.start, span.end - hit.start)
         start, end = hit.start + begin, hit.start + stop
         for number, other in enumerate(found):
             if span.document == other.span.document and start < other.end and other.start < end:
@@ -134,16 +134,6 @@ def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
         else:
             found.append(_Sentence(span, start, end, span.probability))
     return found
-
-
-def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
-    """The sentence, or the neighbouring sentences, of ``text`` that hold ``text[start:end]``."""
-    touching = [
-        (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
-    ]
-    if not touching:
-        return start, end
-    return min(start, touching[0][0]), max(end, touching[-1][1])
 
 
 def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:

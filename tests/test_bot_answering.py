@@ -20,7 +20,6 @@ from bot.answering import (
     Reply,
     check_question,
 )
-from bot.candidates import sentence_around
 from bot.confidence import Calibration, Features, Precisions, default_calibration, feature_names
 from bot.errors import QuestionError
 from bot.settings import DEFAULT_PRECISION
@@ -416,22 +415,6 @@ def test_a_question_that_is_too_long_is_refused() -> None:
     assert check_question(" a\n" + " " * 5000 + "b ") == "a b"
     with pytest.raises(QuestionError, match=r"has 1,001 characters, the limit is 1,000"):
         check_question("x" * (MAX_QUESTION_CHARACTERS + 1))
-
-
-@pytest.mark.parametrize(
-    ("mark", "wanted"),
-    [
-        ("two", "One, two."),
-        ("Three", "Three four."),
-        ("two. Three", "One, two. Three four."),
-        ("five", "five"),
-    ],
-)
-def test_the_sentence_around_a_span(mark: str, wanted: str) -> None:
-    text = "One, two. Three four.\nfive\n\n"
-    start = text.index(mark)
-    begin, stop = sentence_around(text, start, start + len(mark))
-    assert text[begin:stop] == wanted
 
 
 def test_the_threshold_is_the_least_confidence_that_gives_the_precision() -> None:
