@@ -325,7 +325,11 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
 
 
 def _one_a_document(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The first hit in each document; of copies of a document that of the first."""
     best: dict[int, Hit] = {}
+    texts: set[tuple[str, str]] = set()
     for hit in hits:
-        best.setdefault(hit.document_id, hit)
+        if hit.document_id not in best and (hit.title, hit.text) not in texts:
+            best[hit.document_id] = hit
+            texts.add((hit.title, hit.text))
     return tuple(best.values())
