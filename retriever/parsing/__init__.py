@@ -8,6 +8,7 @@ theirs is met, so importing this package costs nothing.
     pdf_layout.py                  lines on a page to paragraphs and tables
     templates.py                   template tags in Markdown
     tables.py, titles.py, encoding.py                what the formats share
+    signatures.py                  files of another kind than their name says
     builder.py                     blocks to the canonical text and its anchors
     isolate.py, child.py           a process of its own for formats that need one
     limits.py                      what that process may take
@@ -21,6 +22,7 @@ from types import MappingProxyType
 
 from retriever.errors import ParseError
 from retriever.parsing.limits import DEFAULT_LIMITS, Limits
+from retriever.parsing.signatures import refuse_misnamed
 from retriever.records import ParsedDocument
 
 __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "parse"]
@@ -83,6 +85,7 @@ def parse_here(
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
+    refuse_misnamed(data, path.name, media_type)
     document: ParsedDocument
     match media_type:
         case "text/plain":

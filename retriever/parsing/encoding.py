@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
+from collections import Counter
+from functools import cache
+from itertools import pairwise
 
 from retriever.errors import ParseError
 
@@ -27,6 +31,15 @@ _LEGACY = [
     "cp932", "euc_jp", "gb18030", "big5", "euc_kr",
 ]  # fmt: skip
 
+# Where a letter or symbol beyond ASCII stands beside another letter, the two are of one script and
+# case in nearly all text; with bytes at random they are not, half the time and more. A few odd
+# pairs, however often, are units or names.
+_MANY_CHANGES = 0.25
+_ODD_PAIRS = 8
+_CHUNK = 4096
+_NEUTRAL = frozenset("°ªº¹²³µ")
+_CJK = frozenset(["CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "IDEOGRAPHIC"])
+
 
 def decode(data: bytes, name: str, encoding: str | None = None, declared: str | None = None) -> str:
     """The characters of a text file.
@@ -40,21 +53,20 @@ def decode(data: bytes, name: str, encoding: str | None = None, declared: str | 
     bom = next((codec for mark, codec in _BOMS if data.startswith(mark)), None)
     if encoding is not None:
         return _decode_as(data, name, encoding).removeprefix("\ufeff")
-    if bom is not None:
-        return _decode_as(data, name, bom)
-    wide = _wide(data)
-    if wide is not None:
-        return _decode_as(data, name, wide)
+    if wide := bom or _wide(data):
+        return _plausible(_decode_as(data, name, wide), name)
     _refuse_binary(data, name)
     if declared is not None:
         try:
-            return data.decode(declared)
+            text = data.decode(declared)
         except (LookupError, ValueError):  # of the latter kind is "undefined", an encoding's name
             pass  # it says what it is not; find out like any other text
+        else:
+            return _plausible(text, name)
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8")  # that bytes are by chance hardly ever
     except UnicodeDecodeError:
-        return _guess(data, name)
+        return _plausible(_guess(data, name), name)
 
 
 def _decode_as(data: bytes, name: str, encoding: str) -> str:
@@ -97,7 +109,7 @@ def _guess(data: bytes, name: str) -> str:
 
     matches = list(from_bytes(data, cp_isolation=_LEGACY))
     if not matches:
-        raise ParseError(f"{name} has an unknown encoding; save it as UTF-8 or give its encoding")
+        raise _no_text(name)
     best = matches[0]
     # Of guesses that are equally good the first in the alphabet wins; most files of the kind are
     # western European.
@@ -105,3 +117,50 @@ def _guess(data: bytes, name: str) -> str:
     if western is not None and western.chaos <= best.chaos:
         best = western
     return str(best)
+
+
+def _plausible(text: str, name: str) -> str:
+    """``text``, unless a part of it is what bytes at random look like in some encoding."""
+    for start in range(0, len(text), _CHUNK):
+        chunk = text[start : start + _CHUNK]
+        if chunk.isascii():
+            continue
+        places = changes = odd = 0
+        for (one, other), count in Counter(pairwise(chunk)).items():
+            before, after = _kind(one), _kind(other)
+            if before and after and not (one.isascii() and other.isascii()):
+                places += count
+                if before != after and not _is_capital(before, after):
+                    changes += count
+                    odd += 1
+        if odd >= _ODD_PAIRS and changes > _MANY_CHANGES * places:
+            raise _no_text(name)
+    return text
+
+
+@cache
+def _kind(character: str) -> tuple[str, bool] | None:
+    """Script and whether upper case, of a letter; ("", False) for a symbol; None for the rest."""
+    category = unicodedata.category(character)
+    if character in _NEUTRAL or character.isspace():
+        return None
+    if category[0] in "SC" and category != "Cf":
+        # Signs of Unicode's own, such as emoji, may stand beside anything.
+        signs = category[0] == "S" and character > "\xff"
+        return None if character.isascii() or category == "Sc" or signs else ("", False)
+    if category[0] != "L":
+        return None
+    script = unicodedata.name(character, "").split(" ")[0]
+    return "CJK" if script in _CJK else script, category == "Lu"
+
+
+def _is_capital(before: tuple[str, bool], after: tuple[str, bool]) -> bool:
+    """Whether a capital stands before a small letter of its script."""
+    return before == (after[0], True)
+
+
+def _no_text(name: str) -> ParseError:
+    return ParseError(
+        f"{name} is not text in any encoding that is known; "
+        "save it as UTF-8, or name it by what it is"
+    )
