@@ -92,7 +92,7 @@ def _is_bare(heading: Anchor, following: Anchor) -> bool:
 
 def _units(text: str, start: int, end: int, longest: int) -> list[_Unit]:
     units: list[_Unit] = []
-    for begin, stop in sentence_spans(text, start, end):
+    for begin, stop in sentence_spans(text, start, end, markers=True):
         words = [match.span() for match in _WORD.finditer(text, begin, stop)]
         for first in range(0, len(words), longest):
             part = words[first : first + longest]
