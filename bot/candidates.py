@@ -6,10 +6,11 @@ for it together, and sentences compete.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.confidence import Calibration, Features
+from bot.marking import balanced, without_marker
 from bot.quotes import quote_around
 from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, PassageReader, Span
@@ -108,7 +109,7 @@ def find_candidates(
     confidences = calibration.confidences([features[n] for n in order])
     return [
         Candidate(
-            span=_deciding(question, hits[sentences[n].span.passage], sentences[n]),
+            span=_shown(question, hits[sentences[n].span.passage], sentences[n]),
             hit=hits[sentences[n].span.passage],
             start=sentences[n].start,
             end=sentences[n].end,
@@ -124,6 +125,7 @@ def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
     found: list[_Sentence] = []
     for span in spans:  # best first
         hit = hits[span.passage]
+        span = _unmarked(span, hit)
         begin, stop = quote_around(hit.text, span.start - hit.start, span.end - hit.start)
         start, end = hit.start + begin, hit.start + stop
         for number, other in enumerate(found):
@@ -162,13 +164,25 @@ def _text(hit: Hit, sentence: _Sentence) -> str:
     return hit.text[sentence.start - hit.start : sentence.end - hit.start]
 
 
-def _deciding(question: str, hit: Hit, sentence: _Sentence) -> Span:
-    """The best span of a sentence; to a question of yes or no, with the clause that decides it."""
-    span = sentence.span
-    if not wants_decision(question):
-        return span
-    text = _text(hit, sentence)
-    start, end = deciding_clause(text, span.start - sentence.start, span.end - sentence.start)
-    return replace(
-        span, start=sentence.start + start, end=sentence.start + end, text=text[start:end]
-    )
+def _unmarked(span: Span, hit: Hit) -> Span:
+    """A span without the marker of a list item at its beginning."""
+    return _moved(span, hit.text, hit.start, without_marker)
+
+
+def _shown(question: str, hit: Hit, sentence: _Sentence) -> Span:
+    """The best span of a sentence as it is shown: with both ends of its brackets, or none.
+
+    To a question of yes or no, it is the clause that decides it.
+    """
+    text, span = _text(hit, sentence), sentence.span
+    if wants_decision(question):
+        span = _moved(span, text, sentence.start, deciding_clause)
+    return _moved(span, text, sentence.start, balanced)
+
+
+def _moved(
+    span: Span, text: str, offset: int, move: Callable[[str, int, int], tuple[int, int]]
+) -> Span:
+    """A span with other bounds in ``text``, which begins at ``offset`` of the document."""
+    start, end = move(text, span.start - offset, span.end - offset)
+    return replace(span, start=offset + start, end=offset + end, text=text[start:end])

@@ -137,6 +137,29 @@ def test_an_answer_under_a_heading_leads_there(store: Store) -> None:
     assert answer.sentence == "The wifi is fast on every floor."
 
 
+def test_an_item_of_a_list_is_shown_without_its_marker_and_brackets_are_whole(
+    tmp_path: Path,
+) -> None:
+    pages = {
+        "leave.md": (
+            "# Leave\n\n1. Parents get two weeks (80 hours) each.\n"
+            "2. Pets (big; small) must wait.\n"
+        ),
+        **{name: text for name, text in NOTES.items() if name.endswith(".txt")},
+    }
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        [answer] = ask(store, "parents leave weeks", {"two weeks (80 hours": 15.0}).answers
+        assert answer.text == "two weeks (80 hours)"
+        assert answer.sentence == "Parents get two weeks (80 hours) each."
+        [answer] = ask(store, "parents leave weeks", {"1. Parents get two weeks": 15.0}).answers
+        assert answer.text == "Parents get two weeks"
+        assert answer.sentence == "Parents get two weeks (80 hours) each."
+        # Also where it is widened to the clause that decides.
+        [answer] = ask(store, "do pets get leave?", {"small": 15.0}).answers
+        assert answer.text == "(big; small) must wait"
+
+
 def test_further_answers_are_other_sentences(store: Store) -> None:
     reply = ask(
         store,

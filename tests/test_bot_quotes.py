@@ -41,7 +41,7 @@ def test_a_sentence_that_introduces_a_list_is_quoted_with_it() -> None:
 
 def test_what_introduces_no_list_stays_a_sentence() -> None:
     assert quoted(STEPS, "Read") == "Read this."
-    assert quoted(STEPS, "Press Reset") == "2. Press Reset."
+    assert quoted(STEPS, "Press Reset") == "Press Reset."
     assert quoted("Note:\nThe portal is down.", "Note") == "Note:"
     assert quoted("The code:", "code") == "The code:"
     assert quoted("Seen at 10:\n\n-5 degrees", "Seen") == "Seen at 10:"

@@ -1,0 +1,98 @@
+"""Where the bold part of a quoted sentence begins and ends, so that it reads as a whole.
+
+The reader's best span may end inside a bracket, or begin with the marker of a list item. What is
+shown is mended here; what the reader itself gives stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from retriever.sentences import sentence_spans
+
+#: A span grows so many characters at most to the other end of a bracket or quotation.
+_NEAR = 60
+#: With its indentation.
+_LONGEST_MARKER = 40
+
+_ENDS = {")": "(", "]": "[", "}": "{", "”": "“", "»": "«", "’": "‘", '"': '"', "'": "'"}
+_OPENING = "([{“«„‘\"'"
+_WORD = re.compile(r"[^\W_]")
+
+
+def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
+    """``text[start:end]`` without the marker of a list item that it begins with."""
+    line = text.rfind("\n", 0, start) + 1
+    if start - line > _LONGEST_MARKER:
+        return start, end
+    sentences = sentence_spans(text, line, end)
+    # What stands before a line's first sentence is its marker.
+    begin = sentences[0][0] if sentences else start
+    return (begin, end) if start < begin < end else (start, end)
+
+
+def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:
+    """``sentence[start:end]`` with both ends of each bracket and quotation, or with neither.
+
+    An end at its edge is left out, and it grows to one that is near; otherwise it stops before the
+    bracket. It stays as it is where no word would be left or the sentence has one end alone.
+    """
+    pairs = list(_pairs(sentence))
+    for _ in range(2 * len(pairs)):
+        halved = next((pair for pair in pairs if _holds_one(pair, start, end)), None)
+        if halved is None:
+            break
+        mended = _mended(sentence, start, end, *halved)
+        if mended is None:
+            pairs.remove(halved)
+        else:
+            start, end = mended
+    return start, end
+
+
+def _holds_one(pair: tuple[int, int], start: int, end: int) -> bool:
+    return (start <= pair[0] < end) != (start <= pair[1] < end)
+
+
+def _mended(
+    sentence: str, start: int, end: int, opening: int, closing: int
+) -> tuple[int, int] | None:
+    """The span without half a pair; None if no word would be left of it."""
+    inside = opening if opening >= start else closing
+    if inside not in (start, end - 1):
+        if opening < start and start - opening <= _NEAR:
+            return opening, end
+        if closing >= end and closing - end < _NEAR:
+            return start, closing + 1
+    for first, last in ((start, inside), (inside + 1, end)):
+        while first < last and sentence[first].isspace():
+            first += 1
+        while last > first and sentence[last - 1].isspace():
+            last -= 1
+        if _WORD.search(sentence, first, last):
+            return first, last
+    return None
+
+
+def _pairs(sentence: str) -> Iterator[tuple[int, int]]:
+    """Where each bracket and quotation opens and closes; those without an end are left out."""
+    opened: list[int] = []
+    for at, character in enumerate(sentence):
+        if character not in _ENDS and character not in _OPENING:
+            continue
+        inner = [sentence[place] for place in opened]
+        worded = (_is_word(sentence, at - 1), _is_word(sentence, at + 1))
+        if character in "'’" and all(worded):
+            continue  # an apostrophe
+        ends = "„" if character == "“" and "„" in inner else _ENDS.get(character, "")
+        if ends and ends in inner and not (character in "'’" and worded[1]):
+            place = len(inner) - 1 - inner[::-1].index(ends)
+            yield opened[place], at
+            del opened[place:]
+        elif character in _OPENING and not (character in "'‘" and worded[0]):
+            opened.append(at)
+
+
+def _is_word(sentence: str, at: int) -> bool:
+    return 0 <= at < len(sentence) and _WORD.match(sentence, at) is not None
