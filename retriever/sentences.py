@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import re
 
+from retriever.parsing.tables import is_row
+
 _CLOSING = "\"'”’“‘»›)\\]"
 _OPENING = "\"'“‘„«‹(\\[¿¡"
 # A run of marks is tried once, from its first: trying each of them takes quadratic time.
@@ -68,8 +70,6 @@ _MARKER = re.compile(
     r"(?:\(?(?:\d{1,3}|[a-z]|[ivx]{2,4})[.)][ \t]+"
     rf"(?!\w\.|(?i:{'|'.join(sorted(_MONTHS))})\b))?"  # "z. B." and "3. Oktober" are words
 )
-_ROW = re.compile(r"[^:;.!?\n]{1,40}: [^\n]*?; [^:;.!?\n]{1,40}: ")
-_LONGEST_ROW = 500
 _LONGEST_NUMBERED = 12
 
 
@@ -106,7 +106,7 @@ def _after_marker(text: str, start: int, end: int) -> int:
 
 
 def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    if end - start <= _LONGEST_ROW and _ROW.match(text, start, end):
+    if is_row(text, start, end):
         return [_stripped(text, start, end)]
     spans: list[tuple[int, int]] = []
     brackets = _BRACKETS.finditer(text, start, end)

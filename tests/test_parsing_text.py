@@ -79,6 +79,34 @@ Tuesday     open from eight
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (
+            "| Room | Seats |\n|------|:-----:|\n| Indigo | 6 |\n| The Vat | - |\n",
+            "Room: Indigo; Seats: 6\nRoom: The Vat",
+        ),
+        (
+            "+------+-------+\n| Room | Seats |\n+======+=======+\n| Blue | 6     |\n"
+            "| Nile |       |\n+------+-------+\n| Vat  | 8     |\n+------+-------+\n",
+            "Room: Blue Nile; Seats: 6\nRoom: Vat; Seats: 8",
+        ),
+        ("┌───┬───┐\n│ A │ B │\n├───┼───┤\n│ x │ 2 │\n└───┴───┘\n", "A: x; B: 2"),
+        (
+            "| Room | Seats | Floor |\n| Indigo | 6 | ground |\n",
+            "Room: Indigo; Seats: 6; Floor: ground",
+        ),
+        ("| Indigo | 6 |\n| The Vat | 8 |\n", "Indigo; 6\nThe Vat; 8"),
+        # These are no tables, or say too little of their columns.
+        ("| a | b |\n| c |\n", "| a | b |\n| c |"),
+        ("| alone | here |\n", "| alone | here |"),
+        ("| a note |\n| in a box |\n", "| a note |\n| in a box |"),
+    ],
+)
+def test_tables_drawn_with_bars_are_rows_too(tmp_path: Path, content: str, rows: str) -> None:
+    assert text(tmp_path, f"Above.\n\n{content}\nBelow.\n") == f"Above.\n\n{rows}\n\nBelow."
+
+
 def test_terms_and_their_descriptions_are_one_line(tmp_path: Path) -> None:
     content = """\
 Linnet      Our logger for temperature and relative humidity, the size of a

@@ -52,6 +52,22 @@ def test_the_span_is_found_by_its_offset_not_by_its_words() -> None:
     assert [part["text"] for part in parts] == ["It is 5 of ", "5 points", "."]
 
 
+def test_a_long_row_of_a_table_has_its_cells_on_lines_of_their_own() -> None:
+    sentence = (
+        "List: Amber; Countries and rules: Canada, Japan. Possible for ten days at most; "
+        "Laptop: on loan; no VPN; Ask: IT"
+    )
+    parts = quoted(render_reply(reply(answer_span(sentence, "ten days"))))
+    assert "".join(part["text"] for part in parts) == (
+        "List: Amber;\nCountries and rules: Canada, Japan. Possible for ten days at most;\n"
+        "Laptop: on loan; no VPN;\nAsk: IT"
+    )
+    assert [part["text"] for part in parts if part.get("style") == {"bold": True}] == ["ten days"]
+    # Where it has room on one line, it stays there.
+    parts = quoted(render_reply(reply(answer_span("List: Red; Laptop: no", "Red"))))
+    assert "".join(part["text"] for part in parts) == "List: Red; Laptop: no"
+
+
 def test_feedback_buttons_carry_the_question() -> None:
     last = render_reply(reply(answer_span(), question_id=7)).blocks[-1]
     assert last["type"] == "context_actions"

@@ -23,6 +23,7 @@ from rich.text import Text
 from bot.answering import AnswerSpan, Reply
 from retriever.ingest import IngestReport, Step
 from retriever.links import SEPARATOR
+from retriever.parsing.tables import on_lines
 from retriever.records import Hit
 
 #: Results go to standard output, progress and errors to standard error.
@@ -98,9 +99,13 @@ def _show_answer(answer: AnswerSpan) -> None:
     quote = Text("  “")
     start = answer.start - answer.sentence_start
     end = answer.end - answer.sentence_start
-    quote.append(answer.sentence[:start])
-    quote.append(answer.sentence[start:end], style="bold green")
-    quote.append(answer.sentence[end:])
+    sentence = on_lines(answer.sentence)
+    for part, style in (
+        (sentence[:start], ""),
+        (sentence[start:end], "bold green"),
+        (sentence[end:], ""),
+    ):
+        quote.append(part.replace("\n", "\n   "), style=style)
     quote.append("”")
     console.print(quote)
     place = source_line(answer.title, answer.section, answer.page)

@@ -20,6 +20,7 @@ from bot.slack.message import (
 )
 from bot.slack.ports import AnswerSpan, Place, Reply
 from bot.slack.text import clean, escape, shorten, shorten_around
+from retriever.parsing.tables import on_lines
 
 FEEDBACK_ACTION = "answer_feedback"
 
@@ -72,7 +73,7 @@ def _answered(reply: Reply) -> Message:
     best, *others = reply.answers
     blocks = [
         rich_text(
-            rich_quote(_quote(best, _QUOTE)),
+            rich_quote(_quote(best, on_lines(best.sentence), _QUOTE)),
             rich_section(link(source(best), best.url)),
         ),
         context(_assurance(best.confidence)),
@@ -117,16 +118,17 @@ def source(place: Place) -> str:
     return " › ".join(parts) + page
 
 
-def _quote(answer: AnswerSpan, limit: int) -> list[Element]:
+def _quote(answer: AnswerSpan, sentence: str, limit: int) -> list[Element]:
+    """The answer's ``sentence``, whose spaces may be line breaks, with the span in bold."""
     start = answer.start - answer.sentence_start
     end = answer.end - answer.sentence_start
-    before, span, after = shorten_around(answer.sentence, start, end, limit)
+    before, span, after = shorten_around(sentence, start, end, limit)
     return [*words(before.lstrip()), *words(span, bold=True), *words(after.rstrip())]
 
 
 def _further(answer: AnswerSpan) -> list[Element]:
     return [
-        *_quote(answer, _FURTHER_QUOTE),
+        *_quote(answer, answer.sentence, _FURTHER_QUOTE),
         *words(" — "),
         *link(source(answer), answer.url),
     ]

@@ -10,6 +10,11 @@ from collections.abc import Sequence
 
 _NOTHING = {"", "-", "–", "—"}
 _LONG_HEADER = 40
+_LABEL = r"[^:;.!?\n]{1,40}\??: "
+_ROW = re.compile(rf"{_LABEL}[^\n]*?; {_LABEL}")
+_NEXT_CELL = re.compile(rf"; (?={_LABEL})")
+_LONGEST_ROW = 500
+_ONE_LINE = 80
 
 
 def row_lines(rows: Sequence[Sequence[str]], header: Sequence[str] | None) -> list[str]:
@@ -36,6 +41,24 @@ def label(name: str, value: str) -> str:
     """``value`` with its name in front, as in "Seats: 8"."""
     separator = " " if name.endswith((":", "?")) else ": "
     return f"{name}{separator}{value}"
+
+
+def is_row(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]``, a line, is a row of several cells with their headers.
+
+    A row of more than 500 characters is not taken for one: it is too long to quote.
+    """
+    return end - start <= _LONGEST_ROW and _ROW.match(text, start, end) is not None
+
+
+def on_lines(text: str) -> str:
+    """``text`` with line breaks for the spaces between a row's cells, if it is long and a row.
+
+    It stays as long as it is, so offsets into it hold.
+    """
+    if len(text) <= _ONE_LINE or not is_row(text, 0, len(text)):
+        return text
+    return _NEXT_CELL.sub(";\n", text)
 
 
 def is_header(

@@ -25,6 +25,8 @@ _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2})*)\.?\s+(?P<text>[^\W\d_
 _GAP = re.compile(r"(?<=\S) {3,}(?=\S)")
 _CELL = re.compile(r"\S+(?: \S+)*")
 _DRAWN = re.compile(r"^\s*[|+┌├└│]|[─━│┃┼═║]")
+_BORDER = re.compile(r"[|+│┃║├┌└╔╠╚┏┣┗](?:[ :]*[-=─━═]+[ :]*[|+│┃║┤┬┼┐┴┘╗╦╬╣╩╝┳╋┓┫┻┛])+")
+_BARS = re.compile(r"[|│┃║]")
 _FIELD = re.compile(r"[^\W\d_][\w /-]{0,24}:(\s|$)")
 _MAX_HEADING = 80
 _MIN_WIDTH, _MAX_WIDTH = 50, 110
@@ -243,8 +245,9 @@ def _add_block(builder: TextBuilder, block: _Block, layout: _Layout) -> None:
     if term := _term(lines, layout):
         builder.add(term)
     elif _is_verbatim(block):
-        aligned = block.indent < 4 and not _is_drawn(lines)
-        rows = _table_lines(lines) if aligned else []
+        rows: list[str] = []
+        if block.indent < 4:
+            rows = _drawn_table(lines) if _is_drawn(lines) else _table_lines(lines)
         builder.add_verbatim("\n".join(rows or lines))
     else:
         builder.add_verbatim("\n".join(_joined(lines, block.indent, layout.width)))
@@ -290,6 +293,32 @@ def _table_lines(lines: Sequence[str]) -> list[str]:
     if is_header(rows[0], rows[1:], plain):
         return row_lines(rows[1:], rows[0])
     return row_lines(rows, None)
+
+
+def _drawn_table(lines: Sequence[str]) -> list[str]:
+    """The rows of a table that is drawn with bars; [] if it is none."""
+    groups: list[list[list[str]]] = [[]]  # what stands between two rules
+    for line in map(str.strip, lines):
+        if _BORDER.fullmatch(line):
+            groups.append([])
+        elif _BARS.match(line) and _BARS.match(line[-1]):
+            groups[-1].append([one_line(cell) for cell in _BARS.split(line)[1:-1]])
+        else:
+            return []
+    groups = [group for group in groups if group]
+    if len({len(cells) for group in groups for cells in group}) != 1 or len(groups[0][0]) < 2:
+        return []
+    if len(groups) > 2:  # a rule below each row, which may be several lines high
+        rows = [
+            [" ".join(filter(None, cells)) for cells in zip(*group, strict=True)]
+            for group in groups
+        ]
+        return row_lines(rows[1:], rows[0])
+    if len(groups) == 2 and len(groups[0]) == 1:
+        return row_lines(groups[1], groups[0][0])
+    rows = [cells for group in groups for cells in group]
+    headed = is_header(rows[0], rows[1:], [[False] * len(rows[0])] * len(rows))
+    return row_lines(rows[1:], rows[0]) if headed else row_lines(rows, None) if rows[1:] else []
 
 
 def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
