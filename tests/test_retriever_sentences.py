@@ -159,6 +159,7 @@ def test_a_marker_is_at_the_beginning_of_a_line() -> None:
     [
         "Name: Intro; Description: About the team. Held weekly; Format: Video",
         "List: Red; Countries and rules: All others. No company equipment may be taken along",
+        "Users; Basic: Three. No more; Standard: 25",
         "Question: What does it do?; Answer: It saves time. Much of it.",
     ],
 )

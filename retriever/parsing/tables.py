@@ -11,7 +11,8 @@ from collections.abc import Sequence
 _NOTHING = {"", "-", "–", "—"}
 _LONG_HEADER = 40
 _LABEL = r"[^:;.!?\n]{1,40}\??: "
-_ROW = re.compile(rf"{_LABEL}[^\n]*?; {_LABEL}")
+# The first column may have no header.
+_ROW = re.compile(rf"(?:[^:;.!?\n]{{1,40}}; )?{_LABEL}[^\n]*?; {_LABEL}")
 _NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
 _ONE_LINE = 80
