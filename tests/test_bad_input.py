@@ -89,7 +89,7 @@ def truncated_docx(folder: Path) -> bytes:
         ("cut.pdf", lambda _: truncated_pdf(), "truncated"),
         ("cut.docx", truncated_docx, "damaged"),
         ("fake.docx", lambda _: b"PK\x03\x04 is all there is", "damaged"),
-        ("fake.pdf", lambda _: b"<html>Log in</html>", "PDF"),
+        ("fake.pdf", lambda _: b"<html>Log in</html>", "an HTML page named .pdf"),
         ("binary.txt", lambda _: bytes(range(256)) * 40, "text"),
         ("empty.html", lambda _: b"<html><body></body></html>", "is empty"),
         ("picture.png", lambda _: b"\x89PNG\r\n\x1a\n", "files of the type .png are not read"),
