@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.files import DamagedError
 from retriever.index.kernel import Kernel
 from retriever.index.merge import FAN_IN, Size, choose, merge
-from retriever.index.segment import Marks, Segment
+from retriever.index.segment import Marks, Segment, read_segment
 from retriever.index.statistics import EMPTY
 from retriever.okapi import OkapiIndex
 from retriever.ranking import CANDIDATES, WEIGHT, upper_bound
@@ -294,6 +295,48 @@ def test_damage_is_noticed(tmp_path: Path, name: str, damage: str) -> None:
     else:
         with pytest.raises(DamagedError, match=file.name):
             mirror.folder.open()
+
+
+def test_a_missing_file_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change(PASSAGES[:2])
+    index = mirror.change(PASSAGES[2:])
+    whole, lost = (entry.file.name for entry in index.manifest.segments)
+    (tmp_path / "index" / lost).unlink()
+    read = watch_reading(monkeypatch)
+    with pytest.raises(DamagedError, match=f"{lost} is missing"):
+        mirror.folder.open()
+    assert read == [whole, lost]
+
+
+def test_a_file_that_a_newer_generation_did_without_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change(PASSAGES[:2])
+
+    def begin_anew() -> None:
+        mirror.folder.update(None, new=segment_of(PASSAGES[2:]), content_version=2)
+
+    read = watch_reading(monkeypatch, before_first=begin_anew)
+    assert mirror.index().passages.tolist() == [13, 14, 15]
+    assert len(read) == 3  # the old one, in vain; the new one when it was written, and here
+
+
+def watch_reading(
+    monkeypatch: pytest.MonkeyPatch, before_first: Callable[[], object] = lambda: None
+) -> list[str]:
+    """The names of the segments that are read from now on."""
+    read: list[str] = []
+
+    def watched(path: Path, entry: files.FileEntry) -> Segment:
+        read.append(entry.name)
+        if len(read) == 1:
+            before_first()
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", watched)
+    return read
 
 
 @pytest.mark.parametrize("during", ["write_segment", "write_marks", "write_manifest"])
