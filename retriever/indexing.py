@@ -376,17 +376,24 @@ class IndexKeeper:
             if self._tidying is not None and self._tidying.is_alive():
                 return
             if compiling or self._folder.due(opened):
-                self._tidying = threading.Thread(
+                tidying = threading.Thread(
                     target=self._tidy, args=[compiling], name="merge segments"
                 )
-                self._tidying.start()
+                try:
+                    tidying.start()
+                except RuntimeError as error:  # no more threads: the next change tries again
+                    _log.warning("segments of the search index were not merged: %s", error)
+                else:
+                    self._tidying = tidying
 
     def _tidy(self, compiling: bool) -> None:
-        if compiling:
-            self._folder.compile()
+        # Whatever goes wrong, what is there goes on being used; the next change tries again.
         try:
+            if compiling:
+                self._folder.compile()
             while self._folder.merge():
                 pass
         except SearchIndexError as error:
-            # What is there goes on being used; the next change tries again.
             _log.warning("segments of the search index were not merged: %s", error)
+        except Exception as error:  # noqa: BLE001 - nobody above would tell
+            _log.exception("segments of the search index were not merged: %s", error)

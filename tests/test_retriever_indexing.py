@@ -14,6 +14,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from retriever.analysis import AnalysisOptions, Analyzer
+from retriever.index import folder
+from retriever.index.generation import PassageIndex
+from retriever.index.merge import FAN_IN
+from retriever.index.segment import Marks, Segment
 from retriever.indexing import Backend, IndexKeeper
 from retriever.passage_terms import TermsOfPassages
 from retriever.passages import split_passages
@@ -358,3 +362,71 @@ def test_of_passages_alike_the_one_with_the_words_together_comes_first(
     assert (first.document, first.bm25) == ("together", second.bm25)
     assert first.score > second.score
     assert [hit.document for hit in by_both.search("VPN lunch", k=1)] == ["together"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("too many"), None])
+def test_a_merge_that_goes_wrong_is_told_and_tried_again(
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception | None,
+) -> None:
+    made, retriever = keeper(database, tmp_path / "index")
+    lock = tmp_path / "index" / "merge.lock"
+
+    def fail(*_: object) -> None:
+        assert error is not None
+        raise error
+
+    with monkeypatch.context() as patch:
+        if error is None:
+            lock.mkdir(parents=True)  # so that it cannot be opened
+        else:
+            patch.setattr(folder, "merge", fail)
+        fill(database, retriever, made)
+    (told,) = (record for record in caplog.records if "not merged" in record.message)
+    assert (told.exc_info[1] if told.exc_info else None) is error
+    assert len(segments(made)) == FAN_IN
+    if error is None:
+        lock.rmdir()
+    put(database, "more", "The canteen.")
+    assert found(retriever, "canteen") == ["more"]
+    made.close()
+    assert len(segments(made)) == 1
+
+
+def test_a_change_does_not_need_the_thread_that_merges(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, retriever = keeper(database, tmp_path / "index")
+    start = threading.Thread.start
+
+    def no_more(thread: threading.Thread) -> None:
+        if thread.name == "merge segments":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        fill(database, retriever, made)
+        assert len(segments(made)) == FAN_IN
+        assert made.rebuild() == FAN_IN
+    put(database, "more", "The canteen.")
+    assert found(retriever, "canteen") == ["more"]
+    made.close()
+    assert len(segments(made)) == 1
+
+
+def fill(database: Database, retriever: Retriever, made: IndexKeeper) -> None:
+    """Index so many documents one by one that their segments should be merged."""
+    for number in range(FAN_IN):
+        put(database, f"d{number}", f"Lunch {number}.")
+        assert len(found(retriever, "lunch")) == number + 1
+    made.close()
+
+
+def segments(made: IndexKeeper) -> tuple[tuple[Segment, Marks], ...]:
+    opened = made.current()
+    assert isinstance(opened, PassageIndex)
+    return opened.segments

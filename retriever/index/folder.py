@@ -200,11 +200,11 @@ class IndexFolder:
                 was current stays so.
         """
         lock = FileLock(self.path / "merge.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return False
         with writing(self.path):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return False
             try:
                 for left in self.path.glob("merging-*"):
                     left.unlink(missing_ok=True)
