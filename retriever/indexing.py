@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -291,8 +291,10 @@ class IndexKeeper:
         """Whose vectors :meth:`vectors` are; an index may still hold another's."""
         return None if self._encoder is None else self._encoder().name
 
-    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float32]]:
-        """The vectors of an index that is built anew, by passage id and signature."""
+    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float16]]:
+        """The vectors of an index that is built anew, as they are mapped, by passage id and
+        signature.
+        """
         name = self.encoder_name()
         if name is None:
             return {}
@@ -300,7 +302,7 @@ class IndexKeeper:
             (int(number), int(signature)): vector
             for segment in self._folder.usable_segments(name)
             for number, signature, vector in zip(
-                segment.passages, segment.signatures, segment.directions, strict=True
+                segment.passages, segment.signatures, segment.vectors, strict=True
             )
         }
 
@@ -308,7 +310,7 @@ class IndexKeeper:
         self,
         session: Session,
         changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        vectors: dict[tuple[int, int], NDArray[np.float16]],
         analyzer: Analyzer,
         progress: Progress | None,
     ) -> Segment | None:
@@ -323,7 +325,7 @@ class IndexKeeper:
         self,
         session: Session,
         changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        vectors: dict[tuple[int, int], NDArray[np.float16]],
         terms_of: TermsOfPassages,
         progress: Progress | None,
     ) -> Iterator[NumberedPassages]:
@@ -347,7 +349,9 @@ class IndexKeeper:
         while batch := list(islice(texts, _BATCH)):
             rows = None
             if encoder is not None:
-                given = [vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch]
+                given: list[NDArray[np.floating[Any]] | None] = [
+                    vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch
+                ]
                 missing = [at for at, vector in enumerate(given) if vector is None]
                 advance(len(batch) - len(missing))
                 if missing:

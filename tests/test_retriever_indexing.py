@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,6 +126,33 @@ def test_another_encoder_means_another_index(database: Database, tmp_path: Path)
     plain, retriever = keeper(database, tmp_path / "index")
     assert plain.current().encoder is None
     assert found(retriever, "guarantee") == []
+
+
+def test_vectors_that_are_kept_take_no_memory_of_their_own(
+    database: Database, tmp_path: Path
+) -> None:
+    encoder = Large()
+    text = "".join(f"# Part {number}\n\nThe VPN needs a token.\n\n" for number in range(300))
+    put(database, "a", text)
+    keeper(database, tmp_path / "index", encoder)[0].rebuild()
+    made, _ = keeper(database, tmp_path / "index", encoder)
+    tracemalloc.start()
+    try:
+        kept = made._kept_vectors()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = sum(vector.nbytes for vector in kept.values())
+    assert held < size / 2
+
+
+class Large(Synonyms):
+    """Vectors that are much larger than what is noted of each."""
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        return np.repeat(super().encode(texts, progress=progress) / np.float32(32), 1024, axis=1)
 
 
 def test_a_lost_index_comes_back_from_the_database(database: Database, tmp_path: Path) -> None:
