@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from retriever.analysis import AnalysisOptions, Analyzer
 from retriever.index import folder
+from retriever.index.files import FileEntry
 from retriever.index.generation import PassageIndex
 from retriever.index.merge import FAN_IN
-from retriever.index.segment import Marks, Segment
+from retriever.index.segment import Marks, Segment, read_segment
 from retriever.indexing import Backend, IndexKeeper
 from retriever.passage_terms import TermsOfPassages
 from retriever.passages import split_passages
@@ -238,6 +239,57 @@ def test_a_question_does_not_wait_long_for_what_is_new(database: Database, tmp_p
             encoder.go_on.set()
     made.close()
     assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+def test_the_old_index_serves_while_another_thread_opens_the_new_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index")
+    assert found(retriever, "vpn") == ["a"]
+    put(database, "b", "A VPN is a tunnel.")
+    keeper(database, tmp_path / "index")[0].current()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, entry: FileEntry) -> Segment:
+        begun.set()
+        assert go_on.wait(timeout=60)
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", slow)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            opening = pool.submit(found, retriever, "vpn")
+            assert begun.wait(timeout=60)
+            assert pool.submit(found, retriever, "vpn").result(timeout=30) == ["a"]
+        finally:
+            go_on.set()
+        assert set(opening.result(timeout=60)) == {"a", "b"}
+    assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+def test_questions_before_an_index_is_open_wait_for_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    keeper(database, tmp_path / "index")[0].current()
+    _, retriever = keeper(database, tmp_path / "index")
+    begun, go_on = threading.Event(), threading.Event()
+    read: list[str] = []
+
+    def slow(path: Path, entry: FileEntry) -> Segment:
+        read.append(entry.name)
+        begun.set()
+        assert go_on.wait(timeout=60)
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", slow)
+    with ThreadPoolExecutor(3) as pool, FileLock(tmp_path / "index" / "write.lock"):
+        asked = [pool.submit(found, retriever, "vpn") for _ in range(3)]
+        assert begun.wait(timeout=60)
+        go_on.set()
+        assert [each.result(timeout=20) for each in asked] == [["a"]] * 3
+    assert len(read) == 1
 
 
 def test_questions_before_there_is_an_index_wait_for_it(database: Database, tmp_path: Path) -> None:
