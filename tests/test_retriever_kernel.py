@@ -1,0 +1,78 @@
+"""The kernels' own contract, where a whole index would hide what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from retriever.index.build import IndexedPassage, segment_of
+from retriever.index.kernel import Best, Kernel, Query, Scoring, choice_of, scoring
+from retriever.index.segment import NO_MARKS, Segment
+from retriever.index.terms import encode, pack
+from tests.index_parts import KERNELS
+
+kernels = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+
+
+def empty(k: int) -> Best:
+    return Best(np.zeros(k, dtype=np.float64), np.zeros(1, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query of a segment, each term once."""
+
+    kernel: Kernel
+    segment: Segment
+    query: Query
+    scoring: Scoring
+
+    def all_scores(self) -> NDArray[np.float64]:
+        scores = np.zeros(len(self.segment), dtype=np.float64)
+        self.kernel.add_scores(self.segment.postings, self.scoring, self.query, scores)
+        return scores
+
+    def search(self, best: Best) -> dict[int, float]:
+        numbers, scores = self.kernel.search(
+            self.segment.postings,
+            self.scoring,
+            self.query,
+            choice_of(self.segment, NO_MARKS),
+            1 + 1e-9,
+            best,
+        )
+        return dict(zip(numbers.tolist(), scores.tolist(), strict=True))
+
+
+def ask(
+    kernel: Kernel,
+    segment: Segment,
+    terms: Sequence[str],
+    weights: Sequence[float],
+    average: float | None = None,
+) -> Asked:
+    weight_of = {encode(term): weight for term, weight in zip(terms, weights, strict=True)}
+    ordered = sorted(weight_of)
+    query = Query(
+        kernel.find(segment.terms, pack(ordered)),
+        np.array([weight_of[term] for term in ordered], dtype=np.float64),
+        np.ones(len(terms), dtype=np.float64),
+        np.arange(len(terms), dtype=np.int64),
+    )
+    return Asked(kernel, segment, query, scoring(segment, average or segment.average_length))
+
+
+@kernels
+def test_a_search_that_ends_in_an_error_leaves_nothing_to_the_next(kernel: Kernel) -> None:
+    passages = [IndexedPassage(n, 1, ["often"] * 20) for n in range(5)]
+    passages += [IndexedPassage(5 + n, 1, ["other"]) for n in range(5)]
+    segment = segment_of(passages)
+    broken = ask(kernel, segment, ["often"], [1.0])
+    broken.scoring.norms[:] = -20.0  # so that a saturation is divided by 0
+    with np.errstate(divide="raise"), pytest.raises(ArithmeticError):
+        broken.search(empty(2))
+    assert list(ask(kernel, segment, ["other"], [1.0]).search(empty(10))) == [5, 6, 7, 8, 9]
