@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.kernel import Best, Kernel, Query, Scoring, choice_of, scoring
 from retriever.index.segment import NO_MARKS, Segment
 from retriever.index.terms import encode, pack
-from tests.index_parts import KERNELS
+from tests.index_parts import KERNELS, random_passages
 
 kernels = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
@@ -64,6 +65,25 @@ def ask(
         np.arange(len(terms), dtype=np.int64),
     )
     return Asked(kernel, segment, query, scoring(segment, average or segment.average_length))
+
+
+@kernels
+def test_the_best_of_all_segments_are_kept_from_one_to_the_next(kernel: Kernel) -> None:
+    source = random.Random(2)
+    terms, weights = ["t3", "t9", "t20"], [1.0, 2.0, 3.0]
+    best, everything = empty(6), np.zeros(0, dtype=np.float64)
+    for count in (3, 200, 200, 1):
+        asked = ask(kernel, segment_of(random_passages(source, count)), terms, weights)
+        before = best.heap[0] if best.size[0] == 6 else 0.0
+        scores = asked.all_scores()
+        found = asked.search(best)
+        everything = np.concatenate((everything, scores[scores > 0]))
+        highest = np.sort(everything)[-6:]
+        assert np.sort(best.heap[: best.size[0]]).tolist() == highest.tolist()
+        expected = {at: scores[at] for at in np.flatnonzero(scores > 0)}
+        wanted = {at: score for at, score in expected.items() if score >= highest[0]}
+        assert wanted.items() <= found.items() <= expected.items()
+        assert all(score >= before - 1e-6 for score in found.values())
 
 
 @kernels

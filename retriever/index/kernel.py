@@ -122,7 +122,8 @@ class Kernel(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The passages of a segment that may be among the k best of all, with their scores.
 
-        Only weights of 0 or more are allowed. Passages that hold no term are left out.
+        Only weights of 0 or more are allowed. Passages that hold no term are left out. The scores
+        of the others go into ``best``.
 
         Returns:
             Numbers of passages, int64, and their scores, float64, of the same shape, in no order;

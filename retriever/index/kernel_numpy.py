@@ -69,9 +69,15 @@ class NumpyKernel:
             holds &= choice.allowed[choice.collections]
         numbers = np.flatnonzero(holds)
         values = scores[numbers]
-        k = len(best.heap)
-        if k < len(values):
-            keep = values >= np.partition(values, len(values) - k)[len(values) - k]
+        k, seen = len(best.heap), int(best.size[0])
+        highest = np.concatenate((best.heap[:seen], values))
+        if k < len(highest):
+            highest = np.partition(highest, len(highest) - k)[len(highest) - k :]
+        highest.sort()  # which makes a heap of it
+        best.heap[: len(highest)] = highest
+        best.size[0] = len(highest)
+        if len(highest) == k:
+            keep = values >= highest[0]
             numbers, values = numbers[keep], values[keep]
         return numbers, values
 
