@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.kernel import Best, Kernel, Query, Scoring, choice_of, scoring
 from retriever.index.segment import NO_MARKS, Segment
 from retriever.index.terms import encode, pack
-from tests.index_parts import KERNELS, random_passages
+from tests.index_parts import KERNELS, Mirror, random_passages
 
 kernels = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
@@ -96,3 +97,46 @@ def test_a_search_that_ends_in_an_error_leaves_nothing_to_the_next(kernel: Kerne
     with np.errstate(divide="raise"), pytest.raises(ArithmeticError):
         broken.search(empty(2))
     assert list(ask(kernel, segment, ["other"], [1.0]).search(empty(10))) == [5, 6, 7, 8, 9]
+
+
+@kernels
+def test_short_passages_beside_long_ones_score_more_than_their_segment_knows(
+    tmp_path: Path, kernel: Kernel
+) -> None:
+    """Bounds are for the average length of the segment, here 2; that of all is about 80."""
+    mirror = Mirror(tmp_path / "index", kernel)
+    filler = [f"f{number}" for number in range(97)]
+    mirror.change([IndexedPassage(n, 1, ["rare"] * 3 * (n == 1) + filler) for n in range(1, 40)])
+    mirror.change(
+        [IndexedPassage(n, 1, ["rare" if n == 45 else "some", "word"]) for n in range(40, 50)]
+    )
+    index = mirror.index()
+    scores = dict(zip(index.passages.tolist(), index.scores(["rare"]).tolist(), strict=True))
+    assert scores[45] > scores[1] > scores[45] * 0.8
+    assert [hit.passage_id for hit in index.search_bm25(["rare"], 1)] == [45]
+
+
+@kernels
+def test_a_passage_that_holds_all_of_very_many_terms_is_found(
+    tmp_path: Path, kernel: Kernel
+) -> None:
+    """Each posting is worth a unit more than it need be; all of them must fit together."""
+    terms = [f"t{number}" for number in range(4000)]
+    mirror = Mirror(tmp_path / "index", kernel)
+    index = mirror.change(
+        [IndexedPassage(n, 1, terms if n in (2, 5) else ["other"]) for n in range(12)]
+    )
+    for count in range(3000, 4001, 100):
+        assert [hit.passage_id for hit in index.search_bm25(terms[:count], 3)] == [2, 5]
+
+
+@kernels
+def test_none_of_equal_passages_is_lost_to_rounding(kernel: Kernel) -> None:
+    """What a posting is worth in whole units may be all of its score, to the last bits."""
+    segment = segment_of([IndexedPassage(n, 1, ["a", "b", "c"][: 1 + n % 3]) for n in range(30)])
+    for step in range(4000):
+        average = segment.average_length * (1 - step / 10_000)
+        asked = ask(kernel, segment, ["c"], [3.0], average)
+        scores = asked.all_scores()
+        equal = np.flatnonzero(scores == scores.max()).tolist()
+        assert sorted(asked.search(empty(2))) == equal, average
