@@ -366,6 +366,21 @@ def test_other_options_mean_another_index(database: Database, tmp_path: Path) ->
     assert found(keeper(database, tmp_path / "index")[1], "token") == ["a"]
 
 
+def test_an_index_of_other_terms_is_not_searched_while_another_process_writes(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The tokens are reset.")
+    plain = Analyzer(AnalysisOptions(stemming=False))
+    IndexKeeper(database, tmp_path / "index", plain).current()
+    _, retriever = keeper(database, tmp_path / "index")
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(tmp_path / "index" / "write.lock"):
+            asked = pool.submit(found, retriever, "token")
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=1)
+        assert asked.result(timeout=60) == ["a"]
+
+
 def test_an_abbreviation_is_found_by_either_form(database: Database, tmp_path: Path) -> None:
     text = "Single sign-on (SSO) is new. " + "It has many words. " * 60 + "SSO is down on Mondays."
     put(database, "a", text)
