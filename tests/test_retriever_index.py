@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,22 @@ def test_queries_that_nobody_should_ask(tmp_path: Path, kernel: Kernel) -> None:
     many = [f"t{source.randrange(400)}" for _ in range(10_000)]
     mirror.check([[], ["\x00", "\x1b[2J", "\udcff"], many])
     assert mirror.index().search_bm25(["t1"], 0) == []
+
+
+def test_the_terms_of_questions_are_not_remembered_without_end(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "index")
+    index = mirror.change(PASSAGES)
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            assert index.idf(f"{number}{'x' * 1_000_000}") == 0
+        long, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            assert index.weights([f"t{number}-{n}" for n in range(1000)])
+        many, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert max(long, many) < 20 << 20
 
 
 def test_vectors_find_what_no_word_finds(tmp_path: Path) -> None:
