@@ -136,16 +136,6 @@ class Kernel(Protocol):
         ...
 
 
-def frequency_of(postings: Postings, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The term frequencies of postings, however large."""
-    frequencies = (postings.codes[places] & LARGE).astype(np.int64)
-    large = np.flatnonzero(frequencies == LARGE)
-    if len(large):
-        found = np.searchsorted(postings.large_places, places[large])
-        frequencies[large] = postings.large_values[found]
-    return frequencies
-
-
 def choice_of(segment: Segment, marks: Marks, collections: frozenset[int] | None = None) -> Filter:
     """The live passages of a segment in these collections; None for all."""
     allowed = (
