@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class IndexKeeper:
         self._backend = backend
         self._patience = patience
         self._building = threading.Lock()  # held while an index is made, which takes long
+        self._opening = threading.Lock()  # held while one is opened, all of which is read then
         self._lock = threading.Lock()  # held only to look at what is below, or to change it
         self._open: PassageIndex | OkapiIndex | None = None
         self._stamp: tuple[int, int, int] | None = None
@@ -84,22 +85,23 @@ class IndexKeeper:
     def current(self) -> PassageIndex | OkapiIndex:
         """The index of the database as it is now.
 
-        When another process or thread is writing that one, or it takes longer than one may wait,
-        the index before it, if there is any.
+        When another process or thread is writing or opening that one, or it takes longer than one
+        may wait, the index before it, if there is any.
         """
         with self._database.read() as session:
             version = documents.content_version(session)
         with self._lock:
             analyzer = self._analyzer_now()
-            self._refresh()
+            known = self._is_known(self._open)
+        newest = self._refresh(wait=not known)
+        with self._lock:
             opened = self._open
             if opened is not None and self._is_fresh(opened, version, analyzer):
                 self.analyzer = analyzer
                 return opened
-            # An index of terms that nobody here can make anew is of no use.
-            known = opened is not None and opened.analyzer == self.analyzer.name
+            known = self._is_known(opened)
         if opened is not None and known:
-            return self._updated(opened, analyzer)
+            return self._updated(opened, analyzer) if newest else opened
         with self._building:
             built = self._build(analyzer, wait=-1)
         self._tidy_behind(built, compiling=False)
@@ -174,28 +176,51 @@ class IndexKeeper:
         if self._tidying is not None:  # the other may have started it
             self._tidying.join()
 
-    def _refresh(self) -> None:
-        """Open the current generation if it is another one."""
+    def _is_known(self, opened: PassageIndex | OkapiIndex | None) -> bool:
+        """An index of terms that nobody here can make anew is of no use."""
+        return opened is not None and opened.analyzer == self.analyzer.name
+
+    def _refresh(self, *, wait: bool) -> bool:
+        """Open the current generation if it is another one.
+
+        Whether that is done: without ``wait``, not where another thread is at it.
+        """
         if self._backend == "rank_bm25":
-            return
-        stamp = self._folder.stamp()
-        if stamp is None:  # lost: what is open can be searched, and not be added to
-            self._stamp = None
-            return
-        if stamp == self._stamp:
-            return
-        known = self._open if isinstance(self._open, PassageIndex) else None
+            return True
+        with self._lock:
+            stamp = self._folder.stamp()
+            if stamp is None:  # lost: what is open can be searched, and not be added to
+                self._stamp = None
+            if stamp == self._stamp:
+                return True
+        if not self._opening.acquire(blocking=wait):
+            return False
         try:
-            self._open, self._stamp = self._folder.open(known), stamp
-            self._damage = None
+            self._open_newest()
+        finally:
+            self._opening.release()
+        return True
+
+    def _open_newest(self) -> None:
+        with self._lock:
+            stamp, before, known = self._folder.stamp(), self._stamp, self._open
+        if stamp is None or stamp == before:
+            return
+        opened, damage = known, None
+        try:
+            opened = self._folder.open(known if isinstance(known, PassageIndex) else None)
         except DamagedError as error:
             # What is open stays so until there is something better.
-            if str(error) != self._damage:
+            stamp, damage = None, str(error)
+        with self._lock:
+            if self._stamp != before:
+                return  # a newer one was made here meanwhile
+            if damage is not None and damage != self._damage:
                 _log.warning(
                     "the search index cannot be used and is built again from the database: %s",
-                    error,
+                    damage,
                 )
-            self._damage, self._stamp = str(error), None
+            self._open, self._stamp, self._damage = opened, stamp, damage
 
     def _build(
         self,
@@ -209,8 +234,8 @@ class IndexKeeper:
         if self._backend == "rank_bm25":
             return self._build_okapi(analyzer, progress, force=force)
         with self._folder.writer(wait=wait):
+            self._refresh(wait=True)
             with self._lock:
-                self._refresh()
                 usable = self._open if self._stamp is not None else None
             with self._database.read() as session:
                 version = documents.content_version(session)
@@ -291,8 +316,10 @@ class IndexKeeper:
         """Whose vectors :meth:`vectors` are; an index may still hold another's."""
         return None if self._encoder is None else self._encoder().name
 
-    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float32]]:
-        """The vectors of an index that is built anew, by passage id and signature."""
+    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float16]]:
+        """The vectors of an index that is built anew, as they are mapped, by passage id and
+        signature.
+        """
         name = self.encoder_name()
         if name is None:
             return {}
@@ -300,7 +327,7 @@ class IndexKeeper:
             (int(number), int(signature)): vector
             for segment in self._folder.usable_segments(name)
             for number, signature, vector in zip(
-                segment.passages, segment.signatures, segment.directions, strict=True
+                segment.passages, segment.signatures, segment.vectors, strict=True
             )
         }
 
@@ -308,7 +335,7 @@ class IndexKeeper:
         self,
         session: Session,
         changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        vectors: dict[tuple[int, int], NDArray[np.float16]],
         analyzer: Analyzer,
         progress: Progress | None,
     ) -> Segment | None:
@@ -323,7 +350,7 @@ class IndexKeeper:
         self,
         session: Session,
         changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float32]],
+        vectors: dict[tuple[int, int], NDArray[np.float16]],
         terms_of: TermsOfPassages,
         progress: Progress | None,
     ) -> Iterator[NumberedPassages]:
@@ -347,7 +374,9 @@ class IndexKeeper:
         while batch := list(islice(texts, _BATCH)):
             rows = None
             if encoder is not None:
-                given = [vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch]
+                given: list[NDArray[np.floating[Any]] | None] = [
+                    vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch
+                ]
                 missing = [at for at, vector in enumerate(given) if vector is None]
                 advance(len(batch) - len(missing))
                 if missing:
@@ -376,17 +405,24 @@ class IndexKeeper:
             if self._tidying is not None and self._tidying.is_alive():
                 return
             if compiling or self._folder.due(opened):
-                self._tidying = threading.Thread(
+                tidying = threading.Thread(
                     target=self._tidy, args=[compiling], name="merge segments"
                 )
-                self._tidying.start()
+                try:
+                    tidying.start()
+                except RuntimeError as error:  # no more threads: the next change tries again
+                    _log.warning("segments of the search index were not merged: %s", error)
+                else:
+                    self._tidying = tidying
 
     def _tidy(self, compiling: bool) -> None:
-        if compiling:
-            self._folder.compile()
+        # Whatever goes wrong, what is there goes on being used; the next change tries again.
         try:
+            if compiling:
+                self._folder.compile()
             while self._folder.merge():
                 pass
         except SearchIndexError as error:
-            # What is there goes on being used; the next change tries again.
             _log.warning("segments of the search index were not merged: %s", error)
+        except Exception as error:  # noqa: BLE001 - nobody above would tell
+            _log.exception("segments of the search index were not merged: %s", error)

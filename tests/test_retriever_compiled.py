@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,22 @@ json.dump(
     sys.stdout,
 )
 """
+_OPEN_OFTEN = """
+import sys
+from pathlib import Path
+from retriever.index.folder import IndexFolder
+opened = []
+sys.addaudithook(lambda event, arguments: event == "open" and opened.append(str(arguments[0])))
+for _ in range(3):
+    IndexFolder(Path(sys.argv[1])).open()
+print(sum(name.endswith("maxscore.py") for name in opened))
+"""
+_NAME = """
+import sys
+from pathlib import Path
+from retriever.index import compiled
+print(compiled._place(Path(sys.argv[1])))
+"""
 _PREPARE = """
 import sys
 from pathlib import Path
@@ -69,29 +86,41 @@ _WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None\n"
 needs_numba = pytest.mark.skipif(not is_compiled(), reason="numba is not installed")
 
 
-def run(program: str, folder: Path, *arguments: str) -> str:
+HERE = Path(__file__).parent.parent
+
+
+def run(program: str, folder: Path, *arguments: str, installation: Path = HERE) -> str:
+    """What a program prints that is run with the package of an installation."""
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder), *arguments],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
+        cwd=installation,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def search(folder: Path, before: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(run(before + _SEARCH, folder))
+def search(folder: Path, before: str = "", installation: Path = HERE) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(run(before + _SEARCH, folder, installation=installation))
     return result
 
 
 FOUND = {"hits": [7, 1, 2], "first": True, "compiled": 0}
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with the code that this installation compiled."""
+    index = tmp_path_factory.mktemp("built")
+    run(_BUILD, index)
+    return index
+
+
 @needs_numba
-def test_a_search_after_a_build_compiles_nothing(tmp_path: Path) -> None:
-    run(_BUILD, tmp_path)
+def test_a_search_after_a_build_compiles_nothing(built: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     assert search(tmp_path) == {**FOUND, "kernel": "numba"}
     # The same index without the code: numpy, at once.
     (ready,) = tmp_path.glob("compiled-*/READY")
@@ -103,6 +132,28 @@ def test_a_search_after_a_build_compiles_nothing(tmp_path: Path) -> None:
     damaged = max(ready.parent.rglob("*.nbc"), key=lambda file: file.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[:-100])
     assert search(tmp_path) == {**FOUND, "kernel": "numpy"}
+
+
+@needs_numba
+def test_installations_that_share_an_index_keep_each_others_code(
+    built: Path, tmp_path: Path
+) -> None:
+    other, index = tmp_path / "other", tmp_path / "index"
+    shutil.copytree(HERE / "retriever", other / "retriever")
+    shutil.copytree(built, index)
+    (ours,) = index.glob("compiled-*")
+    theirs = Path(run(_NAME, index, installation=other).strip())
+    outdated = theirs.with_name(f"{theirs.name[:-8]}{'0' * 8}")
+    outdated.mkdir()
+    run(_BUILD, index, installation=other)
+    assert set(index.glob("compiled-*")) == {ours, theirs}
+    for installation in (HERE, other):
+        assert search(index, installation=installation) == {**FOUND, "kernel": "numba"}
+
+
+def test_the_sources_are_looked_at_once_by_a_process(tmp_path: Path) -> None:
+    run(_WITHOUT_NUMBA + _BUILD, tmp_path)
+    assert run(_WITHOUT_NUMBA + _OPEN_OFTEN, tmp_path).split() == ["1"]
 
 
 @needs_numba

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import random
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.files import DamagedError
 from retriever.index.kernel import Kernel
 from retriever.index.merge import FAN_IN, Size, choose, merge
-from retriever.index.segment import Marks, Segment
+from retriever.index.segment import Marks, Segment, read_segment
 from retriever.index.statistics import EMPTY
 from retriever.okapi import OkapiIndex
 from retriever.ranking import CANDIDATES, WEIGHT, upper_bound
@@ -189,6 +191,22 @@ def test_queries_that_nobody_should_ask(tmp_path: Path, kernel: Kernel) -> None:
     assert mirror.index().search_bm25(["t1"], 0) == []
 
 
+def test_the_terms_of_questions_are_not_remembered_without_end(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "index")
+    index = mirror.change(PASSAGES)
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            assert index.idf(f"{number}{'x' * 1_000_000}") == 0
+        long, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            assert index.weights([f"t{number}-{n}" for n in range(1000)])
+        many, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert max(long, many) < 20 << 20
+
+
 def test_vectors_find_what_no_word_finds(tmp_path: Path) -> None:
     directions = np.eye(5, dtype=np.float32)
     passages = [
@@ -294,6 +312,48 @@ def test_damage_is_noticed(tmp_path: Path, name: str, damage: str) -> None:
     else:
         with pytest.raises(DamagedError, match=file.name):
             mirror.folder.open()
+
+
+def test_a_missing_file_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change(PASSAGES[:2])
+    index = mirror.change(PASSAGES[2:])
+    whole, lost = (entry.file.name for entry in index.manifest.segments)
+    (tmp_path / "index" / lost).unlink()
+    read = watch_reading(monkeypatch)
+    with pytest.raises(DamagedError, match=f"{lost} is missing"):
+        mirror.folder.open()
+    assert read == [whole, lost]
+
+
+def test_a_file_that_a_newer_generation_did_without_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Mirror(tmp_path / "index")
+    mirror.change(PASSAGES[:2])
+
+    def begin_anew() -> None:
+        mirror.folder.update(None, new=segment_of(PASSAGES[2:]), content_version=2)
+
+    read = watch_reading(monkeypatch, before_first=begin_anew)
+    assert mirror.index().passages.tolist() == [13, 14, 15]
+    assert len(read) == 3  # the old one, in vain; the new one when it was written, and here
+
+
+def watch_reading(
+    monkeypatch: pytest.MonkeyPatch, before_first: Callable[[], object] = lambda: None
+) -> list[str]:
+    """The names of the segments that are read from now on."""
+    read: list[str] = []
+
+    def watched(path: Path, entry: files.FileEntry) -> Segment:
+        read.append(entry.name)
+        if len(read) == 1:
+            before_first()
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", watched)
+    return read
 
 
 @pytest.mark.parametrize("during", ["write_segment", "write_marks", "write_manifest"])

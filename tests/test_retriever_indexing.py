@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,11 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from retriever.analysis import AnalysisOptions, Analyzer
+from retriever.index import folder
+from retriever.index.files import FileEntry
+from retriever.index.generation import PassageIndex
+from retriever.index.merge import FAN_IN
+from retriever.index.segment import Marks, Segment, read_segment
 from retriever.indexing import Backend, IndexKeeper
 from retriever.passage_terms import TermsOfPassages
 from retriever.passages import split_passages
@@ -123,6 +129,33 @@ def test_another_encoder_means_another_index(database: Database, tmp_path: Path)
     assert found(retriever, "guarantee") == []
 
 
+def test_vectors_that_are_kept_take_no_memory_of_their_own(
+    database: Database, tmp_path: Path
+) -> None:
+    encoder = Large()
+    text = "".join(f"# Part {number}\n\nThe VPN needs a token.\n\n" for number in range(300))
+    put(database, "a", text)
+    keeper(database, tmp_path / "index", encoder)[0].rebuild()
+    made, _ = keeper(database, tmp_path / "index", encoder)
+    tracemalloc.start()
+    try:
+        kept = made._kept_vectors()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = sum(vector.nbytes for vector in kept.values())
+    assert held < size / 2
+
+
+class Large(Synonyms):
+    """Vectors that are much larger than what is noted of each."""
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        return np.repeat(super().encode(texts, progress=progress) / np.float32(32), 1024, axis=1)
+
+
 def test_a_lost_index_comes_back_from_the_database(database: Database, tmp_path: Path) -> None:
     put(database, "a", "The VPN needs a token.")
     _, retriever = keeper(database, tmp_path / "index")
@@ -208,6 +241,57 @@ def test_a_question_does_not_wait_long_for_what_is_new(database: Database, tmp_p
     assert set(found(retriever, "vpn")) == {"a", "b"}
 
 
+def test_the_old_index_serves_while_another_thread_opens_the_new_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    _, retriever = keeper(database, tmp_path / "index")
+    assert found(retriever, "vpn") == ["a"]
+    put(database, "b", "A VPN is a tunnel.")
+    keeper(database, tmp_path / "index")[0].current()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, entry: FileEntry) -> Segment:
+        begun.set()
+        assert go_on.wait(timeout=60)
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", slow)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            opening = pool.submit(found, retriever, "vpn")
+            assert begun.wait(timeout=60)
+            assert pool.submit(found, retriever, "vpn").result(timeout=30) == ["a"]
+        finally:
+            go_on.set()
+        assert set(opening.result(timeout=60)) == {"a", "b"}
+    assert set(found(retriever, "vpn")) == {"a", "b"}
+
+
+def test_questions_before_an_index_is_open_wait_for_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, "a", "The VPN needs a token.")
+    keeper(database, tmp_path / "index")[0].current()
+    _, retriever = keeper(database, tmp_path / "index")
+    begun, go_on = threading.Event(), threading.Event()
+    read: list[str] = []
+
+    def slow(path: Path, entry: FileEntry) -> Segment:
+        read.append(entry.name)
+        begun.set()
+        assert go_on.wait(timeout=60)
+        return read_segment(path, entry)
+
+    monkeypatch.setattr(folder, "read_segment", slow)
+    with ThreadPoolExecutor(3) as pool, FileLock(tmp_path / "index" / "write.lock"):
+        asked = [pool.submit(found, retriever, "vpn") for _ in range(3)]
+        assert begun.wait(timeout=60)
+        go_on.set()
+        assert [each.result(timeout=20) for each in asked] == [["a"]] * 3
+    assert len(read) == 1
+
+
 def test_questions_before_there_is_an_index_wait_for_it(database: Database, tmp_path: Path) -> None:
     put(database, "a", "A VPN is a tunnel.")
     encoder = Slow()
@@ -280,6 +364,21 @@ def test_other_options_mean_another_index(database: Database, tmp_path: Path) ->
     assert made.current().analyzer == plain.name
     assert found(Retriever(database, made), "token") == []
     assert found(keeper(database, tmp_path / "index")[1], "token") == ["a"]
+
+
+def test_an_index_of_other_terms_is_not_searched_while_another_process_writes(
+    database: Database, tmp_path: Path
+) -> None:
+    put(database, "a", "The tokens are reset.")
+    plain = Analyzer(AnalysisOptions(stemming=False))
+    IndexKeeper(database, tmp_path / "index", plain).current()
+    _, retriever = keeper(database, tmp_path / "index")
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(tmp_path / "index" / "write.lock"):
+            asked = pool.submit(found, retriever, "token")
+            with pytest.raises(TimeoutError):
+                asked.result(timeout=1)
+        assert asked.result(timeout=60) == ["a"]
 
 
 def test_an_abbreviation_is_found_by_either_form(database: Database, tmp_path: Path) -> None:
@@ -358,3 +457,71 @@ def test_of_passages_alike_the_one_with_the_words_together_comes_first(
     assert (first.document, first.bm25) == ("together", second.bm25)
     assert first.score > second.score
     assert [hit.document for hit in by_both.search("VPN lunch", k=1)] == ["together"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("too many"), None])
+def test_a_merge_that_goes_wrong_is_told_and_tried_again(
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception | None,
+) -> None:
+    made, retriever = keeper(database, tmp_path / "index")
+    lock = tmp_path / "index" / "merge.lock"
+
+    def fail(*_: object) -> None:
+        assert error is not None
+        raise error
+
+    with monkeypatch.context() as patch:
+        if error is None:
+            lock.mkdir(parents=True)  # so that it cannot be opened
+        else:
+            patch.setattr(folder, "merge", fail)
+        fill(database, retriever, made)
+    (told,) = (record for record in caplog.records if "not merged" in record.message)
+    assert (told.exc_info[1] if told.exc_info else None) is error
+    assert len(segments(made)) == FAN_IN
+    if error is None:
+        lock.rmdir()
+    put(database, "more", "The canteen.")
+    assert found(retriever, "canteen") == ["more"]
+    made.close()
+    assert len(segments(made)) == 1
+
+
+def test_a_change_does_not_need_the_thread_that_merges(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, retriever = keeper(database, tmp_path / "index")
+    start = threading.Thread.start
+
+    def no_more(thread: threading.Thread) -> None:
+        if thread.name == "merge segments":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        fill(database, retriever, made)
+        assert len(segments(made)) == FAN_IN
+        assert made.rebuild() == FAN_IN
+    put(database, "more", "The canteen.")
+    assert found(retriever, "canteen") == ["more"]
+    made.close()
+    assert len(segments(made)) == 1
+
+
+def fill(database: Database, retriever: Retriever, made: IndexKeeper) -> None:
+    """Index so many documents one by one that their segments should be merged."""
+    for number in range(FAN_IN):
+        put(database, f"d{number}", f"Lunch {number}.")
+        assert len(found(retriever, "lunch")) == number + 1
+    made.close()
+
+
+def segments(made: IndexKeeper) -> tuple[tuple[Segment, Marks], ...]:
+    opened = made.current()
+    assert isinstance(opened, PassageIndex)
+    return opened.segments

@@ -3,19 +3,23 @@
 Compiling takes a quarter of a minute, so a search never waits for it: it loads what is there, and
 goes on with numpy where nothing is. The code is kept beside the index, in a folder whose name
 changes with the kernel's sources and with what compiled them; numba itself looks after the rest,
-such as another processor.
+such as another processor. Installations that share an index have a folder each: numba's files are
+of use only where they were made.
 
-    compiled-KEY/        numba's files
-    compiled-KEY/READY   written last: a checksum of all of them
+    compiled-WHERE-KEY/        numba's files
+    compiled-WHERE-KEY/READY   written last: a checksum of all of them
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import shutil
+import sys
 import threading
 import zlib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -77,7 +81,7 @@ def _make(folder: Path) -> None:
     place = _place(folder)
     with _lock:
         _log.info("compiling the inner loops of the search index, once")
-        for old in folder.glob("compiled-*"):
+        for old in folder.glob(f"compiled-{_where()}-*"):
             shutil.rmtree(old, ignore_errors=True)
         place.mkdir(parents=True)
         made = kernel.load(compiled=True, folder=place)
@@ -86,7 +90,7 @@ def _make(folder: Path) -> None:
 
 
 def _place(folder: Path) -> Path:
-    return folder / f"compiled-{_key():08x}"
+    return folder / f"compiled-{_where()}-{_key()}"
 
 
 def _checksum(place: Path) -> str:
@@ -97,7 +101,15 @@ def _checksum(place: Path) -> str:
     return f"{checksum:08x}"
 
 
-def _key() -> int:
+@cache
+def _where() -> str:
+    """Which installation this is: its environment, and the sources, which two may share."""
+    place = f"{sys.prefix}\n{Path(__file__).parent}"
+    return f"{zlib.crc32(os.fsencode(place)):08x}"
+
+
+@cache
+def _key() -> str:
     """Changes with the kernel and the constants in it, which numba does not look at."""
     names = ("numba", "llvmlite", "numpy")
     parts = [platform.python_version(), platform.machine()]
@@ -107,7 +119,7 @@ def _key() -> int:
     key = zlib.crc32("\n".join(parts).encode())
     for source in (Path(bm25.__file__), *sources):
         key = zlib.crc32(source.read_bytes(), key)
-    return key
+    return f"{key:08x}"
 
 
 def _version(name: str) -> str:

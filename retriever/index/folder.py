@@ -42,8 +42,6 @@ from retriever.index.segment import (
 )
 from retriever.index.statistics import EMPTY, Statistics
 
-_ATTEMPTS = 100
-
 
 @dataclass(frozen=True, slots=True)
 class _State:
@@ -85,18 +83,21 @@ class IndexFolder:
         """
         if self._given is None:
             compiled.use(self.path)
-        for _ in range(_ATTEMPTS):
-            try:
-                manifest = read_manifest(self.path)
-                return None if manifest is None else self._opened(manifest, known)
-            except FileNotFoundError as error:
-                missing = error  # a newer generation may have taken its place in between
-            except OSError as error:
-                raise SearchIndexError(
-                    f"the search index in {self.path} cannot be read: {error.strerror or error}; "
-                    "check the folder's permissions"
-                ) from error
-        raise DamagedError(f"{missing.filename} is missing")
+        try:
+            manifest = read_manifest(self.path)
+            while manifest is not None:
+                try:
+                    return self._opened(manifest, known)
+                except FileNotFoundError as error:
+                    before, manifest = manifest, read_manifest(self.path)
+                    if manifest == before:  # else a newer generation took its place meanwhile
+                        raise DamagedError(f"{error.filename} is missing") from error
+        except OSError as error:
+            raise SearchIndexError(
+                f"the search index in {self.path} cannot be read: {error.strerror or error}; "
+                "check the folder's permissions"
+            ) from error
+        return None
 
     def usable_segments(self, encoder: str) -> list[Segment]:
         """The segments of the current generation that are whole, if this encoder's vectors are in
@@ -199,11 +200,11 @@ class IndexFolder:
                 was current stays so.
         """
         lock = FileLock(self.path / "merge.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return False
         with writing(self.path):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return False
             try:
                 for left in self.path.glob("merging-*"):
                     left.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from sys import getsizeof
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +27,10 @@ from retriever.index.segment import Marks, Segment
 from retriever.index.terms import Terms, encode, pack
 from retriever.ranking import CANDIDATES, EXHAUSTIVE, Ranked, combine, rarest_idf, upper_bound
 
-#: So many terms are remembered with their places before all are forgotten.
-_REMEMBERED = 50_000
+#: So many bytes the terms that are remembered may take before all are forgotten.
+_REMEMBERED = 16 << 20
+#: What an entry takes besides its term, and each of its numbers.
+_ENTRY, _NUMBER = 300, 40
 #: So many vectors are brought to single precision at a time.
 _ROWS = 1 << 13
 
@@ -38,6 +41,20 @@ class _Term(NamedTuple):
     numbers: tuple[int, ...]
     idf: float
     held: bool
+
+
+class _Remembered:
+    """Terms of queries, and about how many bytes they take."""
+
+    def __init__(self) -> None:
+        self.terms: dict[str, _Term] = {}
+        self.size = 0
+
+    def add(self, found: dict[str, _Term]) -> None:
+        self.terms.update(found)
+        self.size += sum(map(getsizeof, found)) + sum(
+            _ENTRY + _NUMBER * len(term.numbers) for term in found.values()
+        )
 
 
 class _Part:
@@ -103,7 +120,7 @@ class PassageIndex:
         self._given = kernel
         average = manifest.statistics.average_length
         self._parts = [_Part(segment, marks, average) for segment, marks in parts]
-        self._terms: dict[str, _Term] = {}
+        self._remembered = _Remembered()
 
     @property
     def _kernel(self) -> Kernel:
@@ -284,14 +301,15 @@ class PassageIndex:
     def _look_up(self, terms: Sequence[str]) -> dict[str, _Term]:
         """The distinct terms of a query, in the order in which they first occur."""
         distinct = dict.fromkeys(terms)
-        remembered = self._terms
+        remembered = self._remembered.terms
         missing = [term for term in distinct if term not in remembered]
         found = self._find(missing) if missing else {}
-        if len(remembered) + len(found) <= _REMEMBERED:
-            remembered.update(found)
-        elif found:
-            self._terms = dict(found)
-        return {term: found[term] if term in found else remembered[term] for term in distinct}
+        known = {term: found[term] if term in found else remembered[term] for term in distinct}
+        if found:
+            self._remembered.add(found)
+            if self._remembered.size > _REMEMBERED:
+                self._remembered = _Remembered()
+        return known
 
     def _find(self, terms: Sequence[str]) -> dict[str, _Term]:
         keys = [encode(term) for term in terms]

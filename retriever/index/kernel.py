@@ -122,7 +122,8 @@ class Kernel(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The passages of a segment that may be among the k best of all, with their scores.
 
-        Only weights of 0 or more are allowed. Passages that hold no term are left out.
+        Only weights of 0 or more are allowed. Passages that hold no term are left out. The scores
+        of the others go into ``best``.
 
         Returns:
             Numbers of passages, int64, and their scores, float64, of the same shape, in no order;
@@ -133,16 +134,6 @@ class Kernel(Protocol):
     def count_deleted(self, postings: Postings, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many of the passages ``gone`` (bool of shape (passages,)) hold each term."""
         ...
-
-
-def frequency_of(postings: Postings, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The term frequencies of postings, however large."""
-    frequencies = (postings.codes[places] & LARGE).astype(np.int64)
-    large = np.flatnonzero(frequencies == LARGE)
-    if len(large):
-        found = np.searchsorted(postings.large_places, places[large])
-        frequencies[large] = postings.large_values[found]
-    return frequencies
 
 
 def choice_of(segment: Segment, marks: Marks, collections: frozenset[int] | None = None) -> Filter:

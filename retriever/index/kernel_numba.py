@@ -50,8 +50,11 @@ class NumbaKernel:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         sums = getattr(self._scratch, "sums", None)
         if sums is None:
-            sums = self._scratch.sums = np.zeros(BLOCK, dtype=np.uint16)
-        return search(postings, scoring, query, choice, bound_factor, best.heap, best.size, sums)
+            sums = np.zeros(BLOCK, dtype=np.uint16)
+        self._scratch.sums = None  # a search that ends in an error leaves sums behind
+        found = search(postings, scoring, query, choice, bound_factor, best.heap, best.size, sums)
+        self._scratch.sums = sums
+        return found
 
     def count_deleted(self, postings: Postings, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
         return count_deleted(postings, gone, np.flatnonzero(gone))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.bm25 import K1
-from retriever.index.kernel import TABLE_ROWS, Best, Filter, Query, Scoring, frequency_of
-from retriever.index.segment import BLOCK, Postings
+from retriever.index.kernel import TABLE_ROWS, Best, Filter, Query, Scoring
+from retriever.index.segment import BLOCK, Postings, frequencies_between
 from retriever.index.terms import Terms
 
 
@@ -62,16 +62,22 @@ class NumpyKernel:
         holds = np.zeros(len(scores), dtype=np.bool_)
         for number in query.numbers:
             if number >= 0:
-                holds[self._documents(postings, int(number))[1]] = True
+                holds[self._documents(postings, int(number))] = True
         if len(choice.live):
             holds &= choice.live
         if len(choice.allowed):
             holds &= choice.allowed[choice.collections]
         numbers = np.flatnonzero(holds)
         values = scores[numbers]
-        k = len(best.heap)
-        if k < len(values):
-            keep = values >= np.partition(values, len(values) - k)[len(values) - k]
+        k, seen = len(best.heap), int(best.size[0])
+        highest = np.concatenate((best.heap[:seen], values))
+        if k < len(highest):
+            highest = np.partition(highest, len(highest) - k)[len(highest) - k :]
+        highest.sort()  # which makes a heap of it
+        best.heap[: len(highest)] = highest
+        best.size[0] = len(highest)
+        if len(highest) == k:
+            keep = values >= highest[0]
             numbers, values = numbers[keep], values[keep]
         return numbers, values
 
@@ -90,22 +96,20 @@ class NumpyKernel:
             counts += np.bincount(terms, minlength=len(counts))
         return counts
 
-    def _documents(
-        self, postings: Postings, number: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _documents(self, postings: Postings, number: int) -> NDArray[np.int64]:
         first, last = int(postings.term_runs[number]), int(postings.term_runs[number + 1])
         starts = postings.run_starts[first : last + 1].astype(np.int64)
         blocks = postings.run_blocks[first:last].astype(np.int64) * BLOCK
-        places = np.arange(starts[0], starts[-1])
         offsets = postings.offsets[starts[0] : starts[-1]].astype(np.int64)
-        return places, offsets + np.repeat(blocks, starts[1:] - starts[:-1])
+        return offsets + np.repeat(blocks, starts[1:] - starts[:-1])
 
     def _contribution(
         self, postings: Postings, scoring: Scoring, number: int, weight: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        places, documents = self._documents(postings, number)
+        documents = self._documents(postings, number)
         codes = postings.lengths[documents]
-        tf = frequency_of(postings, places)
+        start = int(postings.run_starts[postings.term_runs[number]])
+        tf = frequencies_between(postings, start, start + len(documents))
         values = scoring.saturations[np.minimum(tf, TABLE_ROWS - 1), codes]
         high = np.flatnonzero(tf >= TABLE_ROWS)
         if len(high):

@@ -118,56 +118,49 @@ def _any_high(words: NDArray[np.uint32], group: int, missing: np.uint32) -> bool
 
 
 @compiled
-def _highest(
-    choice: Filter, base: int, sums: NDArray[np.uint16], groups: int, k: int
+def _high(
+    choice: Filter, base: int, sums: NDArray[np.uint16], groups: int, least: int, k: int
 ) -> NDArray[np.int64]:
-    """The k highest sums of a block, taken out of it; ``sum * BLOCK + offset``, in no order."""
+    """The sums of a block that are ``least`` or more; with a ``k`` above 0, of the passages that
+    may be found, the k highest of them.
+
+    These sums are 0 afterwards, without a k all are.
+
+    Returns:
+        ``sum * BLOCK + offset`` of each, in no order.
+    """
     words = sums.view(np.uint32).reshape(-1, _WORDS)
-    heap = np.zeros(k, dtype=np.int64)
+    found = np.zeros(k if k > 0 else _GROUP, dtype=np.int64)
     size = np.zeros(1, dtype=np.int64)
-    least = 1
     missing = _missing(least)
     for group in range(groups):
         if not _any_high(words, group, missing):
             continue
-        for at in range(_WORDS):
-            if np.uint32(words[group, at] + missing) & _TOPS == 0:
-                continue
-            for lane in range(2):
-                offset = group * _GROUP + 2 * at + lane
-                if sums[offset] >= least and _may_find(choice, base + offset):
-                    _push(heap, size, np.int64(sums[offset]) * BLOCK + offset)
-                    if size[0] == k:
-                        least = max(1, heap[0] // BLOCK)
-                        missing = _missing(least)
-    found = heap[: size[0]]
-    for candidate in found:
-        sums[candidate % BLOCK] = 0
-    return found
-
-
-@compiled
-def _reaching(sums: NDArray[np.uint16], groups: int, least: int) -> NDArray[np.int64]:
-    """As :func:`_highest`: all that are ``least`` or more. Sums are 0 afterwards."""
-    words = sums.view(np.uint32).reshape(-1, _WORDS)
-    missing = _missing(least)
-    found = np.zeros(_GROUP, dtype=np.int64)
-    count = 0
-    for group in range(groups):
-        if not _any_high(words, group, missing):
-            continue
-        if count + _GROUP > len(found):
+        if k == 0 and size[0] + _GROUP > len(found):
             found = np.concatenate((found, np.zeros(len(found), dtype=np.int64)))
         for at in range(_WORDS):
             if np.uint32(words[group, at] + missing) & _TOPS == 0:
                 continue
             for lane in range(2):
                 offset = group * _GROUP + 2 * at + lane
-                if sums[offset] >= least:
-                    found[count] = np.int64(sums[offset]) * BLOCK + offset
-                    count += 1
-    sums[: groups * _GROUP] = 0
-    return found[:count]
+                if sums[offset] < least:
+                    continue
+                candidate = np.int64(sums[offset]) * BLOCK + offset
+                if k == 0:
+                    found[size[0]] = candidate
+                    size[0] += 1
+                elif _may_find(choice, base + offset):
+                    _push(found, size, candidate)
+                    if size[0] == k:
+                        least = max(least, found[0] // BLOCK)
+                        missing = _missing(least)
+    found = found[: size[0]]
+    if k == 0:
+        sums[: groups * _GROUP] = 0
+    else:
+        for candidate in found:
+            sums[candidate % BLOCK] = 0
+    return found
 
 
 @compiled
@@ -264,12 +257,9 @@ def search(
         groups = (min(BLOCK, passages - base) + _GROUP - 1) // _GROUP
         # Where there is no threshold yet, the highest sums make one for the others.
         for turn in range(0 if size[0] < len(heap) else 1, 2):
-            if turn == 0:
-                candidates = _highest(choice, base, sums, groups, len(heap))
-            else:
-                least = max(1, np.int64((theta - below[first]) / unit))
-                candidates = _reaching(sums, groups, least)
-            for candidate in candidates:
+            least = max(1, np.int64((theta - below[first]) / unit)) if turn == 1 else 1
+            k = len(heap) if turn == 0 else 0
+            for candidate in _high(choice, base, sums, groups, least, k):
                 offset = candidate % BLOCK
                 document = base + offset
                 if not _may_find(choice, document):

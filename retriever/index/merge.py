@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.index.build import assemble
-from retriever.index.segment import BLOCK, LARGE, Marks, Segment
+from retriever.index.segment import BLOCK, Marks, Segment, frequencies_between
 from retriever.index.terms import pack, unpack
 
 #: So many segments of about one size become one.
@@ -117,10 +117,7 @@ class _Source:
         old = arrays.offsets[part] + np.repeat(arrays.run_blocks[runs].astype(np.int64), sizes) * (
             BLOCK
         )
-        frequencies = (arrays.codes[part] & LARGE).astype(np.uint32)
-        large = np.flatnonzero(frequencies == LARGE)
-        found = np.searchsorted(arrays.large_places, large + part.start)
-        frequencies[large] = arrays.large_values[found]
+        frequencies = frequencies_between(arrays, part.start, part.stop)
         documents = self.documents[old]
         keep = documents != _GONE
         return np.repeat(owners, sizes)[keep], documents[keep], frequencies[keep]

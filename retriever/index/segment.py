@@ -67,6 +67,15 @@ class Postings(NamedTuple):
     length_values: NDArray[np.uint32]
 
 
+def frequencies_between(postings: Postings, start: int, stop: int) -> NDArray[np.uint32]:
+    """The term frequencies of the postings from ``start`` to ``stop``, however large."""
+    frequencies = (postings.codes[start:stop] & LARGE).astype(np.uint32)
+    # Of the same type, or all of the list would be copied.
+    first, last = np.searchsorted(postings.large_places, np.array([start, stop], dtype=np.uint32))
+    frequencies[postings.large_places[first:last] - start] = postings.large_values[first:last]
+    return frequencies
+
+
 @dataclass(frozen=True)
 class Segment:
     """The content of a segment.
