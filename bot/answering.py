@@ -325,11 +325,14 @@ def _same_sentence(one: AnswerSpan, other: AnswerSpan) -> bool:
 
 
 def _one_a_document(hits: Sequence[Hit]) -> tuple[Hit, ...]:
-    """The first hit in each document; of copies of a document that of the first."""
-    best: dict[int, Hit] = {}
+    """The first hit in each document; a document whose first hit another one has too is a copy."""
+    best: list[Hit] = []
+    documents_seen: set[int] = set()
     texts: set[tuple[str, str]] = set()
     for hit in hits:
-        if hit.document_id not in best and (hit.title, hit.text) not in texts:
-            best[hit.document_id] = hit
-            texts.add((hit.title, hit.text))
-    return tuple(best.values())
+        if hit.document_id not in documents_seen:
+            documents_seen.add(hit.document_id)
+            if (hit.title, hit.text) not in texts:
+                texts.add((hit.title, hit.text))
+                best.append(hit)
+    return tuple(best)

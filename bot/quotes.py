@@ -6,17 +6,17 @@ import re
 
 from retriever.sentences import sentence_spans
 
-#: A list is shown with the sentence before it up to so many characters.
-_LIST = 400
+#: A list of up to so many characters is shown with the sentence before it.
+_LIST = 800
 
-_ITEM = re.compile(r"\n+[ \t]*(?:[-*•–]|\d{1,2}[.)])[ \t]+\S[^\n]*")
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
 
 
 def quote_around(text: str, start: int, end: int) -> tuple[int, int]:
     """What is quoted of ``text`` for ``text[start:end]``, as offsets that hold it.
 
     It is the sentence, or the neighbouring sentences, around it. "To get access:" alone answers
-    nobody: what ends in a colon goes on with the items of the list below, as far as they are short.
+    nobody: what ends in a colon goes on with the list below, all of it or, of a long one, nothing.
     """
     touching = [
         (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
@@ -28,7 +28,20 @@ def quote_around(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _end_of_list(text: str, start: int) -> int:
+    """Where the list ends that begins in the line after ``start``."""
     end = start
-    while (item := _ITEM.match(text, end)) and item.end() - start <= _LIST:
-        end = item.end()
+    for line in _LINE.finditer(text, start):
+        if not _is_item(text, *line.span()):
+            break
+        end = line.end()
+        if end - start > _LIST:
+            return start
     return len(text[:end].rstrip())
+
+
+def _is_item(text: str, start: int, end: int) -> bool:
+    """A line whose sentence begins behind a marker."""
+    sentences = sentence_spans(text, start, end)
+    return (
+        bool(sentences) and not text[start : sentences[0][0]].isspace() and sentences[0][0] > start
+    )

@@ -417,9 +417,12 @@ class IndexKeeper:
 
     def _tidy(self, compiling: bool) -> None:
         # Whatever goes wrong, what is there goes on being used; the next change tries again.
-        try:
-            if compiling:
+        if compiling:
+            try:
                 self._folder.compile()
+            except Exception as error:  # noqa: BLE001 - nobody above would tell
+                _log.exception("the search index's loops were not compiled: %s", error)
+        try:
             while self._folder.merge():
                 pass
         except SearchIndexError as error:

@@ -1,10 +1,11 @@
-"""How near to each other a question's words stand in a passage (Rasolofo and Savoy 2003).
+"""How near to each other a question's terms stand in a passage (Rasolofo and Savoy 2003).
 
     nearness(q, d) = sum over pairs (s, t) of q of idf(s, t) * n * (k1 + 1) / (n + norm(d))
 
-where s and t stand within :data:`WINDOW` words of each other in the question, n is how often they
-do in the passage, in any order, and idf(s, t) is the mean of theirs. It is BM25 with pairs for
-terms; "annual leave" in a passage says more than "annual" here and "leave" there.
+where s and t are terms within :data:`WINDOW` places of each other in the question, n is how often
+they are in the passage, in any order, and idf(s, t) is the mean of theirs. It is BM25 with pairs
+for terms; "annual leave" in a passage says more than "annual" here and "leave" there. Terms are
+those of the analysis: a compound such as "e-mail" is several, whose pairs count like others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from retriever.bm25 import K1, norms
 
-#: So many words further on a word's neighbours end.
+#: So many places further on a term's neighbours end.
 WINDOW = 3
 
 

@@ -38,7 +38,7 @@ class Retriever:
             StoreError, SearchIndexError: the database or the index cannot be read.
         """
         question = question.encode(errors="replace").decode()  # an encoder takes no surrogates
-        if not any(character.isalnum() for character in question):
+        if k <= 0 or not any(character.isalnum() for character in question):
             return []  # an encoder would find something for nothing
         index = self._keeper.current()
         terms = self._keeper.analyzer.terms(question)
@@ -97,21 +97,26 @@ class Retriever:
         ranked: Sequence[Ranked],
         found: Mapping[int, StoredPassage],
     ) -> list[Ranked]:
-        """The passages that are there, in the order of what their texts add to their scores."""
+        """The passages that are there, the first of them by what their texts add to their scores.
+
+        However many are wanted, the same ones are looked at, so that a longer list begins as a
+        shorter one. Nothing is taken from a score: what follows stays behind.
+        """
         bound = upper_bound(weights)
         there = [place for place in ranked if place.passage_id in found]
         if bound == 0.0:
             return there
+        first, others = there[:NEAREST], there[NEAREST:]
         near = nearness(
             terms,
             weights,
-            [self._keeper.analyzer.terms(index_text(found[p.passage_id])) for p in there],
+            [self._keeper.analyzer.terms(index_text(found[p.passage_id])) for p in first],
         )
         added = [
             place._replace(score=place.score + NEARNESS * float(more) / bound)
-            for place, more in zip(there, near, strict=True)
+            for place, more in zip(first, near, strict=True)
         ]
-        return sorted(added, key=lambda place: -place.score)  # a stable order
+        return [*sorted(added, key=lambda place: -place.score), *others]  # a stable order
 
     def similarity(self, question: str, texts: Sequence[str]) -> NDArray[np.float64]:
         """How near texts are to a question in meaning: cosines, shape (texts,).

@@ -207,16 +207,17 @@ def test_an_answer_that_is_not_sure_enough_is_none(store: Store) -> None:
 
 def test_of_copies_one_is_among_the_closest(tmp_path: Path) -> None:
     with open_store(tmp_path / "home") as store:
-        note = "# Wifi\n\nThe code of the guest wifi is at the desk.\n"
+        note = (
+            "# Wifi\n\nThe code of the guest wifi is at the desk.\n\n"
+            "# Guests\n\nGuests of the wifi sign the book at the desk.\n"
+        )
         other = "# Wifi\n\nThe guest wifi covers every floor.\n"
         pages = {"a.md": note, "copy.md": note, "b.md": other, "c.md": "# Dogs\n\nNo.\n"}
         store.ingestor.add([write_pages(tmp_path / "notes", pages)])
         closest = ask(store, "guest wifi", {"desk": 0.0}).closest
-        assert {hit.text for hit in closest if "wifi" in hit.text} == {
-            note.strip()[2:],
-            other.strip()[2:],
-        }
-        assert len({hit.text for hit in closest}) == len(closest)
+        names = [Path(hit.document).name for hit in closest if "wifi" in hit.text]
+        assert len(names) == 2
+        assert "b.md" in names
 
 
 def test_a_question_that_finds_nothing_has_no_answer(store: Store) -> None:

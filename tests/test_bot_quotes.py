@@ -47,8 +47,14 @@ def test_what_introduces_no_list_stays_a_sentence() -> None:
     assert quoted("Seen at 10:\n\n-5 degrees", "Seen") == "Seen at 10:"
 
 
-def test_a_long_list_is_cut_between_items() -> None:
+def test_a_list_is_quoted_whole_or_not_at_all() -> None:
     items = [f"- item {number} {'x' * 90}" for number in range(9)]
-    assert quoted("All of these:\n" + "\n".join(items), "All") == (
-        "All of these:\n" + "\n".join(items[:4])
-    )
+    short, long = "All of these:\n" + "\n".join(items[:8]), "All of these:\n" + "\n".join(items)
+    assert quoted(short, "All") == short
+    assert quoted(long, "All") == "All of these:"
+
+
+@pytest.mark.parametrize("marker", ["-", "*", "•", "◦", "a)", "(2)", "12."])
+def test_a_list_item_is_what_sentences_take_for_one(marker: str) -> None:
+    text = f"You need:\n\n{marker} Badges\n   {marker} Passes\n\nNothing else."
+    assert quoted(text, "You") == f"You need:\n\n{marker} Badges\n   {marker} Passes"

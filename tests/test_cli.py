@@ -141,17 +141,22 @@ NUMBERS = [
     if (isinstance(parameter.default, int | float) and not parameter.is_flag)
     or "OR MORE" in str(parameter.metavar)
 ]
+OUT_OF_RANGE = [
+    (words, parameter, value)
+    for words, parameter in NUMBERS
+    for value in ("-1", "many", "nan", "inf")
+    if (value, parameter.opts[0]) != ("-1", "--threshold")  # logits may be negative
+]
 
 
 @pytest.mark.parametrize(
-    ("words", "parameter"), NUMBERS, ids=[f"{' '.join(w)} {p.opts[0]}" for w, p in NUMBERS]
+    ("words", "parameter", "value"),
+    OUT_OF_RANGE,
+    ids=[f"{' '.join(words)} {p.opts[0]} {value}" for words, p, value in OUT_OF_RANGE],
 )
-@pytest.mark.parametrize("value", ["-1", "many", "nan", "inf"])
 def test_a_number_out_of_range_is_told_with_the_range(
     words: tuple[str, ...], parameter: Any, value: str, home: Path
 ) -> None:
-    if (value, parameter.opts[0]) == ("-1", "--threshold"):
-        return  # logits may be negative
     ran = spanbot(*words, "x", "x", f"{parameter.opts[0]}={value}")
     assert (ran.code, ran.out) == (2, "")
     assert f"'{parameter.opts[0]}'" in unboxed(ran.err)
@@ -164,6 +169,13 @@ def test_what_an_option_takes_is_in_its_message_and_in_the_help() -> None:
         told = unboxed(spanbot("search", "-k", value, "x").err)
         assert f'it is "{value}"; use a whole number from 1 to 1000' in told
     assert "1 TO 1000" in spanbot("search", "--help").out
+    # More than a float can hold.
+    assert "use a whole number from 1 to 1000" in unboxed(
+        spanbot("search", "-k", "9" * 400, "x").err
+    )
+    assert "use a whole number, 1 or more" in unboxed(
+        spanbot("reader", "finetune", "x", "--epochs", "-" + "9" * 400).err
+    )
     told = unboxed(spanbot("reader", "finetune", "x", "--epochs", "0").err)
     assert 'it is "0"; use a whole number, 1 or more' in told
     told = unboxed(spanbot("reader", "score", "x", "x", "--script", "3").err)

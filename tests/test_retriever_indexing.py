@@ -525,3 +525,21 @@ def segments(made: IndexKeeper) -> tuple[tuple[Segment, Marks], ...]:
     opened = made.current()
     assert isinstance(opened, PassageIndex)
     return opened.segments
+
+
+def test_a_longer_list_begins_as_a_shorter_one(database: Database, tmp_path: Path) -> None:
+    for number in range(40):
+        put(database, f"apart{number:02}", "VPN network service token account lunch")
+    for number in range(5):
+        put(database, f"together{number}", "network service token account VPN lunch")
+    for number in range(60):  # so that the words are rare
+        put(database, f"other{number:02}", "Nothing of it.")
+    _, retriever = keeper(database, tmp_path / "index", Synonyms())
+    lists = {k: retriever.search("VPN lunch", k=k) for k in (1, 10, 30, 31, 45, 60)}
+    scores = [hit.score for hit in lists[60]]
+    assert scores == sorted(scores, reverse=True)
+    for k, hits in lists.items():
+        assert hits == lists[60][:k]
+    # Those that BM25 and the vectors put behind the first thirty stay there.
+    assert all(hit.document.startswith("apart") for hit in lists[60][:40])
+    assert retriever.search("VPN lunch", k=0) == retriever.search("VPN lunch", k=-1) == []

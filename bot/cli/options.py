@@ -57,7 +57,7 @@ def _number(
             number = convert(str(value))
         except ValueError:
             number = math.nan
-        if not low <= number <= high or math.isinf(number):
+        if not low <= number <= high or number in (math.inf, -math.inf):
             raise typer.BadParameter(f'it is "{value}"; use a {wanted}')
         return number
 

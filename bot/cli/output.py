@@ -113,17 +113,13 @@ def _show_answer(answer: AnswerSpan) -> None:
 
 
 def _places(hits: Sequence[Hit]) -> dict[str, list[str]]:
-    """Each place once, with where it is to be found; of copies only the first."""
+    """Each place once, with where it is to be found."""
     places: dict[str, list[str]] = {}
-    texts = set()
     for hit in hits:
-        place = source_line(hit.title, hit.section, hit.page)
+        links = places.setdefault(source_line(hit.title, hit.section, hit.page), [])
         link = hit.url or hit.document
-        if (place, hit.text) not in texts:
-            texts.add((place, hit.text))
-            links = places.setdefault(place, [])
-            if link not in links:
-                links.append(link)
+        if link not in links:
+            links.append(link)
     return places
 
 
