@@ -76,7 +76,7 @@ def find(
     prior = AnswerOptions().prior
     questions: list[Question] = []
     with tempfile.TemporaryDirectory() as folder:
-        index = _index(Path(folder), paragraphs, analyzer, of_paragraphs, encoder)
+        index = index_of(Path(folder), paragraphs, analyzer, of_paragraphs, encoder)
         for number, example in enumerate(chosen):
             vector = None if of_questions is None else of_questions[number]
             ranked = index.search(analyzer.terms(example.question), depth, None, vector)
@@ -92,13 +92,14 @@ def find(
     return Found(paragraphs, questions)
 
 
-def _index(
+def index_of(
     folder: Path,
     paragraphs: Sequence[str],
     analyzer: Analyzer,
-    vectors: NDArray[np.float32] | None,
-    encoder: str | None,
+    vectors: NDArray[np.float32] | None = None,
+    encoder: str | None = None,
 ) -> PassageIndex:
+    """An index of paragraphs in a folder that is empty; a passage's id is its number."""
     passages = (
         IndexedPassage(
             number, 1, analyzer.terms(text), None if vectors is None else vectors[number]

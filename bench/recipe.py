@@ -98,7 +98,7 @@ def embedded_start() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _weights(start: Path) -> list[Path]:
+def weights_of(start: Path) -> list[Path]:
     """The files that tell one start from another.
 
     Raises:
@@ -135,7 +135,7 @@ def main(given: Sequence[str] | None = None) -> None:
         arguments.start = arguments.start or embedded_start()
         files = [path for path, _ in data_of.READER_SETS.values()]
         recipe = Recipe(
-            start=fingerprint(_weights(arguments.start)),
+            start=fingerprint(weights_of(arguments.start)),
             data=fingerprint([data_of.file_of(arguments.data, name) for name in files]),
             questions=fingerprint(data_of.question_files(arguments.questions)),
             **{
