@@ -38,7 +38,8 @@ _MANY_CHANGES = 0.25
 _ODD_PAIRS = 8
 _CHUNK = 4096
 _NEUTRAL = frozenset("°ªº¹²³µ")
-_CJK = frozenset(["CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "IDEOGRAPHIC"])
+# By the first words of their names; the long vowel of "サーバー" is KATAKANA-HIRAGANA.
+_CJK = frozenset("CJK HIRAGANA KATAKANA KATAKANA-HIRAGANA HALFWIDTH FULLWIDTH IDEOGRAPHIC".split())
 
 
 def decode(data: bytes, name: str, encoding: str | None = None, declared: str | None = None) -> str:
