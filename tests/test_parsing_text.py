@@ -91,6 +91,18 @@ Tuesday     open from eight
             "| Nile |       |\n+------+-------+\n| Vat  | 8     |\n+------+-------+\n",
             "Room: Blue Nile; Seats: 6\nRoom: Vat; Seats: 8",
         ),
+        (  # several rows between two rules, and one of sums
+            "+------+-------+\n| Room | Seats |\n+------+-------+\n| Blue | 6     |\n"
+            "| Vat  | 8     |\n| Nile | 2     |\n| Hall |       |\n+------+-------+\n"
+            "| All  | 16    |\n+------+-------+\n",
+            "Room: Blue; Seats: 6\nRoom: Vat; Seats: 8\nRoom: Nile Hall; Seats: 2\n"
+            "Room: All; Seats: 16",
+        ),
+        (  # a header of two lines
+            "+-------+-------+\n| Name  | Seats |\n| of it | in it |\n+-------+-------+\n"
+            "| Blue  | 6     |\n+-------+-------+\n| Vat   | 8     |\n+-------+-------+\n",
+            "Name of it: Blue; Seats in it: 6\nName of it: Vat; Seats in it: 8",
+        ),
         ("┌───┬───┐\n│ A │ B │\n├───┼───┤\n│ x │ 2 │\n└───┴───┘\n", "A: x; B: 2"),
         (
             "| Room | Seats | Floor |\n| Indigo | 6 | ground |\n",

@@ -308,17 +308,33 @@ def _drawn_table(lines: Sequence[str]) -> list[str]:
     groups = [group for group in groups if group]
     if len({len(cells) for group in groups for cells in group}) != 1 or len(groups[0][0]) < 2:
         return []
-    if len(groups) > 2:  # a rule below each row, which may be several lines high
-        rows = [
-            [" ".join(filter(None, cells)) for cells in zip(*group, strict=True)]
-            for group in groups
-        ]
-        return row_lines(rows[1:], rows[0])
+    if len(groups) > 2:  # rules below rows, which may be several lines high
+        header, *below = groups
+        return row_lines([row for group in below for row in _high_rows(group)], _in_one(header))
     if len(groups) == 2 and len(groups[0]) == 1:
         return row_lines(groups[1], groups[0][0])
     rows = [cells for group in groups for cells in group]
     headed = is_header(rows[0], rows[1:], [[False] * len(rows[0])] * len(rows))
     return row_lines(rows[1:], rows[0]) if headed else row_lines(rows, None) if rows[1:] else []
+
+
+def _high_rows(lines: Sequence[list[str]]) -> list[list[str]]:
+    """The rows of a drawn table between two rules.
+
+    A line that leaves a cell empty goes on with the row above; one without is a row of its own.
+    """
+    rows: list[list[list[str]]] = []
+    for cells in lines:
+        if rows and not all(cells):
+            rows[-1].append(cells)
+        else:
+            rows.append([cells])
+    return [_in_one(row) for row in rows]
+
+
+def _in_one(lines: Sequence[list[str]]) -> list[str]:
+    """The cells of a row that is several lines high."""
+    return [" ".join(filter(None, cells)) for cells in zip(*lines, strict=True)]
 
 
 def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
