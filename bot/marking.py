@@ -7,12 +7,15 @@ shown is mended here; what the reader itself gives stays as it is.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from retriever.sentences import sentence_spans
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
 _NEAR = 60
+#: A sentence with more brackets to mend is no prose: trying them all takes quadratic time.
+_MENDED = 20
 #: With its indentation.
 _LONGEST_MARKER = 40
 
@@ -36,10 +39,11 @@ def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:
     """``sentence[start:end]`` with both ends of each bracket and quotation, or with neither.
 
     An end at its edge is left out, and it grows to one that is near; otherwise it stops before the
-    bracket. It stays as it is where no word would be left or the sentence has one end alone.
+    bracket. It stays as it is where no word would be left or the sentence has one end alone. More
+    than 20 of them are not mended.
     """
     pairs = list(_pairs(sentence))
-    for _ in range(2 * len(pairs)):
+    for _ in range(min(2 * len(pairs), _MENDED)):
         halved = next((pair for pair in pairs if _holds_one(pair, start, end)), None)
         if halved is None:
             break
@@ -78,20 +82,22 @@ def _mended(
 def _pairs(sentence: str) -> Iterator[tuple[int, int]]:
     """Where each bracket and quotation opens and closes; those without an end are left out."""
     opened: list[int] = []
+    waiting: Counter[str] = Counter()  # what stands at the places in ``opened``
     for at, character in enumerate(sentence):
         if character not in _ENDS and character not in _OPENING:
             continue
-        inner = [sentence[place] for place in opened]
         worded = (_is_word(sentence, at - 1), _is_word(sentence, at + 1))
         if character in "'’" and all(worded):
             continue  # an apostrophe
-        ends = "„" if character == "“" and "„" in inner else _ENDS.get(character, "")
-        if ends and ends in inner and not (character in "'’" and worded[1]):
-            place = len(inner) - 1 - inner[::-1].index(ends)
-            yield opened[place], at
-            del opened[place:]
+        ends = "„" if character == "“" and waiting["„"] else _ENDS.get(character, "")
+        if ends and waiting[ends] and not (character in "'’" and worded[1]):
+            while sentence[opened[-1]] != ends:
+                waiting[sentence[opened.pop()]] -= 1
+            waiting[ends] -= 1
+            yield opened.pop(), at
         elif character in _OPENING and not (character in "'‘" and worded[0]):
             opened.append(at)
+            waiting[character] += 1
 
 
 def _is_word(sentence: str, at: int) -> bool:

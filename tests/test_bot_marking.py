@@ -51,6 +51,20 @@ def test_what_is_shown_has_both_ends_of_a_bracket_or_none(
     assert sentence[start:end] == shown
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("(", ""), ("", "("), ("(", ")"), ("(a", "a)"), ("“", "„")],
+)
+def test_long_runs_of_marks_take_linear_time(before: str, after: str) -> None:
+    # In quadratic time this would take minutes.
+    sentence = f"{before * 100_000} code is 1234 {after * 100_000}"
+    at = sentence.index("is 1234")
+    for start, end in ((at, at + 7), (at, len(sentence)), (1, at + 7)):
+        first, last = balanced(sentence, start, end)
+        assert 0 <= first <= at
+        assert at + 7 <= last <= len(sentence)
+
+
 @given(st.text(alphabet="a (“”)[]\"'’‘„", max_size=40), st.integers(0, 40), st.integers(1, 40))
 def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int) -> None:
     start = min(start, len(sentence))
