@@ -37,6 +37,7 @@ def zipped(*names: str) -> bytes:
         ("a.MD", PDF, "a PDF named .MD; rename it to .pdf"),
         ("a.docx", PDF, "a PDF named .docx; rename it to .pdf"),
         ("a.txt", b"\xef\xbb\xbf\n" + PDF, "a PDF named .txt; rename it to .pdf"),
+        ("a.txt", b"%PDF-1.4\r1 0 obj<</Length 9>>stream", "a PDF named .txt; rename it to .pdf"),
         ("a.txt", PDF[: len(PDF) // 2], "a PDF named .txt; rename it to .pdf"),
         ("a.pdf", zipped("word/document.xml"), "a Word document named .pdf; rename it to .docx"),
         ("a.md", zipped("word/document.xml"), "a Word document named .md; rename it to .docx"),
@@ -79,6 +80,11 @@ def test_a_file_with_the_name_of_another_kind_is_called_what_it_is(
         "GIF89a images are not to be used.",
         "BZh91AY&SY are the first ten characters of a bzip2 archive.",
         "<!DOCTYPE html> is the first line of our template.",
+        "%PDF-1.7 is the first line. Then come objects, such as 1 0 obj.",
+        "%PDF-1.7 is the first line. A stream is in an object, from 1 0 obj to endobj.",
+        "{\\rtf1 is how an RTF file begins.",
+        "RIFF or WAVE files are recordings.",
+        "A tar archive says so later. " + "Wait. " * 38 + "ustar stands at byte 257.",
     ],
 )
 def test_a_text_about_a_kind_of_file_is_a_text(tmp_path: Path, text: str) -> None:

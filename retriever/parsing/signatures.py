@@ -13,6 +13,9 @@ _SUFFIXES = {"application/pdf": ".pdf", _DOCX: ".docx", "text/html": ".html"}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # No text holds these, so that one about file formats may begin as a file of the format does.
 _UNSEEN = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_RIFF = re.compile(rb"RIFF.{4}(?:WEBP|WAVE|AVI )", re.DOTALL)
+_HEADER = 512  # bytes of that of a tar archive
+_OBJECT = re.compile(rb"(?<![^\r\n])\d{1,10} \d{1,5} obj\s*(?:[\r\n]|<<|\[)")
 _WORD_97, _ENCRYPTED = "WordDocument".encode("utf-16-le"), "EncryptedPackage".encode("utf-16-le")
 _UNPACK = "unpack it and add what is in it"
 _IMAGE = "images are not read: write down what it shows"
@@ -70,15 +73,15 @@ def kind_of(data: bytes) -> Kind | None:
         return _zipped(data)
     if data.startswith(_OLE):
         return _compound(data)
-    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:5] == b"%PDF-" and b" obj" in data:
+    if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:5] == b"%PDF-" and _has_objects(data):
         return Kind("a PDF", "application/pdf")
-    if data.startswith(b"{\\rtf"):
+    if data.startswith(b"{\\rtf1\\"):
         return Kind("an RTF file", advice="save it as .docx")
-    if data.startswith(b"RIFF") and data[8:12] in (b"WEBP", b"WAVE", b"AVI "):
+    if _RIFF.match(data) and _UNSEEN.search(data, 0, _HEADER):
         return Kind("an image or a recording", advice="write down what it shows or says")
     if data[4:8] == b"ftyp" and data[:1] == b"\0":
         return Kind("a video or an image", advice="write down what it shows")
-    if data[257:262] == b"ustar":
+    if data[257:262] == b"ustar" and _UNSEEN.search(data, 0, _HEADER):
         return Kind("a tar archive", advice=_UNPACK)
     return None
 
@@ -96,6 +99,11 @@ def refuse_misnamed(data: bytes, name: str, media_type: str) -> None:
     named = f"{name} is {kind.name} named {name[dot:]}" if dot >= 0 else f"{name} is {kind.name}"
     suffix = _SUFFIXES.get(kind.media_type)
     raise ParseError(f"{named}; {f'rename it to {suffix}' if suffix else kind.advice}")
+
+
+def _has_objects(data: bytes) -> bool:
+    """Whether objects of a PDF are in it, which begin on lines of their own."""
+    return _OBJECT.search(data) is not None and (b"endobj" in data or b"stream" in data)
 
 
 def _zipped(data: bytes) -> Kind:
