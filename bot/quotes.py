@@ -1,13 +1,19 @@
-"""What of a passage is shown around an answer: its sentence, and the list that it introduces."""
+"""What of a passage is shown around an answer: its sentence, and the list that it introduces.
+
+A long row of a table is shown with each of its cells on a line of its own.
+"""
 
 from __future__ import annotations
 
 import re
 
+from retriever.parsing.tables import NEXT_CELL, is_row
 from retriever.sentences import sentence_spans
 
 #: A list of up to so many characters is shown with the sentence before it.
 _LIST = 800
+#: A row of a table has room on one line up to so many characters.
+_ONE_LINE = 80
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 
@@ -45,3 +51,13 @@ def _is_item(text: str, start: int, end: int) -> bool:
     return (
         bool(sentences) and not text[start : sentences[0][0]].isspace() and sentences[0][0] > start
     )
+
+
+def on_lines(text: str) -> str:
+    """``text`` with line breaks for the spaces between a row's cells, if it is long and a row.
+
+    It stays as long as it is, so offsets into it hold.
+    """
+    if len(text) <= _ONE_LINE or not is_row(text, 0, len(text)):
+        return text
+    return NEXT_CELL.sub(";\n", text)

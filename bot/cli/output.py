@@ -21,9 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.answering import AnswerSpan, Reply
+from bot.quotes import on_lines
 from retriever.ingest import IngestReport, Step
 from retriever.links import SEPARATOR
-from retriever.parsing.tables import on_lines
 from retriever.records import Hit
 
 #: Results go to standard output, progress and errors to standard error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.quotes import on_lines
 from bot.slack.message import (
     Block,
     Element,
@@ -20,7 +21,6 @@ from bot.slack.message import (
 )
 from bot.slack.ports import AnswerSpan, Place, Reply
 from bot.slack.text import clean, escape, shorten, shorten_around
-from retriever.parsing.tables import on_lines
 
 FEEDBACK_ACTION = "answer_feedback"
 

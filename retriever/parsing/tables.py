@@ -13,9 +13,9 @@ _LONG_HEADER = 40
 _LABEL = r"[^:;.!?\n]{1,40}\??: "
 # The first column may have no header.
 _ROW = re.compile(rf"(?:[^:;.!?\n]{{1,40}}; )?{_LABEL}[^\n]*?; {_LABEL}")
-_NEXT_CELL = re.compile(rf"; (?={_LABEL})")
+#: Between a cell of a row and the next that has a header.
+NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
-_ONE_LINE = 80
 
 
 def row_lines(rows: Sequence[Sequence[str]], header: Sequence[str] | None) -> list[str]:
@@ -50,16 +50,6 @@ def is_row(text: str, start: int, end: int) -> bool:
     A row of more than 500 characters is not taken for one: it is too long to quote.
     """
     return end - start <= _LONGEST_ROW and _ROW.match(text, start, end) is not None
-
-
-def on_lines(text: str) -> str:
-    """``text`` with line breaks for the spaces between a row's cells, if it is long and a row.
-
-    It stays as long as it is, so offsets into it hold.
-    """
-    if len(text) <= _ONE_LINE or not is_row(text, 0, len(text)):
-        return text
-    return _NEXT_CELL.sub(";\n", text)
 
 
 def is_header(
