@@ -161,6 +161,9 @@ def test_a_marker_is_at_the_beginning_of_a_line() -> None:
         "List: Red; Countries and rules: All others. No company equipment may be taken along",
         "Users; Basic: Three. No more; Standard: 25",
         "Question: What does it do?; Answer: It saves time. Much of it.",
+        "name: Intro. Held weekly; format: video; held: Mon",
+        "Name: Intro. Held weekly; e-mail: yes; Format: Video; Age: 16",
+        "Name: Intro; 2026: Two. No more",
     ],
 )
 def test_the_row_of_a_table_is_one_sentence(row: str) -> None:
@@ -172,9 +175,18 @@ def test_a_row_of_many_words_is_cut_like_prose() -> None:
     assert len(sentences(row)) == 40
 
 
-def test_prose_with_a_colon_is_no_row() -> None:
-    text = "Note: bring a pen. We have none; the shop does. Ask: it helps."
-    assert len(sentences(text)) == 3
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Note: bring a pen. | We have none; the shop does. | Ask: it helps.",
+        "There are two ways: call us. | We are there all day; otherwise: write to us. | We answer.",
+        "There are two ways: call us; otherwise: write to us. | We answer soon.",
+        "Es gibt zwei Wege: Rufe an. | Wir sind da; Ausnahme: Feiertage. | Dann schreibe.",
+        "so there are two: call us. | We are there; otherwise: write to us. | We answer.",
+    ],
+)
+def test_prose_with_colons_is_no_row(text: str) -> None:
+    assert sentences(text.replace(" | ", " ")) == text.split(" | ")
 
 
 @pytest.mark.parametrize(

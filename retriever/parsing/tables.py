@@ -12,7 +12,7 @@ _NOTHING = {"", "-", "–", "—"}
 _LONG_HEADER = 40
 _LABEL = r"[^:;.!?\n]{1,40}\??: "
 # The first column may have no header.
-_ROW = re.compile(rf"(?:[^:;.!?\n]{{1,40}}; )?{_LABEL}[^\n]*?; {_LABEL}")
+_FIRST_CELLS = re.compile(rf"(?P<bare>[^:;.!?\n]{{1,40}}; )?{_LABEL}")
 #: Between a cell of a row and the next that has a header.
 NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
@@ -47,9 +47,24 @@ def label(name: str, value: str) -> str:
 def is_row(text: str, start: int, end: int) -> bool:
     """Whether ``text[start:end]``, a line, is a row of several cells with their headers.
 
-    A row of more than 500 characters is not taken for one: it is too long to quote.
+    A row of more than 500 characters is not taken for one: it is too long to quote. Prose with two
+    colons is none: what goes on behind its semicolon has a small letter, where headers have capital
+    ones or all have small ones, and its sentences do not wait for the last of two cells.
     """
-    return end - start <= _LONGEST_ROW and _ROW.match(text, start, end) is not None
+    if end - start > _LONGEST_ROW:
+        return False
+    first = _FIRST_CELLS.match(text, start, end)
+    if first is None:
+        return False
+    small = text[start].islower()
+    further = [
+        cell
+        for cell in NEXT_CELL.finditer(text, first.end(), end)
+        if small or not text[cell.end()].islower()
+    ]
+    if len(further) > 1 or (further and first["bare"]):
+        return True
+    return bool(further) and ". " not in text[first.end() : further[0].start()]
 
 
 def is_header(
