@@ -22,10 +22,16 @@ _LONGEST_MARKER = 40
 _ENDS = {")": "(", "]": "[", "}": "{", "”": "“", "»": "«", "’": "‘", '"': '"', "'": "'"}
 _OPENING = "([{“«„‘\"'"
 _WORD = re.compile(r"[^\W_]")
+_NUMBER_AND_WORD = re.compile(r"(?:\W+\s)?(\(?\d{1,3}[.)]\s+\S+)\s*")
 
 
 def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
-    """``text[start:end]`` without the marker of a list item that it begins with."""
+    """``text[start:end]`` without the marker of a list item that it begins with.
+
+    A number stays where one word alone follows: "3. Stock" is German for the third floor.
+    """
+    if floor := _NUMBER_AND_WORD.fullmatch(text, start, end):
+        return floor.start(1), end
     line = text.rfind("\n", 0, start) + 1
     if start - line > _LONGEST_MARKER:
         return start, end

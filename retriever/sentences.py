@@ -6,7 +6,8 @@ with the closing marks after it, when white space and something that can begin a
 and the word before a full stop is no abbreviation, initial or list number. The full stops of
 Chinese and Japanese need no space. What is in brackets is not cut.
 
-The marker of a list item ("- ", "1. ") is in no sentence. A row of a table is one sentence.
+The marker of a list item ("- ", "1. ") is in no sentence; what may be a word or a sign ("c. 1900",
+"- 5 degrees") is a marker only beside others. A row of a table is one sentence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _MONTHS = frozenset(
     "january february march april may june july august september october november december "
     "januar februar märz mai juni juli oktober dezember".split()
 )
+_SHORT_MONTHS = "jan feb mar mär mrz apr jun jul aug sep sept oct okt nov dec dez"
 _DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 _ZONES = frozenset("et est edt ct cst cdt mt mst mdt pt pst pdt utc gmt bst cet cest".split())
 _ZONES |= {"eastern", "central", "mountain", "pacific"}
@@ -48,9 +50,10 @@ _IN_NAMES = frozenset(
     "Rep Gov Rev Hon Pres".split()
 )
 _BEFORE_NUMBERS = frozenset(
-    "no nos nr fig figs ch sec vol ext tel max min p pp art par para eq ed est ver pt rm bldg abs "
-    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+    "no nos nr fig figs ch sec vol ext tel max min p pp art par para eq ed est ver pt rm bldg "
+    "abs".split()
 )
+_BEFORE_NUMBERS |= frozenset(_SHORT_MONTHS.split())
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _NUMBERING = re.compile(r"\d+(?:\.\d+)*|[ivx]{2,4}|[^\W\d_]")
 _NUMBERED = frozenset(
@@ -65,11 +68,17 @@ _BEGINNERS = frozenset(
     "everybody everyone nobody anyone".split()
 )
 
+_SHORT_MONTH = rf"(?i:{_SHORT_MONTHS.replace(' ', '|')})\."
+_DATE = re.compile(rf"\.\s+{_SHORT_MONTH}")
 _MARKER = re.compile(
-    r"\s*(?:(?:[-–—•‣▪▫◦●○■□➢∙·]|[*+](?= +[^\W\d_]))[ \t]+)?"
-    r"(?:\(?(?:\d{1,3}|[a-z]|[ivx]{2,4})[.)][ \t]+"
-    rf"(?!\w\.|(?i:{'|'.join(sorted(_MONTHS))})\b))?"  # "z. B." and "3. Oktober" are words
+    r"\s*(?:(?:(?P<dash>[-–—])|[•‣▪▫◦●○■□➢∙·]|[*+](?= +[^\W\d_]))[ \t]+)?"
+    r"(?P<number>\(?(?:(?P<digits>\d{1,3})|(?P<letter>[a-z](?=\.))|[a-z]|[ivx]{2,4})[.)][ \t]++"
+    # "z. B.", "3. Oktober" and "3. Okt." are words.
+    rf"(?![^\W\d]\.|(?i:{'|'.join(sorted(_MONTHS))})\b|{_SHORT_MONTH}))?"
 )
+_DASHED = re.compile(r"\s*+([-–—])[ \t]")
+_COUNTED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?(\d{1,3})\.[ \t]++(?!\d)")
+_LETTERED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?([a-z]|[ivx]{2,4})\.[ \t]")
 _LONGEST_NUMBERED = 12
 
 
@@ -101,8 +110,55 @@ def _after_marker(text: str, start: int, end: int) -> int:
     if start and text[start - 1] != "\n":
         return start
     marker = _MARKER.match(text, start, end)
-    begin = marker.end() if marker is not None else start
+    begin = _end_of_marker(text, marker, end) if marker is not None else start
     return begin if _WORD.search(text, begin, end) else start
+
+
+def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
+    """Where a marker ends; its beginning if it is a sign or a word of a line that ends at ``end``.
+
+    A dash before a number may be a minus, a number before another a date, and a letter with a full
+    stop an abbreviation. They are markers if the line above or below has what is alike or next.
+    """
+    begin, number = marker.end(), marker["number"]
+    before_digit = text[begin : begin + 1].isdigit()
+    if number is None:
+        if marker["dash"] and before_digit:
+            around = _around(_DASHED, text, marker.start(), end)
+            return begin if marker["dash"] in around else marker.start()
+        return begin
+    listed = True
+    if marker["letter"]:
+        listed = not before_digit and _is_lettered(text, marker, end)
+    elif before_digit and "." in number:
+        listed = marker["digits"] is not None and _is_counted(text, marker, end)
+    return begin if listed else marker.start("number")
+
+
+def _is_counted(text: str, marker: re.Match[str], end: int) -> bool:
+    """Whether the lines above or below go on with the numbers of a list."""
+    number = int(marker["digits"])
+    above, below = _around(_COUNTED, text, marker.start(), end)
+    return above == str(number - 1) or below == str(number + 1)
+
+
+def _is_lettered(text: str, marker: re.Match[str], end: int) -> bool:
+    """Whether the lines above or below go on with the letters, or Roman numbers, of a list."""
+    letter = marker["letter"]
+    above, below = _around(_LETTERED, text, marker.start(), end)
+    if letter in "ivx" and max(len(above), len(below)) > 1:
+        return True
+    return above == chr(ord(letter) - 1) or below == chr(ord(letter) + 1)
+
+
+def _around(marker: re.Pattern[str], text: str, start: int, end: int) -> tuple[str, str]:
+    """What ``marker`` finds in the nearest lines with text above and below; "" for none."""
+    while start and text[start - 1].isspace():
+        start -= 1
+    above = marker.match(text, text.rfind("\n", 0, start) + 1)
+    end = text.find("\n", end)
+    below = marker.match(text, end) if end >= 0 else None
+    return (above[1] if above and start else ""), (below[1] if below else "")
 
 
 def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -166,7 +222,7 @@ def _is_abbreviated(text: str, begin: int, full_stop: int, sign: str, following:
     if word in ("a.m", "p.m"):
         return after in _ZONES or after in _DAYS or after in _MONTHS
     if word.isdigit():  # "on 3. Oktober"
-        return len(word) <= 2 and after in _MONTHS
+        return len(word) <= 2 and (after in _MONTHS or bool(_DATE.match(text, full_stop)))
     if word in _BEFORE_NUMBERS and following[0].isdigit():
         return True
     if word in _SOMETIMES or written in _IN_NAMES or (word != "i" and _INITIALS.fullmatch(word)):

@@ -87,6 +87,16 @@ def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int
         ("Steps:\n1. Open the app", "1.", "1."),
         ("The price is 1. It stays", "1. It stays", "1. It stays"),
         ("24. December is free", "24. December", "24. December"),
+        ("24. Dez. ist frei", "24. Dez.", "24. Dez."),
+        ("c. 1900 people came", "c. 1900 people", "c. 1900 people"),
+        ("v. 2 is out", "v. 2", "v. 2"),
+        ("Outside:\n- 5", "- 5", "- 5"),
+        ("- 5 days\n- 3 weeks", "- 5 days", "5 days"),
+        # A number and one word may be a name together.
+        ("3. Stock", "3. Stock", "3. Stock"),
+        ("Floors:\n1. Stock\n2. Stock", "1. Stock", "1. Stock"),
+        ("- 3. Stock", "- 3. Stock", "3. Stock"),
+        ("3. Stock, links", "3. Stock, links", "Stock, links"),
     ],
 )
 def test_a_span_does_not_begin_with_a_marker(text: str, span: str, shown: str) -> None:

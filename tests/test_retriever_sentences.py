@@ -69,6 +69,7 @@ def test_where_sentences_end(text: str, expected: list[str]) -> None:
         "See https://orrindale.example/a.b?c=d. | Then sign in.",
         "Open README.md. | It says more.",
         "Read docs/setup.txt, then run make.sh. | Wait for it.",
+        "Am 24. Dez. ist frei. | Am 3. Okt. 2026 auch. | Sonst nicht.",
         "Am 3. Oktober ist frei. | Am 24. Dezember auch, d.h. Kurzarbeit bzw. Urlaub.",
         "Step 1. Open the app. | Step 2. Sign in.",
         "Section 4. Leave",
@@ -121,12 +122,26 @@ def test_sentences_of_handbooks(text: str) -> None:
         ("(a) Open the app", "Open the app"),
         ("iv. Open the app", "Open the app"),
         ("- 2. Book travel", "Book travel"),
-        ("- 5 degrees", "5 degrees"),
+        ("• 5 degrees", "5 degrees"),
+        ("1) 5 degrees", "5 degrees"),
         # What only looks like a marker.
         ("-developer roles", "-developer roles"),
         ("24. December is free", "24. December is free"),
         ("3. Oktober", "3. Oktober"),
+        ("24. Dez. ist frei", "24. Dez. ist frei"),
+        ("1. Jan. and 3. Okt. are free", "1. Jan. and 3. Okt. are free"),
+        ("1. Jan signs", "Jan signs"),
         ("z. B. Hunde", "z. B. Hunde"),
+        ("z.  B. Hunde", "z.  B. Hunde"),
+        ("- 5 degrees", "- 5 degrees"),
+        ("– 5", "– 5"),
+        ("p. 12 lists the prices", "p. 12 lists the prices"),
+        ("c. 1900 people came", "c. 1900 people came"),
+        ("v. 2 is out", "v. 2 is out"),
+        ("c. Lund signs", "c. Lund signs"),
+        ("24. 12. is free", "24. 12. is free"),
+        ("5. 3. is free", "5. 3. is free"),
+        ("4. 25 minutes", "4. 25 minutes"),
         ("2026. Then we moved", "2026. Then we moved"),
         ("3.5 % of it", "3.5 % of it"),
         ("* * * * * /bin/sync", "* * * * * /bin/sync"),
@@ -146,6 +161,34 @@ def test_the_marker_of_a_list_item_is_in_no_sentence(line: str, sentence: str) -
         line.strip(),
         "Below",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a. Open the app\nb. Sign in", ["Open the app", "Sign in"]),
+        ("By hand:\n\na. open the app\n\nb. sign in", ["By hand:", "open the app", "sign in"]),
+        ("iv. Open\nv. Sign in\nThen wait", ["Open", "Sign in", "Then wait"]),
+        ("i. Open\n\nii. Sign in", ["Open", "Sign in"]),
+        ("- 5 days\n- 3 weeks\n  – 2 years", ["5 days", "3 weeks", "– 2 years"]),
+        ("- 5 days\n\n- a month", ["5 days", "a month"]),
+        ("1. Choose\n2. 25 or 50 minutes", ["Choose", "25 or 50 minutes"]),
+        ("- 1. 5 days\n- 2. Wait", ["5 days", "Wait"]),
+        # Letters that do not follow each other, and numbers that may be dates or pages.
+        ("a. Smith\nc. Lund", ["a. Smith", "c. Lund"]),
+        ("p. 12\nq. 13", ["p. 12", "q. 13"]),
+        ("24. 12. is free\n25. 12. too", ["24. 12. is free", "25. 12. too"]),
+    ],
+)
+def test_words_and_signs_are_markers_in_a_list(text: str, expected: list[str]) -> None:
+    assert sentences(text) == expected
+
+
+def test_what_is_in_a_list_is_known_from_around_the_part_that_is_cut() -> None:
+    text = "a. Open the app\nb. Sign in"
+    assert sentence_spans(text, 0, 7) == [(3, 7)]
+    assert sentence_spans(text, text.index("b.")) == [(text.index("Sign"), len(text))]
+    assert sentence_spans("- 5 or - 3", 0, 3) == [(0, 3)]
 
 
 def test_a_marker_is_at_the_beginning_of_a_line() -> None:
@@ -200,6 +243,11 @@ def test_long_runs_of_marks_take_linear_time(part: str) -> None:
     spans = sentence_spans(text)
     assert spans[0][0] == 0
     assert text[spans[-1][1] :].strip() == ""
+
+
+@pytest.mark.parametrize("part", ["a. b\n", "c.  \n", "- 1\n\n", "\n- 1 \n \n"], ids=repr)
+def test_long_lists_take_linear_time(part: str) -> None:
+    assert len(sentence_spans(part * 100_000)) == 100_000
 
 
 @given(
