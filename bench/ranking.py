@@ -7,7 +7,7 @@ Every paragraph of a SQuAD file is a passage, and a question's own paragraph the
 handbooks the documents that hold the answer are right, each ranked by its best passage. Success@k
 is the share of questions that find a right one among the first k, with a bootstrap interval of
 95 %. Without ``--ranker`` it is the embedded one; a folder is one that ``python -m reader.ranker``
-wrote.
+wrote, or a reader that was trained to rank too.
 
 Ways to rank: BM25; the vectors' cosine; both, as :func:`retriever.ranking.combine` adds them up,
 over all passages and over those that are first by BM25; both, and then how near the question's

@@ -11,12 +11,13 @@ folder in ``RUN/work``, finished when ``done.json`` is in it:
 - ``stage1``: the start weights on SQuAD, QAMR and SQuADShifts; ``stage2``: on groups;
   ``reader``: their average, in float16
 - ``ranker-first``, ``ranker-second``: the start weights on the groups by :mod:`reader.contrast`;
-  ``ranker``: with 8 bits a number
+  ``ranker``: with 8 bits a number; with ``--two-heads`` the start weights alone, for comparing
 - ``dev-stage1``, ``dev-reader``: SQuAD dev; ``ranking``: success@k on SQuAD dev and QED
 
 ``RUN/results`` then has ``recipe.json`` and, in ``reader`` and ``ranker``, the model folders with
 their cards, the weights in parts of at most 15 MiB. In such a folder
 ``cat model.safetensors.part-* > model.safetensors && sha256sum -c SHA256SUMS`` joins them.
+With ``--two-heads`` the reader is trained to rank too, and ``reader`` is both.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ from reader.errors import ReaderError
 
 def publish(run: Run) -> None:
     """Write ``RUN/results``."""
-    for name, card in (("reader", reader_card), ("ranker", ranker_card)):
+    cards = {"reader": reader_card, "ranker": ranker_card}
+    if run.recipe.two_heads:
+        del cards["ranker"]
+    for name, card in cards.items():
         target = run.results / name
         target.mkdir(parents=True, exist_ok=True)
         for path in (run.work / name / "model").iterdir():
@@ -74,11 +78,12 @@ def make_everything(run: Run) -> None:
     run.stage("stage2", lambda folder: train_stage2(run, folder))
     run.stage("reader", lambda folder: average_reader(run, folder))
     run.stage("dev-reader", lambda folder: score_dev(run, folder, work / "reader" / "model"))
-    run.stage("ranker-first", lambda folder: train_ranker_pass(run, folder, start, 5e-5))
-    run.stage(
-        "ranker-second",
-        lambda folder: train_ranker_pass(run, folder, work / "ranker-first" / "model", 4e-5),
-    )
+    if not run.recipe.two_heads:
+        run.stage("ranker-first", lambda folder: train_ranker_pass(run, folder, start, 5e-5))
+        run.stage(
+            "ranker-second",
+            lambda folder: train_ranker_pass(run, folder, work / "ranker-first" / "model", 4e-5),
+        )
     run.stage("ranker", lambda folder: store_rankers(run, folder))
     run.stage("ranking", lambda folder: score_ranker(run, folder))
     publish(run)
@@ -125,6 +130,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--save-every", type=whole(1), default=50, help="steps between checkpoints")
     parser.add_argument("--match", action="store_true", help="as of spanbot reader finetune")
     parser.add_argument("--teacher", help="as of spanbot reader finetune")
+    parser.add_argument("--two-heads", action="store_true", help="one network that reads and ranks")
     return parser.parse_args(given)
 
 
@@ -141,7 +147,7 @@ def main(given: Sequence[str] | None = None) -> None:
             **{
                 name: getattr(arguments, name)
                 for name in (
-                    "limit epochs squad_groups dev_questions save_every match teacher"
+                    "limit epochs squad_groups dev_questions save_every match teacher two_heads"
                 ).split()
             },
         )

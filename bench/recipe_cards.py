@@ -52,6 +52,11 @@ def reader_card(facts: Mapping[str, Any]) -> str:
     extras = [
         *(["token type 2 on words of the question"] if own["config"]["match"] else []),
         *([f"learnt from {own['config']['teacher']} too"] if own["config"]["teacher"] else []),
+        *(
+            [f"with weight {own['config']['ranking']:g} the ranking of a batch's passages"]
+            if own["config"]["ranking"]
+            else []
+        ),
     ]
     scores = [
         (
@@ -151,7 +156,7 @@ to two passages that the program ranks high without it (half of SQuAD's have one
 {table(("Set", "Questions", "EM", "F1"), scores)}
 
 With the weights as they are stored here, stage 1 in float32.
-
+{_ranking_scores(facts["ranking"]) if own["config"]["ranking"] else ""}
 ## Limits
 
 - English, and trained on encyclopedia articles, news, forum posts and handbooks.
@@ -161,14 +166,28 @@ With the weights as they are stored here, stage 1 in float32.
 """
 
 
-def ranker_card(facts: Mapping[str, Any]) -> str:
-    """The ranker's README; ``facts`` as for :func:`reader_card`."""
-    data, scores = facts["ranker-second"], facts["ranking"]
+def _ranking_scores(facts: Mapping[str, Any]) -> str:
+    """What the vectors of a reader that ranks too are worth; ``facts`` of the stage ``ranking``."""
+    return f"""
+It ranks passages too (`"ranking": true` in `config.json`): the mean of the last layer over a text's
+pieces, scaled to length one, is the text's vector. {_ranking_table(facts)}
+"""
+
+
+def _ranking_table(facts: Mapping[str, Any]) -> str:
     rows = [
         (name, way, *(f"{found[way][f'success@{k}'][0]:.3f}" for k in (1, 5, 10)))
-        for name, found in scores["sets"].items()
+        for name, found in facts["sets"].items()
         for way in ("start weights", "vectors", "BM25 and vectors")
     ]
+    return f"""Share of questions that find their own paragraph first, among 5, among 10:
+
+{table(("Set", "by", "1", "5", "10"), rows)}"""
+
+
+def ranker_card(facts: Mapping[str, Any]) -> str:
+    """The ranker's README; ``facts`` as for :func:`reader_card`."""
+    data = facts["ranker-second"]
     shape = data["shape"]
     return f"""# The embedded ranker
 
@@ -212,9 +231,7 @@ loading makes float32 of it again. `python -m bench.recipe` does all of it.
 
 ## Scores
 
-Share of questions that find their own paragraph first, among 5, among 10:
-
-{table(("Set", "by", "1", "5", "10"), rows)}
+{_ranking_table(facts["ranking"])}
 
 ## Limits
 

@@ -26,6 +26,7 @@ class Recipe:
     save_every: int
     match: bool
     teacher: str | None
+    two_heads: bool
 
 
 @dataclass(slots=True)

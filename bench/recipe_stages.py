@@ -30,6 +30,9 @@ from reader.throughput import prefers_bf16
 #: Of stage 2's weights in the average with stage 1's.
 SHARE = 0.85
 
+#: What the ranking weighs beside the reading where one network learns both.
+RANKING = 1.0
+
 #: Of the passage files every so manieth question trains the ranker; of the sentence files all do.
 EVERY, EVERY_APART = 3, 4
 
@@ -106,6 +109,7 @@ def _config(run: Run, **changes: Any) -> FinetuneConfig:
         save_every=run.recipe.save_every,
         match=run.recipe.match,
         teacher=run.recipe.teacher,
+        ranking=RANKING if run.recipe.two_heads else 0.0,
         **changes,
     )
 
@@ -170,10 +174,11 @@ def train_ranker_pass(run: Run, folder: Path, start: Path, rate: float) -> dict[
 
 
 def store_rankers(run: Run, folder: Path) -> dict[str, Any]:
-    """The trained ranker and the start weights, each with 8 bits a number."""
-    trained = run.work / "ranker-second" / "model"
-    sums = fingerprint([trained / "model.safetensors"])
-    rankers.store(trained, folder / "model", name=f"handbooks-{sums[:12]}")
+    """The trained ranker, where it is one of its own, and the start weights, in 8 bits a number."""
+    if not run.recipe.two_heads:
+        trained = run.work / "ranker-second" / "model"
+        sums = fingerprint([trained / "model.safetensors"])
+        rankers.store(trained, folder / "model", name=f"handbooks-{sums[:12]}")
     rankers.store(run.arguments.start, folder / "start", name="start")
     return {}
 
@@ -196,9 +201,10 @@ def score_dev(run: Run, folder: Path, model: Path) -> dict[str, Any]:
 
 def score_ranker(run: Run, folder: Path) -> dict[str, Any]:
     """Success@k of BM25, the start weights, the trained ones, and BM25 with these."""
+    trained = "reader" if run.recipe.two_heads else "ranker"
     ours, start = (
-        rankers.load_ranker(run.work / "ranker" / name, device=run.arguments.device)
-        for name in ("model", "start")
+        rankers.load_ranker(run.work / name, device=run.arguments.device)
+        for name in (f"{trained}/model", "ranker/start")
     )
     sets: dict[str, Any] = {}
     for name in (data_of.DEV, data_of.QED):

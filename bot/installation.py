@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from reader.batcher import Batcher
     from reader.ranker import Ranker
     from reader.reader import Reader
+
+
+_log = logging.getLogger(__name__)
 
 
 class Installation:
@@ -82,7 +87,7 @@ class Installation:
         """The encoder of questions and passages, loaded at the first call."""
         with self._loading:
             if self._ranker is None:
-                self._ranker = ranker_of(self.settings)
+                self._ranker = ranker_of(self.settings, notify=self._notify)
             return self._ranker
 
     def close(self) -> None:
@@ -130,30 +135,47 @@ def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None
 
     device, precision = settings.device, settings.reader_precision
     try:
-        return load_reader(settings.reader, device=device, precision=precision, notify=notify)
-    except CheckpointError as error:
-        if settings.reader is None:
-            raise  # nobody chose what comes with the program
-        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
+        with _naming_reader(settings):
+            return load_reader(settings.reader, device=device, precision=precision, notify=notify)
     except DeviceError as error:
         raise DeviceError(
             f'SPANBOT_DEVICE is "{device}", SPANBOT_READER_PRECISION is "{precision}": {error}'
         ) from error
 
 
-def ranker_of(settings: Settings) -> Ranker:
-    """Load the ranker.
+def ranker_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Ranker:
+    """Load the ranker: the reader where it ranks too and the settings let it, or the embedded one.
+
+    Args:
+        notify: as for :func:`reader_of`; to see whether a reader ranks, it must be there.
 
     Raises:
         CheckpointError, DeviceError: see :func:`reader.ranker.load_ranker`; the message names the
             setting.
     """
+    from reader.checkpoint import EMBEDDED, ranks, resolve
     from reader.ranker import load_ranker
 
     try:
+        if settings.reader_ranks:
+            with _naming_reader(settings):
+                folder = resolve(settings.reader or EMBEDDED, notify=notify or _log.warning)
+                if ranks(folder):
+                    return load_ranker(folder, device=settings.device)
         return load_ranker(device=settings.device)
     except DeviceError as error:
         raise DeviceError(f'SPANBOT_DEVICE is "{settings.device}": {error}') from error
+
+
+@contextmanager
+def _naming_reader(settings: Settings) -> Iterator[None]:
+    """An error of the reader's checkpoint names the setting, where it was chosen by one."""
+    try:
+        yield
+    except CheckpointError as error:
+        if settings.reader is None:
+            raise  # nobody chose what comes with the program
+        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
 
 
 def make_home(settings: Settings) -> None:

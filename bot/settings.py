@@ -23,7 +23,7 @@ VARIABLES: Mapping[str, str] = {
     "SPANBOT_READER": "reader model: a folder or a hub id; by default the embedded one",
     "SPANBOT_DEVICE": "auto, cpu or cuda; cuda:1 is the second GPU",
     "SPANBOT_READER_PRECISION": "auto, fp32, int8 or bf16: how the reader computes",
-    "SPANBOT_RANKER": "on, or off to rank by BM25 alone",
+    "SPANBOT_RANKER": "auto, on, or off to rank by BM25 alone",
     "SPANBOT_RETRIEVER": "bm25, or rank_bm25 for small collections",
     "SPANBOT_LANGUAGE": "language of the documents, for stemming; english by default",
     "SPANBOT_PRECISION": "so many of the answers shown are to be right; 0 to 1",
@@ -59,7 +59,7 @@ class Settings:
     reader: str | None
     device: str
     reader_precision: str
-    ranker: bool
+    ranker_mode: str
     retriever: Literal["bm25", "rank_bm25"]
     language: str
     precision: float
@@ -71,6 +71,16 @@ class Settings:
     slack_app_token: str | None
     slack_signing_secret: str | None
     slack_api_url: str
+
+    @property
+    def ranker(self) -> bool:
+        """Whether vectors rank the passages beside BM25."""
+        return self.ranker_mode != "off"
+
+    @property
+    def reader_ranks(self) -> bool:
+        """Whether a reader that was trained to rank too makes the vectors."""
+        return self.ranker_mode == "auto"
 
     @property
     def index_folder(self) -> Path:
@@ -151,7 +161,7 @@ def read(environment: Mapping[str, str] | None = None) -> Reading:
         reader_precision=value(
             "SPANBOT_READER_PRECISION", _one_of("auto", "fp32", "int8", "bf16"), "auto"
         ),
-        ranker=value("SPANBOT_RANKER", _one_of("on", "off"), "on") == "on",
+        ranker_mode=value("SPANBOT_RANKER", _one_of("auto", "on", "off"), "auto"),
         retriever="rank_bm25" if retriever == "rank_bm25" else "bm25",
         language=value("SPANBOT_LANGUAGE", _language, "english"),
         precision=value("SPANBOT_PRECISION", _precision, DEFAULT_PRECISION),

@@ -31,6 +31,9 @@ EMBEDDED = Path(__file__).parent / "embedded"
 #: The key of ``config.json`` that says a network is fed the match feature.
 MATCH_FEATURE = "match_feature"
 
+#: The key of ``config.json`` that says a reader's encoder was trained to rank passages too.
+RANKING = "ranking"
+
 #: What must be known about a hub's checkpoint before its download starts.
 HUB_NOTICES = {
     "mrm8488/spanbert-finetuned-squadv1": (
@@ -67,6 +70,11 @@ class Stored:
     def match(self) -> bool:
         """Whether the network is fed the match feature (:mod:`reader.matching`)."""
         return bool(self.config.get(MATCH_FEATURE, False))
+
+    @property
+    def ranking(self) -> bool:
+        """Whether the encoder ranks passages too (:func:`reader.ranker.load_ranker`)."""
+        return bool(self.config.get(RANKING, False))
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,15 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def ranks(folder: Path) -> bool:
+    """Whether a checkpoint's folder holds a reader that ranks passages too.
+
+    Raises:
+        CheckpointError: it has no readable ``config.json`` of a BERT.
+    """
+    return bool(_read_config(folder).get(RANKING, False))
+
+
 def read(
     source: str | Path,
     *,
@@ -216,6 +233,7 @@ def load(
     head_required: bool = True,
     dropout: float | None = None,
     match: bool = False,
+    ranking: bool | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Checkpoint:
     """Load a checkpoint in float32 as transformers' model, for training.
@@ -227,6 +245,7 @@ def load(
         dropout: replaces the configuration's dropout probabilities (for training).
         match: give it the match feature if it has none yet; a word of the question is then at
             first like any other of the passage.
+        ranking: whether it is to be one that ranks passages too; None leaves that as it is.
 
     Raises:
         CheckpointError: see :func:`read`.
@@ -236,6 +255,8 @@ def load(
     stored = read(source, head_required=head_required, notify=notify)
     if match:
         stored = _with_match(stored)
+    if ranking is not None:
+        stored = _marked(stored, ranking=ranking)
     try:
         config = BertConfig(**{**stored.config, "attn_implementation": "sdpa"})
     except (TypeError, ValueError) as error:
@@ -276,6 +297,12 @@ def _with_match(stored: Stored) -> Stored:
         shape=replace(stored.shape, types=3),
         weights={**stored.weights, name: torch.cat([types[:2], types[1:2]])},
     )
+
+
+def _marked(stored: Stored, *, ranking: bool) -> Stored:
+    """With the mark of a reader that ranks too, or without it."""
+    config = {key: value for key, value in stored.config.items() if key != RANKING}
+    return replace(stored, config={**config, RANKING: True} if ranking else config)
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:

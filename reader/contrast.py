@@ -2,12 +2,9 @@
 
     python -m reader.contrast GROUPS.jsonl ... --start FOLDER --run RUN
 
-A softmax over all texts of a batch, in which the texts that answer the question share the
-probability (van den Oord et al. 2018, "Representation learning with contrastive predictive coding";
-in-batch negatives as in Karpukhin et al. 2020, "Dense passage retrieval"). The texts are those of
-:mod:`reader.groups`, under their headings: passages or sentences. Neighbouring questions of a file
-come into one batch, so that a file ordered by document gives negatives of the same document, which
-are the hard ones. A text that holds a question's answer word for word is none of its negatives.
+The objective is in :mod:`reader.contrast_loss`, the data in :mod:`reader.groups`. Neighbouring
+questions of a file come into one batch, so that a file ordered by document gives negatives of the
+same document, which are the hard ones.
 
 A run is a folder as in :mod:`reader.finetune`: ``checkpoint.pt``, ``history.json``, ``model/``.
 """
@@ -24,15 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 
 from reader import checkpoint as checkpoints
 from reader.arguments import positive, told
+from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.errors import ReaderError, TrainingError
-from reader.groups import Group, folded, load_training
-from reader.ranker import by_length, inputs_of, pooled
-from reader.tokenization import PieceTokenizer
+from reader.groups import Group, load_training
 from reader.training import History, Training
 
 
@@ -51,37 +45,9 @@ class ContrastConfig:
     batch_questions: int = 64
     block: int = 8
     max_length: int = 192
-    scale: float = 20.0
+    scale: float = SCALE
     seed: int = 13
     save_every: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """A question, the texts that answer it, and texts that do not."""
-
-    question: str
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-    answers: tuple[str, ...]
-
-
-def contrasts(groups: Sequence[Group]) -> list[Contrast]:
-    """The groups that have an answer, in their order."""
-    found = []
-    for group in groups:
-        texts = [(f"{p.context}\n{p.text}" if p.context else p.text, p) for p in group.passages]
-        right = tuple(text for text, passage in texts if passage.answers)
-        if right:
-            found.append(
-                Contrast(
-                    group.question,
-                    right,
-                    tuple(text for text, passage in texts if not passage.answers),
-                    tuple(folded(p.text[s:e]) for p in group.passages for s, e in p.answers),
-                )
-            )
-    return found
 
 
 def batches(
@@ -95,50 +61,6 @@ def batches(
         size = config.batch_questions
         plan += [mixed[n : n + size] for n in range(0, len(mixed), size)]
     return [plan[n] for n in generator.permutation(len(plan))]
-
-
-def labels(batch: Sequence[Contrast], texts: Sequence[str]) -> NDArray[np.int8]:
-    """Of shape (questions, texts): 1 where the text answers, 0 where it does not, -1 unknown."""
-    plain = [folded(text) for text in texts]
-    found = np.zeros((len(batch), len(texts)), dtype=np.int8)
-    for row, item in enumerate(batch):
-        own, wrong = set(item.right), set(item.wrong)
-        for column, text in enumerate(texts):
-            if text in own:
-                found[row, column] = 1
-            elif text not in wrong and any(answer in plain[column] for answer in item.answers):
-                found[row, column] = -1
-    return found
-
-
-def contrast_loss(similarity: torch.Tensor, label: torch.Tensor, scale: float) -> torch.Tensor:
-    """Mean over questions of the negative log probability of the texts that answer.
-
-    Args:
-        similarity: cosines, shape (questions, texts).
-        label: see :func:`labels`; texts of label -1 do not take part.
-    """
-    logits = (similarity * scale).masked_fill(label < 0, float("-inf"))
-    right = logits.masked_fill(label != 1, float("-inf"))
-    return (torch.logsumexp(logits, 1) - torch.logsumexp(right, 1)).mean()
-
-
-def embed(
-    model: Any, tokenizer: PieceTokenizer, texts: Sequence[str], max_length: int
-) -> torch.Tensor:
-    """Vectors of length one, shape (texts, dimensions), with gradients."""
-    device = next(model.parameters()).device
-    inputs = inputs_of(texts, tokenizer, max_length)
-    parts: list[torch.Tensor] = []
-    order: list[int] = []
-    for chosen in by_length(inputs):
-        rows = [torch.tensor(inputs[number]) for number in chosen]
-        ids = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_id).to(device)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(device)
-        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        parts.append(pooled(hidden[mask.bool()], [len(row) for row in rows]))
-        order += chosen
-    return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
 
 
 def train(
@@ -162,7 +84,7 @@ def train(
             is not a number.
     """
     torch.manual_seed(config.seed)
-    stored = checkpoints.load(start, device=device, head_required=False, dropout=0.0)
+    stored = checkpoints.load(start, device=device, head_required=False, dropout=0.0, ranking=False)
     model: Any = stored.model.bert
     tokenizer = stored.tokenizer
     plan = batches(
@@ -176,11 +98,7 @@ def train(
     model.train()
     for step, batch in enumerate(plan[done:], done + 1):
         began = time.perf_counter()
-        texts = list(dict.fromkeys(text for item in batch for text in (*item.right, *item.wrong)))
-        questions = embed(model, tokenizer, [item.question for item in batch], config.max_length)
-        vectors = embed(model, tokenizer, texts, config.max_length)
-        label = torch.from_numpy(labels(batch, texts)).to(vectors.device)
-        loss = contrast_loss(questions @ vectors.T, label, config.scale)
+        loss = batch_loss(model, tokenizer, batch, max_length=config.max_length, scale=config.scale)
         value = float(loss.item())
         training.check(value, step)
         loss.backward()  # type: ignore[no-untyped-call]

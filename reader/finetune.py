@@ -2,7 +2,9 @@
 
 The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`. Batches hold questions
 whose windows are of like length up to a budget of pieces, which wastes little on padding; the
-learning rate warms up linearly and falls linearly.
+learning rate warms up linearly and falls linearly. An encoder that ranks passages, by the mean of
+its last layer, can be made to keep doing so (:mod:`reader.contrast_loss`): the same network then
+reads and ranks.
 
 A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
 ``history.json`` (what :mod:`reader.curve` draws), and the finished model in ``model/``.
@@ -21,12 +23,14 @@ import numpy as np
 import torch
 
 from reader import checkpoint as checkpoints
+from reader.contrast_loss import batch_loss, contrasts
 from reader.distill import Teacher, distillation_loss
 from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
 from reader.network import release
+from reader.ranker import MAX_LENGTH
 from reader.training import History, Training
 from reader.training_data import TrainingGroup, batches, training_groups
 
@@ -43,7 +47,8 @@ class FinetuneConfig:
     ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
     ``match`` gives the network the match feature (:mod:`reader.matching`); one that has it keeps
     it. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
-    ``distill`` at the ``temperature`` (:mod:`reader.distill`).
+    ``distill`` at the ``temperature`` (:mod:`reader.distill`). ``ranking`` weighs the contrastive
+    loss of the batch's questions and passages; above 0 the model is marked as one that ranks.
     """
 
     epochs: int = 1
@@ -64,6 +69,7 @@ class FinetuneConfig:
     teacher: str | None = None
     distill: float = 1.0
     temperature: float = 2.0
+    ranking: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +103,15 @@ def finetune(
     Raises:
         CheckpointError: the start weights or the teacher cannot be loaded.
         TrainingError: nothing to train on, a run folder of another configuration, a teacher that
-            cannot read the passages, or a loss that is not a number.
+            cannot read the passages, a weight below 0, or a loss that is not a number.
     """
     if not (config.temperature > 0 and config.distill >= 0):
         raise TrainingError(
             f"the temperature is {config.temperature} and the weight of distillation "
             f"{config.distill}; choose one above 0 and one of at least 0"
         )
+    if not config.ranking >= 0:
+        raise TrainingError(f"the weight of ranking is {config.ranking}; choose one of at least 0")
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
         start,
@@ -111,10 +119,10 @@ def finetune(
         head_required=False,
         dropout=config.dropout,
         match=config.match,
+        ranking=config.ranking > 0,
         notify=notify,
     )
     model: Any = chosen.model
-    place = chosen.device
     items = training_groups(
         groups,
         chosen.tokenizer,
@@ -129,7 +137,7 @@ def finetune(
     teacher = (
         None
         if config.teacher is None
-        else Teacher.load(config.teacher, place, bf16=config.bf16, notify=notify)
+        else Teacher.load(config.teacher, chosen.device, bf16=config.bf16, notify=notify)
     )
     plan: list[list[TrainingGroup]] = []
     for epoch in range(config.epochs):
@@ -141,9 +149,7 @@ def finetune(
     model.train()
     for step in range(done, len(plan)):
         began = time.perf_counter()
-        loss, pieces = _train_step(
-            model, plan[step], chosen.tokenizer.pad_id, place, config, teacher
-        )
+        loss, pieces = _train_step(chosen, plan[step], config, teacher)
         training.check(loss, step + 1)
         training.step()
         history.losses.append((step + 1, loss))
@@ -163,36 +169,36 @@ def finetune(
 
 
 def _train_step(
-    model: Any,
+    chosen: checkpoints.Checkpoint,
     batch: Sequence[TrainingGroup],
-    pad_id: int,
-    device: torch.device,
     config: FinetuneConfig,
     teacher: Teacher | None,
 ) -> tuple[float, int]:
-    """Gradients of one step; its loss, and the padded pieces.
+    """Gradients of one step; its loss, and the padded pieces that were read.
 
     Where memory is short the batch goes in parts, with the gradients that the whole one has.
     """
+    model: Any = chosen.model
     parts = 1
     while True:
         try:
             size = -(-len(batch) // parts)
             whole = _counts(batch)
             done = [
-                _gradients(model, batch[n : n + size], whole, pad_id, device, config, teacher)
+                _gradients(chosen, batch[n : n + size], whole, config, teacher)
                 for n in range(0, len(batch), size)
             ]
-            return sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
+            ranking = _ranking_gradients(chosen, batch, config, parts) if config.ranking else 0.0
+            return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
         except torch.OutOfMemoryError as error:
             if parts >= len(batch):
                 raise TrainingError(
                     f"a question with {len(batch[0].windows)} windows of up to "
-                    f"{batch[0].longest} pieces does not fit into the memory of {device}; "
+                    f"{batch[0].longest} pieces does not fit into the memory of {chosen.device}; "
                     "give questions fewer or shorter passages"
                 ) from error
         model.zero_grad(set_to_none=True)
-        release(device)
+        release(chosen.device)
         parts *= 2
 
 
@@ -202,21 +208,43 @@ def _counts(batch: Sequence[TrainingGroup]) -> tuple[int, int]:
     return max(1, answerable), sum(len(group.windows) for group in batch)
 
 
+def _ranking_gradients(
+    chosen: checkpoints.Checkpoint,
+    batch: Sequence[TrainingGroup],
+    config: FinetuneConfig,
+    parts: int,
+) -> float:
+    """Adds the gradients of the ranking, whose negatives are of the whole batch; its loss."""
+    items = contrasts([group.source for group in batch])
+    if not items:
+        return 0.0
+    loss = config.ranking * batch_loss(
+        chosen.model.bert,
+        chosen.tokenizer,
+        items,
+        max_length=min(MAX_LENGTH, chosen.max_length),
+        bf16=config.bf16,
+        parts=parts,
+    )
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.item())
+
+
 def _gradients(
-    model: Any,
+    chosen: checkpoints.Checkpoint,
     batch: Sequence[TrainingGroup],
     whole: tuple[int, int],
-    pad_id: int,
-    device: torch.device,
     config: FinetuneConfig,
     teacher: Teacher | None,
 ) -> tuple[float, int]:
     """Adds a part's gradients, and gives its share of the loss and its padded pieces."""
+    model: Any = chosen.model
+    device = chosen.device
     of_questions, of_windows = (
         own / every for own, every in zip(_counts(batch), whole, strict=True)
     )
     rows = [item for group in batch for item in group.windows]
-    arrays = pad([item.window for item in rows], pad_id)
+    arrays = pad([item.window for item in rows], chosen.tokenizer.pad_id)
     owner = torch.tensor([n for n, group in enumerate(batch) for _ in group.windows], device=device)
     inside = torch.zeros(arrays.input_ids.shape, dtype=torch.bool)
     gold = torch.zeros((2, *arrays.input_ids.shape), dtype=torch.bool)

@@ -281,7 +281,9 @@ def pretrain(
     """
     torch.manual_seed(config.seed)
     folder = checkpoints.resolve(start, notify=notify)
-    chosen = checkpoints.load(folder, device=device, head_required=False, dropout=config.dropout)
+    chosen = checkpoints.load(
+        folder, device=device, head_required=False, dropout=config.dropout, ranking=False
+    )
     place, tokenizer = chosen.device, chosen.tokenizer
     vocabulary = Vocabulary.of_pieces(tokenizer.vocabulary())
     corpus = prepare(texts, tokenizer, pieces or run / "corpus", source=source, progress=prepared)

@@ -4,7 +4,7 @@ A BERT sentence encoder: the mean of the last layer over the text's pieces, scal
 (Reimers and Gurevych 2019, "Sentence-BERT"). The embedded one was trained by
 :mod:`reader.contrast` from all-MiniLM-L6-v2. Each row of its matrices is stored in 8 bits with a
 scale of its own, which keeps the file small and leaves the vectors all but unchanged; it computes
-in float32.
+in float32. A reader that was trained to rank too (:mod:`reader.finetune`) is a ranker as it stands.
 
     python -m reader.ranker SOURCE TARGET      store a sentence encoder's folder in that form
 """
@@ -12,8 +12,10 @@ in float32.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +29,16 @@ from reader.tokenization import PieceTokenizer
 if TYPE_CHECKING:
     import torch
 
-    from reader.bert import Bert
+    from reader.bert import Bert, Shape
 
 #: The encoder that comes with this package.
 EMBEDDED = Path(__file__).parent / "ranker"
 
 #: What all-MiniLM-L6-v2 was trained to read, in pieces; longer texts are cut.
 MAX_LENGTH = 256
+
+#: The key of ``config.json`` that holds the name of a ranker that :func:`store` wrote.
+_NAME = "ranker_name"
 
 _SCALE = ".scale"
 _BATCH_PIECES = 4096
@@ -150,24 +155,32 @@ class Ranker:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """What a ranker is made of; the weights are float32, named as :class:`Bert` takes them."""
+
+    name: str
+    shape: Shape
+    weights: Mapping[str, torch.Tensor]
+    tokenizer: PieceTokenizer
+    max_length: int = MAX_LENGTH
+
+
 def load_ranker(
     folder: Path | None = None, *, device: str = "auto", precision: str = "auto"
 ) -> Ranker:
-    """Load a ranker that :func:`store` wrote; None for the embedded one.
+    """Load a ranker that :func:`store` wrote, or a reader trained to rank too; None: the embedded.
 
     Args:
         precision: see :data:`reader.linear.Precision`; ``auto`` is bf16 where that is the faster
             one, where vectors have a cosine of 0.9999 to those of fp32; else fp32.
 
     Raises:
-        CheckpointError: files are missing or damaged.
+        CheckpointError: files are missing or damaged, or it is a reader that cannot rank.
         DeviceError: see :func:`reader.checkpoint.choose_device` and
             :func:`reader.linear.choose_precision`.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from reader.bert import Bert, shape_of, tensor_shapes
+    from reader.bert import Bert
     from reader.checkpoint import choose_device
     from reader.linear import choose_precision
     from reader.throughput import prefers_bf16
@@ -179,8 +192,25 @@ def load_ranker(
     computed = choose_precision(precision, chosen)
     try:
         settings = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"the ranker in {place} cannot be loaded: {error}") from error
+    if isinstance(settings, dict) and _NAME in settings:
+        encoder = _of_stored(place, settings)
+    else:
+        encoder = _of_reader(place)
+    model = Bert(encoder.shape, encoder.weights, device=chosen, precision=computed)
+    return Ranker(model, encoder.tokenizer, name=encoder.name, max_length=encoder.max_length)
+
+
+def _of_stored(place: Path, settings: Mapping[str, Any]) -> _Encoder:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from reader.bert import shape_of, tensor_shapes
+
+    try:
         stored = load_file(place / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the ranker in {place} cannot be loaded: {error}") from error
     weights = {
         name: value.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else value
@@ -194,8 +224,34 @@ def load_ranker(
     if {name: tuple(value.shape) for name, value in weights.items()} != tensor_shapes(shape):
         raise CheckpointError(f"the ranker in {place} does not hold a BERT's weights")
     floats = {name: value.float() for name, value in weights.items()}
-    model = Bert(shape, floats, device=chosen, precision=computed)
-    return Ranker(model, PieceTokenizer.from_folder(place), name=str(settings["ranker_name"]))
+    return _Encoder(str(settings[_NAME]), shape, floats, PieceTokenizer.from_folder(place))
+
+
+def _of_reader(place: Path) -> _Encoder:
+    from reader.checkpoint import RANKING, ranks, read
+
+    if not ranks(place):
+        raise CheckpointError(
+            f'{place} does not rank: its config.json has neither "{RANKING}" nor "{_NAME}"; train '
+            "a reader with spanbot reader finetune --ranking 1, or store a sentence encoder with "
+            "python -m reader.ranker"
+        )
+    found = read(place)
+    weights = {
+        name.removeprefix("bert."): value
+        for name, value in found.weights.items()
+        if name.startswith("bert.")
+    }
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(weights[name].contiguous().numpy().data)
+    return _Encoder(
+        f"reader-{digest.hexdigest()[:12]}",
+        found.shape,
+        weights,
+        found.tokenizer,
+        min(MAX_LENGTH, found.max_length),
+    )
 
 
 def store(source: Path, target: Path, *, name: str) -> None:
@@ -230,7 +286,7 @@ def store(source: Path, target: Path, *, name: str) -> None:
     ).split()
     kept = {key: settings[key] for key in keys if key in settings}
     (target / "config.json").write_text(
-        json.dumps({**kept, "ranker_name": name}, indent=2) + "\n", encoding="utf-8"
+        json.dumps({**kept, _NAME: name}, indent=2) + "\n", encoding="utf-8"
     )
     read_in.tokenizer.save(target)
 

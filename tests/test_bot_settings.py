@@ -29,7 +29,7 @@ def test_without_variables_everything_has_a_default(
         reader=None,
         device="auto",
         reader_precision="auto",
-        ranker=True,
+        ranker_mode="auto",
         retriever="bm25",
         language="english",
         precision=DEFAULT_PRECISION,
@@ -65,6 +65,9 @@ def test_without_variables_everything_has_a_default(
         ("SPANBOT_RANKER", "off", "ranker", False),
         ("SPANBOT_RANKER", "Off", "ranker", False),
         ("SPANBOT_RANKER", "on", "ranker", True),
+        ("SPANBOT_RANKER", "on", "reader_ranks", False),
+        ("SPANBOT_RANKER", "auto", "ranker", True),
+        ("SPANBOT_RANKER", "auto", "reader_ranks", True),
         ("SPANBOT_RETRIEVER", "rank_bm25", "retriever", "rank_bm25"),
         ("SPANBOT_RETRIEVER", "bm25", "retriever", "bm25"),
         ("SPANBOT_LANGUAGE", "German", "language", "german"),
@@ -136,7 +139,7 @@ def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str) -> 
     [
         ("SPANBOT_DEVICE", "gpu", "use auto, cpu or cuda"),
         ("SPANBOT_READER_PRECISION", "fp8", "use auto, fp32, int8 or bf16"),
-        ("SPANBOT_RANKER", "yes", "use on or off"),
+        ("SPANBOT_RANKER", "yes", "use auto, on or off"),
         ("SPANBOT_RETRIEVER", "lucene", "use bm25 or rank_bm25"),
         ("SPANBOT_HTTP_PORT", "0", "use a number from 1 to 65535"),
     ],
@@ -152,7 +155,8 @@ def test_every_wrong_value_is_named_at_once_and_the_rest_is_read() -> None:
     with pytest.raises(ConfigurationError) as info:
         from_environment(given)
     assert str(info.value) == (
-        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda. SPANBOT_RANKER is "yes"; use on or off'
+        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda. '
+        'SPANBOT_RANKER is "yes"; use auto, on or off'
     )
     found = read(given)
     assert [*found.wrong] == ["SPANBOT_DEVICE", "SPANBOT_RANKER"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +14,8 @@ from safetensors.torch import load_file
 from reader import checkpoint as checkpoints
 from reader import contrast, ranker
 from reader.bert import Bert
-from reader.contrast import (
-    Contrast,
-    ContrastConfig,
-    batches,
-    contrast_loss,
-    contrasts,
-    embed,
-    labels,
-    train,
-)
+from reader.contrast import ContrastConfig, batches, train
+from reader.contrast_loss import Contrast, batch_loss, contrast_loss, contrasts, embed, labels
 from reader.errors import CheckpointError, TrainingError
 from reader.groups import Group, GroupPassage, save_groups
 from tests.reader_models import checkpoint
@@ -110,6 +103,26 @@ def test_the_vectors_in_training_are_those_of_the_ranker(
     theirs = ranker.Ranker(own, loaded.tokenizer, name="own", max_length=24).encode(texts)
     np.testing.assert_allclose(vectors.detach().numpy(), theirs, atol=1e-5)
     assert vectors.requires_grad
+
+
+def test_in_parts_the_loss_has_the_gradients_of_the_whole(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    items = contrasts(groups()[:7])
+
+    def gradients(parts: int) -> tuple[float, list[torch.Tensor]]:
+        torch.manual_seed(5)
+        loaded = checkpoints.load(start, device=torch.device("cpu"), head_required=False)
+        bert: Any = loaded.model.bert
+        loss = batch_loss(bert, loaded.tokenizer, items, max_length=24, parts=parts)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item(), [each.grad for each in bert.parameters() if each.grad is not None]
+
+    whole, parts = gradients(1), gradients(3)
+    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+    assert len(whole[1]) == len(parts[1]) > 30
+    assert any(float(grad.abs().max()) > 1e-3 for grad in whole[1])
+    for one, other in zip(whole[1], parts[1], strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_training_brings_the_question_nearer_to_its_text(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = checkpoint(tmp_path / "start")
-    settings = config(no_answer=0.5, temperature=3.0)
+    settings = config(no_answer=0.5, temperature=3.0, ranking=0.7)
     teacher = Teacher.load(str(start), CPU, bf16=False, notify=print)
     inner, sizes = BertForQuestionAnswering.forward, []
 
@@ -158,10 +158,11 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
             return inner(self, **inputs)
 
         monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
-        model = checkpoints.load(checkpoint(tmp_path / "student", cased=True), device=CPU).model
-        batch = training_groups(GROUPS, teacher.tokenizer, max_length=128, overlap=16)
-        loss, _ = _train_step(model, batch, teacher.tokenizer.pad_id, CPU, settings, teacher)
-        return loss, [value.grad for value in model.parameters() if value.grad is not None]
+        student = checkpoints.load(checkpoint(tmp_path / "student", cased=True), device=CPU)
+        batch = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+        loss, _ = _train_step(student, batch, settings, teacher)
+        weights = student.model.parameters()
+        return loss, [value.grad for value in weights if value.grad is not None]
 
     whole, parts = step(3), step(2)
     assert sizes == [3, 3, 2, 1]

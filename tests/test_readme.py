@@ -311,7 +311,7 @@ def test_the_defaults_are_those_of_the_settings() -> None:
     settings = from_environment({})
     assert settings.database_url.endswith(f"/{default['SPANBOT_DATABASE_URL'].split('`')[0]}")
     assert default["SPANBOT_DEVICE"] == settings.device
-    assert (default["SPANBOT_RANKER"] == "on") is settings.ranker
+    assert default["SPANBOT_RANKER"] == settings.ranker_mode
     assert default["SPANBOT_RETRIEVER"] == settings.retriever
     assert default["SPANBOT_LANGUAGE"] == settings.language
     assert default["SPANBOT_PRECISION"] == str(settings.precision)

@@ -146,6 +146,7 @@ def test_in_pieces_it_makes_the_models_that_it_makes_at_once(
     assert load_reader(whole / "reader", device="cpu").read("hours?", [Passage("a", 0, text)])
     assert load_ranker(whole / "ranker", device="cpu").encode([text]).shape == (1, 32)
     card = (whole / "reader" / "README.md").read_text()
+    assert "ranks passages too" not in card
     assert f"| SQuAD 1.1 dev | 3 | {scores['exact']:.2f} | {scores['f1']:.2f} |" in card
     assert "| this project's questions on handbooks | 6 |" in card
     assert "| 3 | stages 2 and 1 | none: averaged, 0.85 of stage 2 |" in card
@@ -158,6 +159,29 @@ def test_in_pieces_it_makes_the_models_that_it_makes_at_once(
     assert desk == [1, 1]
     with pytest.raises(SystemExit, match="holds a run of another recipe"):
         main([*words, "--out", str(tmp_path / "whole"), "--match"])
+
+
+def test_with_two_heads_the_reader_is_the_ranker_too(tmp_path: Path, words: Sequence[str]) -> None:
+    main([*words, "--out", str(tmp_path), "--two-heads"])
+    results = tmp_path / "results"
+    assert sorted(path.name for path in results.iterdir()) == ["reader", "recipe.json"]
+    joined(results / "reader")
+    text = "the code is valid for 12 hours"
+    reader = load_reader(results / "reader", device="cpu")
+    assert reader.read("hours?", [Passage("a", 0, text)])
+    ranker = load_ranker(results / "reader", device="cpu")
+    assert ranker.encode([text]).shape == (1, 32)
+    assert ranker.name.startswith("reader-")
+    report = json.loads((results / "recipe.json").read_text())
+    stages = report["stages"]
+    assert report["recipe"]["two_heads"] is True
+    assert [stages[name]["config"]["ranking"] for name in ("stage1", "stage2")] == [1.0, 1.0]
+    assert "ranker-first" not in stages
+    card = (results / "reader" / "README.md").read_text()
+    assert "with weight 1 the ranking of a batch's passages" in card
+    found = stages["ranking"]["sets"]["dev-v1.1"]["vectors"]
+    shares = " | ".join(f"{found[f'success@{k}'][0]:.3f}" for k in (1, 5, 10))
+    assert f"| dev-v1.1 | vectors | {shares} |" in card
 
 
 def test_what_is_missing_is_named(tmp_path: Path, words: list[str]) -> None:

@@ -203,6 +203,9 @@ def finetune(
     temperature: Annotated[
         float, real(least=0.01, help="How much the --teacher's doubts count.")
     ] = 2.0,
+    ranking: Annotated[
+        float, real(least=0, help="Weight of learning to rank passages too; 0: off.")
+    ] = 0.0,
     bf16: Annotated[
         bool | None,
         typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
@@ -239,6 +242,7 @@ def finetune(
         teacher=teacher,
         distill=distill,
         temperature=temperature,
+        ranking=ranking,
     )
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:
