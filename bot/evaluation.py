@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def load_questions(path: Path) -> list[GoldQuestion]:
     return questions
 
 
+#: Others are for whoever keeps the file.
+_KEYS = frozenset(["question", "answers", "documents", "answerable"])
+
+
 def _question(line: str, where: str) -> GoldQuestion:
     try:
         record = json.loads(line)
@@ -77,6 +82,13 @@ def _question(line: str, where: str) -> GoldQuestion:
         check_question(record["question"])
     except QuestionError as error:
         raise QuestionFileError(f"{where}: {error}") from error
+    unknown = sorted(record.keys() - _KEYS)
+    for name in unknown:
+        close = get_close_matches(name, _KEYS - record.keys(), n=1)
+        if close:
+            raise QuestionFileError(
+                f'{where}: there is no "{name}"; "{close[0]}" is probably meant'
+            )
     answerable = record.get("answerable", True)
     if not isinstance(answerable, bool):
         raise QuestionFileError(f'{where}: "answerable" must be true or false')

@@ -22,7 +22,8 @@ def quote_around(text: str, start: int, end: int) -> tuple[int, int]:
     """What is quoted of ``text`` for ``text[start:end]``, as offsets that hold it.
 
     It is the sentence, or the neighbouring sentences, around it. "To get access:" alone answers
-    nobody: what ends in a colon goes on with the list below, all of it or, of a long one, nothing.
+    nobody, and its first step alone misleads: what ends in a colon goes on with the list below, all
+    of it or, of a long one, nothing more.
     """
     touching = [
         (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
@@ -30,7 +31,8 @@ def quote_around(text: str, start: int, end: int) -> tuple[int, int]:
     if not touching:
         return start, end
     begin, stop = min(start, touching[0][0]), max(end, touching[-1][1])
-    return begin, _end_of_list(text, stop) if text[begin:stop].endswith(":") else stop
+    introduced = [place for _, place in touching if text[place - 1] == ":"]
+    return begin, max(stop, _end_of_list(text, introduced[0])) if introduced else stop
 
 
 def _end_of_list(text: str, start: int) -> int:
@@ -48,9 +50,7 @@ def _end_of_list(text: str, start: int) -> int:
 def _is_item(text: str, start: int, end: int) -> bool:
     """A line whose sentence begins behind a marker."""
     sentences = sentence_spans(text, start, end)
-    return (
-        bool(sentences) and not text[start : sentences[0][0]].isspace() and sentences[0][0] > start
-    )
+    return bool(sentences) and bool(text[start : sentences[0][0]].strip())
 
 
 def on_lines(text: str) -> str:

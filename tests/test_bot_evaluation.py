@@ -227,6 +227,10 @@ def test_a_question_file_is_read(tmp_path: Path) -> None:
         ({"question": 3, "answers": ["x"]}, '"question" is missing or no text'),
         ({"question": "Who?"}, '"answers" is empty; mark it "answerable": false'),
         ({"question": "Who?", "answers": []}, '"answers" is empty'),
+        (
+            {"question": "Who?", "answer": ["x"]},
+            'there is no "answer"; "answers" is probably meant',
+        ),
         ({"question": "Who?", "answers": "x"}, '"answers" must be a list of texts'),
         ({"question": "Who?", "answers": [1]}, '"answers" must be a list of texts'),
         ({"question": "Who?", "answers": ["x"], "documents": "a"}, '"documents" must be a list'),

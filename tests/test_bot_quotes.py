@@ -39,6 +39,14 @@ def test_a_sentence_that_introduces_a_list_is_quoted_with_it() -> None:
     )
 
 
+def test_a_quote_that_reaches_into_the_list_goes_on_to_its_end() -> None:
+    whole = "To reset it:\n\n1. Open the portal.\n2. Press Reset. Wait."
+    assert quoted(STEPS, "reset it:\n\n1. Open") == whole
+    assert quoted(STEPS, "portal.\n2. Press") == "Open the portal.\n2. Press Reset."
+    text = "At:\n- seven\n- eight\n\nFor: all\n- no"
+    assert quoted(text, "At:\n- seven") == "At:\n- seven\n- eight"
+
+
 def test_what_introduces_no_list_stays_a_sentence() -> None:
     assert quoted(STEPS, "Read") == "Read this."
     assert quoted(STEPS, "Press Reset") == "Press Reset."

@@ -275,7 +275,22 @@ def test_collections(light: None, handbook: Path) -> None:
     ran = spanbot("docs", "remove", "--collection", "people")
     assert (ran.code, ran.out) == (0, "Removed 1 document of the collection people\n")
     assert "name the documents" in spanbot("docs", "remove").error()
-    assert "name the documents" in spanbot("docs", "remove", "x", "--collection", "rest").error()
+    told = spanbot("docs", "remove", "glossary.txt", "--collection", "rest").error()
+    assert "leave it out to remove single documents" in told
+    assert len(spanbot("docs", "list", "--json").json()) > 1  # nothing was removed
+
+
+def test_a_document_is_named_by_the_path_that_leads_to_it(
+    light: None, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(handbook.parent)
+    spanbot("add", f"{handbook.name}/leave.html", handbook.name)
+    monkeypatch.chdir("/")
+    assert spanbot("docs", "show", handbook / "leave.html", "--json").json()["title"] == "Leave"
+    ran = spanbot("docs", "remove", handbook / "glossary.txt")
+    assert ran.code == 0
+    assert ran.out.startswith("Removed ")
+    assert "glossary.txt" in ran.out
 
 
 def test_a_document_is_shown_as_it_is_stored(filled: Path, handbook: Path) -> None:

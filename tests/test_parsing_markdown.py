@@ -27,7 +27,11 @@ def text(folder: Path, content: str) -> str:
         ("Before ![a map of the office](map.png) after", "Before a map of the office after"),
         ("Before ![](map.png) ![map.png](map.png) ![image](x) after", "Before after"),
         ("[![Build status](https://ci.org/badge.svg)](https://ci.org) Text", "Text"),
-        ("x<sup>2</sup> <!-- not this --> y", "x2 y"),
+        ("x<sup>2</sup> <!-- not this --> y", "x² y"),
+        (
+            "up to 10<sup>3</sup> litres, 10<sup>-9</sup> m, the 2<sup>nd</sup>",
+            "up to 10³ litres, 10⁻⁹ m, the 2nd",
+        ),
         ("> Quoted\n> text.\n\nNot quoted.", "Quoted text.\n\nNot quoted."),
         ("> [!IMPORTANT]\n> Read this.", "Important: Read this."),
         ("Line\n\n---\n\nOther", "Line\n\nOther"),

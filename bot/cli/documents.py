@@ -185,7 +185,12 @@ def remove(
     ] = None,
 ) -> None:
     """Forget documents; the files themselves stay, except those of uploads."""
-    if bool(names) == (collection is not None):
+    if names and collection is not None:
+        raise SpanbotError(
+            "--collection forgets a whole collection; leave it out to remove single documents. One "
+            "that is in several collections is named by its id"
+        )
+    if not names and collection is None:
         raise SpanbotError("name the documents to remove, or a --collection")
     with open_installation() as installation:
         if collection is not None:

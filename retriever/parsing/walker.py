@@ -48,6 +48,8 @@ _HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
 # The signs that generators put beside headings and footnotes as links to themselves.
 _LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
 _NOTE_MARK = re.compile(r"\[?(\d{1,3}|[*†‡])\]?")
+_POWER = re.compile(r"[-+−]?\d{1,3}")
+_SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _EMPTY_ALT = re.compile(
     r"(?i)[\W\d_]*((image|img|picture|photo|icon|logo|screenshot|figure|diagram|alt text|untitled)"
     r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
@@ -128,6 +130,9 @@ class Walker:
             return False
         if tag == "img":
             self._inline.append(_alternative(node))
+            return False
+        if tag == "sup" and (raised := _raised(node)) is not None:
+            self._inline.append(raised)
             return False
         if tag in HEADINGS:
             self._heading(node, HEADINGS[tag])
@@ -310,6 +315,8 @@ class Walker:
                     pieces.append("\n")
                 elif tag == "img":
                     pieces.append(_alternative(node))
+                elif tag == "sup" and not _is_note_mark(node) and _raised(node) is not None:
+                    pieces.append(_raised(node) or "")
                 elif depth >= MAX_DEPTH:
                     raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
                 elif depth and (
@@ -475,6 +482,12 @@ def _is_note_mark(node: LexborNode) -> bool:
     link = node.css_first("a")
     target = (link.attributes.get("href") or "") if link is not None else ""
     return target.startswith("#") and _NOTE_MARK.fullmatch(one_line(node.text())) is not None
+
+
+def _raised(node: LexborNode) -> str | None:
+    """A superscript that is a number, as a power is; "10³" without it would be "103"."""
+    text = one_line(node.text())
+    return text.translate(_SUPERSCRIPTS) if _POWER.fullmatch(text) else None
 
 
 def _number(node: LexborNode, name: str) -> int | None:

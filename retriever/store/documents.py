@@ -7,6 +7,7 @@ passages also raise the content version, in the same transaction.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -445,14 +446,21 @@ def list_documents(session: Session, collection: str | None = None) -> list[Docu
 
 
 def find_document(session: Session, name: str) -> DocumentSummary:
-    """The one document whose URI is ``name`` or ends in ``/name``.
+    """The one document whose URI or id is ``name``, or whose file that path leads to, or whose URI
+    ends in ``/name``.
 
     Raises:
         IngestError: there is none, or there are several; the message names them.
     """
     every = list_documents(session)
     exact = [d for d in every if d.uri == name or str(d.id) == name]
-    found = exact or [d for d in every if d.uri.endswith("/" + name.lstrip("/"))]
+    location = os.path.realpath(name)
+    there = set(session.scalars(select(Document.id).where(Document.location == location)))
+    found = (
+        exact
+        or [d for d in every if d.id in there]
+        or [d for d in every if d.uri.endswith("/" + name.lstrip("/"))]
+    )
     if not found:
         raise IngestError(f'there is no document "{name}"; spanbot docs list shows those there are')
     if len(found) > 1:
