@@ -127,6 +127,7 @@ def test_a_folder_without_documents(notes: Path, tmp_path: Path) -> None:
     with nothing_is_lost():
         ran = spanbot("add", tmp_path / "bare")
     assert (ran.code, ran.out) == (0, "Documents: none\n")
+    assert "There is no file to read; those that are end in .md, " in ran.err
 
 
 def test_a_wrong_base_url(notes: Path) -> None:

@@ -24,6 +24,7 @@ from bot.cli.output import (
 from bot.errors import SpanbotError
 from bot.knowledge import KnowledgeBase
 from retriever.ingest import IngestReport, Progress
+from retriever.parsing import SUFFIXES
 from retriever.store import documents as store
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
@@ -75,6 +76,10 @@ def _run(work: Callable[[KnowledgeBase, Progress], IngestReport], as_json: bool)
     nothing_went_in = not (report.added or report.changed or report.unchanged or report.removed)
     if report.failed and nothing_went_in:
         raise typer.Exit(1)
+    if nothing_went_in and not as_json:
+        errors.print(
+            Text(f"There is no file to read; those that are end in {', '.join(SUFFIXES)}.")
+        )
 
 
 @docs.command("list")
