@@ -82,8 +82,7 @@ def _question(line: str, where: str) -> GoldQuestion:
         check_question(record["question"])
     except QuestionError as error:
         raise QuestionFileError(f"{where}: {error}") from error
-    unknown = sorted(record.keys() - _KEYS)
-    for name in unknown:
+    for name in sorted(record.keys() - _KEYS):
         close = get_close_matches(name, _KEYS - record.keys(), n=1)
         if close:
             raise QuestionFileError(

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from retriever.sentences import sentence_spans
+from retriever.markers import after_marker
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
 _NEAR = 60
@@ -35,9 +35,8 @@ def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
     line = text.rfind("\n", 0, start) + 1
     if start - line > _LONGEST_MARKER:
         return start, end
-    sentences = sentence_spans(text, line, end)
-    # What stands before a line's first sentence is its marker.
-    begin = sentences[0][0] if sentences else start
+    newline = text.find("\n", start, end)
+    begin = after_marker(text, line, end if newline < 0 else newline)
     return (begin, end) if start < begin < end else (start, end)
 
 

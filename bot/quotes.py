@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from retriever.markers import after_marker
 from retriever.parsing.tables import NEXT_CELL, is_row
 from retriever.sentences import sentence_spans
 
@@ -48,9 +49,8 @@ def _end_of_list(text: str, start: int) -> int:
 
 
 def _is_item(text: str, start: int, end: int) -> bool:
-    """A line whose sentence begins behind a marker."""
-    sentences = sentence_spans(text, start, end)
-    return bool(sentences) and bool(text[start : sentences[0][0]].strip())
+    """A line that begins with a marker."""
+    return bool(text[start : after_marker(text, start, end)].strip())
 
 
 def on_lines(text: str) -> str:

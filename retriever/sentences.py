@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 
+from retriever.markers import after_marker
+from retriever.months import MONTHS, SHORT_MONTH, SHORT_MONTHS
 from retriever.parsing.tables import is_row
 
 _CLOSING = "\"'”’“‘»›)\\]"
@@ -29,11 +31,6 @@ _NEXT = re.compile(rf"\s++[{_OPENING}]*+([#@$€£/]?+)([^\W_][\w’']*+)")
 _WORD = re.compile(r"[^\W_]")
 _BRACKETS = re.compile(r"\([^()]{1,200}\)")
 
-_MONTHS = frozenset(
-    "january february march april may june july august september october november december "
-    "januar februar märz mai juni juli oktober dezember".split()
-)
-_SHORT_MONTHS = "jan feb mar mär mrz apr jun jul aug sep sept oct okt nov dec dez"
 _DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 _ZONES = frozenset("et est edt ct cst cdt mt mst mdt pt pst pdt utc gmt bst cet cest".split())
 _ZONES |= {"eastern", "central", "mountain", "pacific"}
@@ -49,11 +46,10 @@ _IN_NAMES = frozenset(
     "Inc Ltd Co Corp Jr Sr Bros St Mt Ft Ave Blvd Rd Dept Univ Assn Gen Col Capt Lt Sgt Maj Sen "
     "Rep Gov Rev Hon Pres".split()
 )
-_BEFORE_NUMBERS = frozenset(
+_BEFORE_NUMBERS = SHORT_MONTHS | frozenset(
     "no nos nr fig figs ch sec vol ext tel max min p pp art par para eq ed est ver pt rm bldg "
     "abs".split()
 )
-_BEFORE_NUMBERS |= frozenset(_SHORT_MONTHS.split())
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _NUMBERING = re.compile(r"\d+(?:\.\d+)*|[ivx]{2,4}|[^\W\d_]")
 _NUMBERED = frozenset(
@@ -68,17 +64,7 @@ _BEGINNERS = frozenset(
     "everybody everyone nobody anyone".split()
 )
 
-_SHORT_MONTH = rf"(?i:{_SHORT_MONTHS.replace(' ', '|')})\."
-_DATE = re.compile(rf"\.\s+{_SHORT_MONTH}")
-_MARKER = re.compile(
-    r"\s*(?:(?:(?P<dash>[-–—])|[•‣▪▫◦●○■□➢∙·]|[*+](?= +[^\W\d_]))[ \t]+)?"
-    r"(?P<number>\(?(?:(?P<digits>\d{1,3})|(?P<letter>[a-z](?=\.))|[a-z]|[ivx]{2,4})[.)][ \t]++"
-    # "z. B.", "3. Oktober" and "3. Okt." are words.
-    rf"(?![^\W\d]\.|(?i:{'|'.join(sorted(_MONTHS))})\b|{_SHORT_MONTH}))?"
-)
-_DASHED = re.compile(r"\s*+([-–—])[ \t]")
-_COUNTED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?(\d{1,3})\.[ \t]++(?!\d)")
-_LETTERED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?([a-z]|[ivx]{2,4})\.[ \t]")
+_DATE = re.compile(rf"\.\s+{SHORT_MONTH}")
 _LONGEST_NUMBERED = 12
 
 
@@ -96,69 +82,13 @@ def sentence_spans(
     while line_start < stop:
         newline = text.find("\n", line_start, stop)
         line_end = stop if newline < 0 else newline
-        begin = _after_marker(text, line_start, line_end)
+        begin = after_marker(text, line_start, line_end)
         found = _in_line(text, begin, line_end)
         if markers and found and begin > line_start:
             found[0] = _stripped(text, line_start, found[0][1])
         spans.extend(found)
         line_start = line_end + 1
     return spans
-
-
-def _after_marker(text: str, start: int, end: int) -> int:
-    """Where the text of a line begins; a marker without text is text itself."""
-    if start and text[start - 1] != "\n":
-        return start
-    marker = _MARKER.match(text, start, end)
-    begin = _end_of_marker(text, marker, end) if marker is not None else start
-    return begin if _WORD.search(text, begin, end) else start
-
-
-def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
-    """Where a marker ends; its beginning if it is a sign or a word of a line that ends at ``end``.
-
-    A dash before a number may be a minus, a number before another a date, and a letter with a full
-    stop an abbreviation. They are markers if the line above or below has what is alike or next.
-    """
-    begin, number = marker.end(), marker["number"]
-    before_digit = text[begin : begin + 1].isdigit()
-    if number is None:
-        if marker["dash"] and before_digit:
-            around = _around(_DASHED, text, marker.start(), end)
-            return begin if marker["dash"] in around else marker.start()
-        return begin
-    listed = True
-    if marker["letter"]:
-        listed = not before_digit and _is_lettered(text, marker, end)
-    elif before_digit and "." in number:
-        listed = marker["digits"] is not None and _is_counted(text, marker, end)
-    return begin if listed else marker.start("number")
-
-
-def _is_counted(text: str, marker: re.Match[str], end: int) -> bool:
-    """Whether the lines above or below go on with the numbers of a list."""
-    number = int(marker["digits"])
-    above, below = _around(_COUNTED, text, marker.start(), end)
-    return above == str(number - 1) or below == str(number + 1)
-
-
-def _is_lettered(text: str, marker: re.Match[str], end: int) -> bool:
-    """Whether the lines above or below go on with the letters, or Roman numbers, of a list."""
-    letter = marker["letter"]
-    above, below = _around(_LETTERED, text, marker.start(), end)
-    if letter in "ivx" and max(len(above), len(below)) > 1:
-        return True
-    return above == chr(ord(letter) - 1) or below == chr(ord(letter) + 1)
-
-
-def _around(marker: re.Pattern[str], text: str, start: int, end: int) -> tuple[str, str]:
-    """What ``marker`` finds in the nearest lines with text above and below; "" for none."""
-    while start and text[start - 1].isspace():
-        start -= 1
-    above = marker.match(text, text.rfind("\n", 0, start) + 1)
-    end = text.find("\n", end)
-    below = marker.match(text, end) if end >= 0 else None
-    return (above[1] if above and start else ""), (below[1] if below else "")
 
 
 def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -220,9 +150,9 @@ def _is_abbreviated(text: str, begin: int, full_stop: int, sign: str, following:
     if _NUMBERING.fullmatch(word) and _is_numbering(text, begin, start):
         return True
     if word in ("a.m", "p.m"):
-        return after in _ZONES or after in _DAYS or after in _MONTHS
+        return after in _ZONES or after in _DAYS or after in MONTHS
     if word.isdigit():  # "on 3. Oktober"
-        return len(word) <= 2 and (after in _MONTHS or bool(_DATE.match(text, full_stop)))
+        return len(word) <= 2 and (after in MONTHS or bool(_DATE.match(text, full_stop)))
     if word in _BEFORE_NUMBERS and following[0].isdigit():
         return True
     if word in _SOMETIMES or written in _IN_NAMES or (word != "i" and _INITIALS.fullmatch(word)):

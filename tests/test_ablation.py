@@ -16,6 +16,7 @@ from bench.ablation_variants import VARIANTS, Material
 from bench.open_questions import Found, Question
 from reader.squad import Example, GoldAnswer
 from tests.reader_models import checkpoint
+from tests.squad_files import write_squad
 
 PARAGRAPHS = {
     "the code is valid for 12 hours": ("how many hours is the code valid", "12 hours"),
@@ -31,29 +32,11 @@ ASKED = [
 ]
 
 
-def squad(path: Path) -> None:
-    paragraphs = [
-        {
-            "context": context,
-            "qas": [
-                {
-                    "id": f"{path.name}-{number}",
-                    "question": question,
-                    "answers": [{"text": answer, "answer_start": context.index(answer)}],
-                }
-            ],
-        }
-        for number, (context, (question, answer)) in enumerate(PARAGRAPHS.items())
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     for name in (recipe_data.DEV, *(path for path, _ in recipe_data.READER_SETS.values())):
-        squad(folder / f"{name}.json")
+        write_squad(folder / f"{name}.json", PARAGRAPHS)
     return folder
 
 

@@ -10,7 +10,8 @@ import pytest
 from bench import recipe_data, two_heads
 from reader.ranker import load_ranker
 from tests.reader_models import checkpoint
-from tests.test_recipe import squad
+from tests.squad_files import write_squad
+from tests.test_recipe import PARAGRAPHS
 
 
 def test_both_trainings_are_scored_and_their_vectors_compared(
@@ -19,7 +20,7 @@ def test_both_trainings_are_scored_and_their_vectors_compared(
     data, out = tmp_path / "data", tmp_path / "out"
     train, _ = recipe_data.READER_SETS["SQuAD 1.1 train, reconstructed"]
     for name in (train, recipe_data.DEV, recipe_data.QED):
-        squad(data / f"{name}.json")
+        write_squad(data / f"{name}.json", PARAGRAPHS)
     start = checkpoint(tmp_path / "start", head=False)
     words = f"--data {data} --start {start} --out {out} --questions 3 --device cpu".split()
     two_heads.main(words)

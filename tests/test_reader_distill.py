@@ -11,11 +11,12 @@ import torch
 from reader import checkpoint as checkpoints
 from reader.distill import Teacher, distillation_loss, moved
 from reader.errors import CheckpointError, TrainingError
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import FinetuneConfig, finetune
 from reader.groups import Group, GroupPassage
 from reader.reader import Passage, load_reader
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint, tokenizer
+from tests.resumed_runs import resumed_as_whole
 
 CPU = torch.device("cpu")
 TEXT = "vpn 12 hours, token 90 days"
@@ -104,25 +105,11 @@ def test_a_student_learns_what_only_the_teacher_knows(tmp_path: Path) -> None:
     assert load_reader(alone, device="cpu").read("vpn?", passages)[0].text == "12 hours"
 
 
-class CutError(Exception):
-    """The run is cut off here."""
-
-
 def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     teacher = checkpoint(tmp_path / "teacher", cased=True)
     settings = config(dropout=0.1, match=True, teacher=str(teacher))
-    whole = finetune(start, GROUPS, tmp_path / "whole", settings, device=CPU)
-
-    def cut(progress: Progress) -> None:
-        if progress.step == 8:
-            raise CutError
-
-    with pytest.raises(CutError):
-        finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU, progress=cut)
-    resumed = finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU)
-    one, two = (checkpoints.load(m, device=CPU).model.state_dict() for m in (whole, resumed))
-    assert all(torch.equal(one[key], two[key]) for key in one)
+    resumed_as_whole(start, GROUPS, tmp_path, settings, cut_at=8)
 
 
 def test_teachers_that_cannot_teach_are_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from reader.reader import Passage, reader_of
 from reader.squad import Example, GoldAnswer
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint
+from tests.resumed_runs import resumed_as_whole
 
 CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
 EXAMPLES = [
@@ -65,24 +66,10 @@ def test_training_learns_its_examples_and_leaves_a_model_and_a_curve(tmp_path: P
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-class CutError(Exception):
-    """The run is cut off here."""
-
-
 def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     settings = config(dropout=0.1)
-    whole = finetune(start, GROUPS, tmp_path / "whole", settings, device=CPU)
-
-    def cut(progress: Progress) -> None:
-        if progress.step == 13:
-            raise CutError
-
-    with pytest.raises(CutError):
-        finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU, progress=cut)
-    resumed = finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU)
-    one, other = (checkpoints.load(m, device=CPU).model.state_dict() for m in (whole, resumed))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    resumed_as_whole(start, GROUPS, tmp_path, settings, cut_at=13)
 
 
 def test_a_run_of_before_an_option_was_there_goes_on(tmp_path: Path) -> None:

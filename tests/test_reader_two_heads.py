@@ -19,11 +19,12 @@ from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
 from reader.contrast_loss import batch_loss, contrasts
 from reader.errors import CheckpointError, TrainingError
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import FinetuneConfig, finetune
 from reader.groups import Group, GroupPassage
 from reader.ranker import load_ranker
 from reader.reader import Passage, load_reader
 from tests.reader_models import checkpoint
+from tests.resumed_runs import resumed_as_whole
 
 CPU = torch.device("cpu")
 FACTS = [
@@ -188,26 +189,12 @@ def test_what_cannot_rank_is_refused(two_heads: Path, start: Path, tmp_path: Pat
         finetune(start, GROUPS, tmp_path / "run", config(ranking=-1.0), device=CPU)
 
 
-class CutError(Exception):
-    """The run is cut off here."""
-
-
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(
     start: Path, tmp_path: Path, bf16: bool
 ) -> None:
     settings = config(epochs=5, batch_pieces=80, dropout=0.1, bf16=bf16)
-    whole = finetune(start, GROUPS, tmp_path / "whole", settings, device=CPU)
-
-    def cut(progress: Progress) -> None:
-        if progress.step == 7:
-            raise CutError
-
-    with pytest.raises(CutError):
-        finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU, progress=cut)
-    resumed = finetune(start, GROUPS, tmp_path / "cut", settings, device=CPU)
-    one, other = (checkpoints.load(m, device=CPU).model.state_dict() for m in (whole, resumed))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    resumed = resumed_as_whole(start, GROUPS, tmp_path, settings, cut_at=7)
     assert marks(resumed) is True
     with pytest.raises(TrainingError, match="another configuration"):
         finetune(start, GROUPS, tmp_path / "cut", replace(settings, ranking=0.5), device=CPU)

@@ -22,6 +22,7 @@ from reader.groups import load_groups
 from reader.ranker import load_ranker
 from reader.reader import Passage, load_reader
 from tests.reader_models import checkpoint
+from tests.squad_files import write_squad
 
 HANDBOOK = {
     "leave.md": "# Leave\n\nThe token is valid for 12 hours.\n\n## Days\n\nAsk who is valid.\n",
@@ -42,24 +43,6 @@ PARAGRAPHS = {
 }
 
 
-def squad(path: Path) -> None:
-    paragraphs = [
-        {
-            "context": context,
-            "qas": [
-                {
-                    "id": f"{path.name}-{number}",
-                    "question": question,
-                    "answers": [{"text": answer, "answer_start": context.index(answer)}],
-                }
-            ],
-        }
-        for number, (context, (question, answer)) in enumerate(PARAGRAPHS.items())
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
-
-
 def written(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +56,7 @@ def words(tmp_path: Path) -> list[str]:
     data, questions = tmp_path / "data", tmp_path / "training" / "questions"
     sets = [path for path, _ in recipe_data.READER_SETS.values()]
     for name in (*sets, recipe_data.DEV, recipe_data.QED):
-        squad(data / f"{name}.json")
+        write_squad(data / f"{name}.json", PARAGRAPHS)
     (data / "kb").mkdir()
     with tarfile.open(data / "kb" / "book.tar.xz", "w:xz") as archive:
         archive.add(written(tmp_path / "book", HANDBOOK), "book")

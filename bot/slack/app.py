@@ -32,12 +32,11 @@ logger = logging.getLogger(__name__)
 LISTENER_THREADS = 32
 
 _NEEDED_SCOPES = ("app_mentions:read", "chat:write", "commands", "im:history")
-#: What to do where the bot's token is missing or wrong.
-WHERE_TO_GET_IT = (
+_WHERE_TO_GET_IT = (
     "take the Bot User OAuth Token (xoxb-…) from OAuth & Permissions of your app at "
     "https://api.slack.com/apps"
 )
-
+NO_BOT_TOKEN = f"SLACK_BOT_TOKEN is not set; {_WHERE_TO_GET_IT}"
 
 # Twice what a GPU reads at once: while it is busy with a batch, the next one gathers.
 QUESTION_WORKERS = 32
@@ -99,9 +98,9 @@ def make_client(settings: SlackSettings) -> WebClient:
     """
     token = settings.slack_bot_token
     if not token:
-        raise ConfigurationError(f"SLACK_BOT_TOKEN is not set; {WHERE_TO_GET_IT}")
+        raise ConfigurationError(NO_BOT_TOKEN)
     if not token.startswith("xoxb-"):
-        raise ConfigurationError(f"SLACK_BOT_TOKEN is not a bot token; {WHERE_TO_GET_IT}")
+        raise ConfigurationError(f"SLACK_BOT_TOKEN is not a bot token; {_WHERE_TO_GET_IT}")
     return WebClient(token=token, base_url=settings.slack_api_url, retry_handlers=retry_handlers())
 
 
@@ -117,7 +116,7 @@ def identify(client: WebClient) -> Identity:
     except SlackApiError as error:
         code = error.response.get("error") or "unknown_error"
         raise ConfigurationError(
-            f"Slack refuses SLACK_BOT_TOKEN ({code}: {_refusal(str(code))}); {WHERE_TO_GET_IT}"
+            f"Slack refuses SLACK_BOT_TOKEN ({code}: {_refusal(str(code))}); {_WHERE_TO_GET_IT}"
         ) from error
     except (OSError, SlackClientError) as error:
         raise ConfigurationError(

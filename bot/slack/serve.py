@@ -24,7 +24,7 @@ from websocket import WebSocket, WebSocketException
 
 from bot.errors import ConfigurationError
 from bot.slack.app import (
-    WHERE_TO_GET_IT,
+    NO_BOT_TOKEN,
     Identity,
     SlackDependencies,
     build_app,
@@ -113,12 +113,12 @@ def serve(
 
 def missing_settings(settings: SlackSettings) -> dict[str, str]:
     """What has to be set for the bot to be connected, by variable: where to get it."""
-    missing = []
+    missing = {}
     if not settings.slack_bot_token:
-        missing.append(("SLACK_BOT_TOKEN", f"SLACK_BOT_TOKEN is not set; {WHERE_TO_GET_IT}"))
+        missing["SLACK_BOT_TOKEN"] = NO_BOT_TOKEN
     if not settings.slack_app_token and not settings.slack_signing_secret:
-        missing.append(("SLACK_APP_TOKEN", _NO_CONNECTION))
-    return dict(missing)
+        missing["SLACK_APP_TOKEN"] = _NO_CONNECTION
+    return missing
 
 
 def check_settings(settings: SlackSettings) -> None:

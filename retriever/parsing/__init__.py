@@ -8,6 +8,7 @@ theirs is met, so importing this package costs nothing.
     pdf_layout.py                  lines on a page to paragraphs and tables
     templates.py                   template tags in Markdown
     tables.py, titles.py, encoding.py                what the formats share
+    media_types.py                 what is read, by suffix
     signatures.py                  files of another kind than their name says
     builder.py                     blocks to the canonical text and its anchors
     isolate.py, child.py           a process of its own for formats that need one
@@ -16,30 +17,15 @@ theirs is met, so importing this package costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from retriever.errors import ParseError
 from retriever.parsing.limits import DEFAULT_LIMITS, Limits
+from retriever.parsing.media_types import SUFFIXES
 from retriever.parsing.signatures import refuse_misnamed
 from retriever.records import ParsedDocument
 
 __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "parse"]
-
-SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {
-        ".md": "text/markdown",
-        ".markdown": "text/markdown",
-        ".txt": "text/plain",
-        ".text": "text/plain",
-        ".html": "text/html",
-        ".htm": "text/html",
-        ".pdf": "application/pdf",
-        ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    }
-)
-"""The suffixes that are read, in lower case, and the media type of each."""
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 

@@ -14,6 +14,7 @@ from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
 from retriever.parsing.html import check_depth
 from retriever.parsing.limits import DEFAULT_LIMITS, Limits
+from retriever.parsing.media_types import DOCX
 from retriever.parsing.titles import first_title, heading_title, name_title, says_something
 from retriever.parsing.walker import Walker
 from retriever.records import ParsedDocument
@@ -61,7 +62,7 @@ def parse_docx(data: bytes, name: str, limits: Limits = DEFAULT_LIMITS) -> Parse
     )
     return builder.build(
         title=title,
-        media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        media_type=DOCX,
     )
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from retriever.errors import ParseError
+from retriever.parsing.media_types import DOCX, SUFFIXES
 
-_DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_SUFFIXES = {"application/pdf": ".pdf", _DOCX: ".docx", "text/html": ".html"}
+# The first of each is the one to use.
+_SUFFIXES = {media_type: suffix for suffix, media_type in [*SUFFIXES.items()][::-1]}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # No text holds these, so that one about file formats may begin as a file of the format does.
 _UNSEEN = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -89,11 +90,11 @@ def kind_of(data: bytes) -> Kind | None:
 def refuse_misnamed(data: bytes, name: str, media_type: str) -> None:
     """Raise ParseError for a file whose bytes say that it is not of ``media_type``."""
     kind = kind_of(data)
-    if kind is None and media_type in ("application/pdf", _DOCX) and _PAGE.match(data):
+    if kind is None and media_type in ("application/pdf", DOCX) and _PAGE.match(data):
         kind = Kind("an HTML page", "text/html")  # as text it may be meant to be seen
     if kind is None or kind.media_type == media_type:
         return
-    if media_type == _DOCX and (kind is _ZIP or data.startswith(_OLE)):
+    if media_type == DOCX and (kind is _ZIP or data.startswith(_OLE)):
         return  # what is wrong with these, the parser of Word documents knows better
     dot = name.rfind(".")
     named = f"{name} is {kind.name} named {name[dot:]}" if dot >= 0 else f"{name} is {kind.name}"
@@ -109,7 +110,7 @@ def _has_objects(data: bytes) -> bool:
 def _zipped(data: bytes) -> Kind:
     """The kind of an archive by the names of what is in it, which stand in it as they are."""
     if b"word/document" in data:
-        return Kind("a Word document", _DOCX)
+        return Kind("a Word document", DOCX)
     if b"xl/workbook" in data:
         return Kind("an Excel workbook", advice=_EXPORT)
     if b"ppt/presentation" in data:

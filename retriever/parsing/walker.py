@@ -315,8 +315,6 @@ class Walker:
                     pieces.append("\n")
                 elif tag == "img":
                     pieces.append(_alternative(node))
-                elif tag == "sup" and not _is_note_mark(node) and _raised(node) is not None:
-                    pieces.append(_raised(node) or "")
                 elif depth >= MAX_DEPTH:
                     raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
                 elif depth and (
@@ -324,6 +322,8 @@ class Walker:
                     or _LINE_NUMBERS.search(node.attributes.get("class") or "")
                 ):
                     continue
+                elif tag == "sup" and (raised := _raised(node)) is not None:
+                    pieces.append(raised)
                 else:
                     if depth and tag in _BLOCKS:
                         pieces.append("\n")

@@ -1,0 +1,77 @@
+"""The markers of list items: "- ", "1. ", "(b) ".
+
+What may be a word or a sign ("c. 1900", "- 5 degrees") is a marker only beside others.
+"""
+
+from __future__ import annotations
+
+import re
+
+from retriever.months import MONTHS, SHORT_MONTH
+
+_WORD = re.compile(r"[^\W_]")
+_MARKER = re.compile(
+    r"\s*(?:(?:(?P<dash>[-–—])|[•‣▪▫◦●○■□➢∙·]|[*+](?= +[^\W\d_]))[ \t]+)?"
+    r"(?P<number>\(?(?:(?P<digits>\d{1,3})|(?P<letter>[a-z](?=\.))|[a-z]|[ivx]{2,4})[.)][ \t]++"
+    # "z. B.", "3. Oktober" and "3. Okt." are words.
+    rf"(?![^\W\d]\.|(?i:{'|'.join(sorted(MONTHS))})\b|{SHORT_MONTH}))?"
+)
+_DASHED = re.compile(r"\s*+([-–—])[ \t]")
+_COUNTED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?(\d{1,3})\.[ \t]++(?!\d)")
+_LETTERED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?([a-z]|[ivx]{2,4})\.[ \t]")
+
+
+def after_marker(text: str, start: int, end: int) -> int:
+    """Where the text of a line begins; a marker without text is text itself."""
+    if start and text[start - 1] != "\n":
+        return start
+    marker = _MARKER.match(text, start, end)
+    begin = _end_of_marker(text, marker, end) if marker is not None else start
+    return begin if _WORD.search(text, begin, end) else start
+
+
+def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
+    """Where a marker ends; its beginning if it is a sign or a word of a line that ends at ``end``.
+
+    A dash before a number may be a minus, a number before another a date, and a letter with a full
+    stop an abbreviation. They are markers if the line above or below has what is alike or next.
+    """
+    begin, number = marker.end(), marker["number"]
+    before_digit = text[begin : begin + 1].isdigit()
+    if number is None:
+        if marker["dash"] and before_digit:
+            around = _around(_DASHED, text, marker.start(), end)
+            return begin if marker["dash"] in around else marker.start()
+        return begin
+    listed = True
+    if marker["letter"]:
+        listed = not before_digit and _is_lettered(text, marker, end)
+    elif before_digit and "." in number:
+        listed = marker["digits"] is not None and _is_counted(text, marker, end)
+    return begin if listed else marker.start("number")
+
+
+def _is_counted(text: str, marker: re.Match[str], end: int) -> bool:
+    """Whether the lines above or below go on with the numbers of a list."""
+    number = int(marker["digits"])
+    above, below = _around(_COUNTED, text, marker.start(), end)
+    return above == str(number - 1) or below == str(number + 1)
+
+
+def _is_lettered(text: str, marker: re.Match[str], end: int) -> bool:
+    """Whether the lines above or below go on with the letters, or Roman numbers, of a list."""
+    letter = marker["letter"]
+    above, below = _around(_LETTERED, text, marker.start(), end)
+    if letter in "ivx" and max(len(above), len(below)) > 1:
+        return True
+    return above == chr(ord(letter) - 1) or below == chr(ord(letter) + 1)
+
+
+def _around(marker: re.Pattern[str], text: str, start: int, end: int) -> tuple[str, str]:
+    """What ``marker`` finds in the nearest lines with text above and below; "" for none."""
+    while start and text[start - 1].isspace():
+        start -= 1
+    above = marker.match(text, text.rfind("\n", 0, start) + 1)
+    end = text.find("\n", end)
+    below = marker.match(text, end) if end >= 0 else None
+    return (above[1] if above and start else ""), (below[1] if below else "")
