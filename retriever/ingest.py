@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
 from retriever.naming import as_utf8, check_base_url, check_collection, check_file_name
-from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, parse
+from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, media_type_of, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.removal import Removed, forget, kept_files
@@ -111,6 +111,8 @@ class Ingestor:
     ) -> IngestReport:
         """Add files and folders as sources and take in what is new or changed in them.
 
+        A file of a kind that is not read is reported, and nothing is noted of it.
+
         Raises:
             IngestError: a path does not exist, or the base URL is none; nothing was added.
             StoreError, SearchIndexError: the database or index cannot be written.
@@ -128,6 +130,10 @@ class Ingestor:
                 raise IngestError(f"{shown}: its name is not UTF-8; rename it, nothing was added")
         check_base_url(base_url)
         check_collection(collection)
+        tally = _Tally()
+        taken = [path for path in paths if not _is_refused(path, tally)]
+        if not taken:
+            return tally.report()
         with self._database.write() as session:
             collection_id = documents.ensure_collection(session, collection)
             sources = [
@@ -139,9 +145,9 @@ class Ingestor:
                     label=str(path),
                     base_url=base_url,
                 )
-                for path in paths
+                for path in taken
             ]
-        return self._refresh(sources, progress)
+        return self._refresh(sources, tally, progress)
 
     def reindex(self, *, progress: Progress = no_progress) -> IngestReport:
         """Look at every source again: add what is new, forget what is gone.
@@ -151,7 +157,7 @@ class Ingestor:
         """
         with self._database.read() as session:
             sources = documents.sources(session)
-        return self._refresh(sources, progress)
+        return self._refresh(sources, _Tally(), progress)
 
     def add_upload(
         self, content: Path, *, name: str, link: str | None, collection: str = "default"
@@ -230,9 +236,8 @@ class Ingestor:
         return count
 
     def _refresh(
-        self, sources: Sequence[documents.SourceRecord], progress: Progress
+        self, sources: Sequence[documents.SourceRecord], tally: _Tally, progress: Progress
     ) -> IngestReport:
-        tally = _Tally()
         work: list[tuple[documents.SourceRecord, SourceFile]] = []
         for source in sources:
             # Known before listed: a file that appears in between is not taken for a deleted one.
@@ -324,6 +329,20 @@ class Ingestor:
         if not passages:
             raise ParseError(f"{path.name} holds no text; nothing of it can be searched")
         return _New(parsed, passages)
+
+
+def _is_refused(path: Path, tally: _Tally) -> bool:
+    """Whether it is a file of a kind that is not read, which is then noted as a failure.
+
+    Such a file cannot get better: kept as a source, it would fail in every run from then on.
+    """
+    try:
+        if path.is_file():
+            media_type_of(path.resolve())  # a link is read under the name of what it leads to
+    except ParseError as error:
+        tally.failed.append(Failure(str(path), str(error)))
+        return True
+    return False
 
 
 def _facts(path: Path, *, uri: str, location: str, link: str | None) -> documents.FileFacts:

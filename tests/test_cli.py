@@ -326,6 +326,28 @@ def test_failures_are_told_and_only_count_where_nothing_went_in(
     assert "empty.txt is empty" in spanbot("docs", "list").out
 
 
+def test_a_file_of_a_kind_that_is_not_read_leaves_nothing(
+    light: None, tmp_path: Path, handbook: Path
+) -> None:
+    logo = tmp_path / "logo.svg"
+    logo.write_text("<svg/>", encoding="utf-8")
+    alias = tmp_path / "alias.md"
+    alias.symlink_to(logo)
+    for path in (logo, alias):
+        ran = spanbot("add", path, "--collection", "pictures")
+        assert (ran.code, ran.out) == (1, "Documents: 1 failed\n")
+        assert ran.err.startswith(f"  {path}: logo.svg: files of the type .svg are not read; ")
+        assert ".md, .markdown, .txt" in ran.err
+    assert spanbot("docs", "list", "--json").json() == []
+    assert "no collection" in spanbot("docs", "list", "--collection", "pictures").error()
+    # The others go in all the same, and the next run does not speak of it any more.
+    ran = spanbot("add", logo, handbook / "leave.html", "--json")
+    assert (ran.json()["added"], len(ran.json()["failed"])) == (1, 1)
+    assert [d["title"] for d in spanbot("docs", "list", "--json").json()] == ["Leave"]
+    again = spanbot("reindex", "--json").json()
+    assert (again["unchanged"], again["failed"]) == (1, [])
+
+
 def test_the_error_of_a_document_that_failed_is_shown(light: None, tmp_path: Path) -> None:
     path = tmp_path / "scan.pdf"
     path.write_bytes(b"no PDF")

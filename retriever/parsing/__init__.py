@@ -25,7 +25,7 @@ from retriever.parsing.media_types import SUFFIXES
 from retriever.parsing.signatures import refuse_misnamed
 from retriever.records import ParsedDocument
 
-__all__ = ["MAX_FILE_BYTES", "SUFFIXES", "parse"]
+__all__ = ["MAX_FILE_BYTES", "SUFFIXES", "media_type_of", "parse"]
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 
@@ -46,10 +46,7 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         ParseError: the file cannot be read as a document; the message begins with its name and
             says why and what to do.
     """
-    media_type = SUFFIXES.get(path.suffix.lower())
-    if media_type is None:
-        kind = f"files of the type {path.suffix}" if path.suffix else "files without a suffix"
-        raise ParseError(f"{path.name}: {kind} are not read; those read are {', '.join(SUFFIXES)}")
+    media_type = media_type_of(path)
     size = _check(path)
     if media_type in ("application/pdf", SUFFIXES[".docx"]) or size >= _ISOLATE_BYTES:
         from retriever.parsing.isolate import parse_isolated
@@ -61,6 +58,15 @@ def parse(path: Path, *, encoding: str | None = None) -> ParsedDocument:
         raise
     except Exception as error:  # whatever a library raises, the file is at fault
         raise unexpected(path, error) from error
+
+
+def media_type_of(path: Path) -> str:
+    """The media type of a file by its suffix. Raises: ParseError: files of that are not read."""
+    media_type = SUFFIXES.get(path.suffix.lower())
+    if media_type is None:
+        kind = f"files of the type {path.suffix}" if path.suffix else "files without a suffix"
+        raise ParseError(f"{path.name}: {kind} are not read; those read are {', '.join(SUFFIXES)}")
+    return media_type
 
 
 def parse_here(
