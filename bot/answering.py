@@ -267,15 +267,21 @@ def check_question(question: str) -> str:
     Raises:
         QuestionError: it is empty or longer than :data:`MAX_QUESTION_CHARACTERS`.
     """
-    # Bytes that are no text come from a terminal as characters that cannot be stored.
-    asked = " ".join(question.split()).encode(errors="replace").decode()
-    if not any(character.isalnum() for character in asked):
-        raise QuestionError("The question is empty; ask it in a few words.")
+    asked = tidied(question)
     if len(asked) > MAX_QUESTION_CHARACTERS:
         raise QuestionError(
             f"The question has {len(asked):,} characters, the limit is "
             f"{MAX_QUESTION_CHARACTERS:,}; ask it in a sentence or two."
         )
+    return asked
+
+
+def tidied(question: str) -> str:
+    """A question of any length with its white space tidied. Raises: QuestionError: it is empty."""
+    # Bytes that are no text come from a terminal as characters that cannot be stored.
+    asked = " ".join(question.split()).encode(errors="replace").decode()
+    if not any(character.isalnum() for character in asked):
+        raise QuestionError("The question is empty; ask it in a few words.")
     return asked
 
 

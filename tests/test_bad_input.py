@@ -140,8 +140,10 @@ def test_a_wrong_base_url(notes: Path) -> None:
 
 @pytest.mark.parametrize("question", ["", "   ", "?!"])
 def test_an_empty_question(notes: Path, question: str) -> None:
-    assert "The question is empty" in spanbot("ask", question).error()
-    assert spanbot("search", question, "--json").json() == []
+    told = spanbot("ask", question).error()
+    assert "The question is empty" in told
+    assert spanbot("search", question).error() == told
+    assert spanbot("search", question, "--json").error() == told
 
 
 def test_a_question_of_ten_thousand_characters(notes: Path) -> None:

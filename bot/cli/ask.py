@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bot.answering import tidied
 from bot.cli.opening import open_installation, say_if_empty
 from bot.cli.options import whole
 from bot.cli.output import (
@@ -43,8 +44,9 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Show the passages that fit a question best."""
+    asked = tidied(" ".join(query))
     with open_installation() as installation:
-        hits = installation.retriever.search(" ".join(query), k=count, collections=collection)
+        hits = installation.retriever.search(asked, k=count, collections=collection)
         if not hits:
             say_if_empty(installation)
     if as_json:
