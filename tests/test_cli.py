@@ -216,7 +216,7 @@ def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> 
         {f"{handbook}/{fact.document}" for fact in FACTS}
     )
     for document in listed:
-        keys = {"document", "title", "collection", "state", "passages", "error"}
+        keys = {"document", "id", "title", "collection", "state", "passages", "error"}
         assert set(document) == keys
         assert (document["collection"], document["state"]) == ("default", "ready")
         assert document["passages"] >= 1
@@ -291,6 +291,21 @@ def test_a_document_is_named_by_the_path_that_leads_to_it(
     assert ran.code == 0
     assert ran.out.startswith("Removed ")
     assert "glossary.txt" in ran.out
+
+
+def test_a_document_of_two_collections_is_named_by_the_id_that_the_list_shows(
+    light: None, handbook: Path
+) -> None:
+    for collection in ("people", "rest"):
+        spanbot("add", handbook / "leave.html", "--collection", collection)
+    assert "give the id" in spanbot("docs", "show", "leave.html").error()
+    ids = {d["collection"]: d["id"] for d in spanbot("docs", "list", "--json").json()}
+    head, *lines = spanbot("docs", "list").out.splitlines()
+    assert head.split()[-1] == "Id"
+    assert {line.split()[-1] for line in lines} == {str(number) for number in ids.values()}
+    assert spanbot("docs", "show", ids["rest"], "--json").json()["collection"] == "rest"
+    assert spanbot("docs", "remove", ids["people"]).code == 0
+    assert [d["id"] for d in spanbot("docs", "list", "--json").json()] == [ids["rest"]]
 
 
 def test_a_document_is_shown_as_it_is_stored(filled: Path, handbook: Path) -> None:

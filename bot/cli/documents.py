@@ -87,7 +87,7 @@ def list_(
     collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the documents with their state and number of passages."""
+    """List the documents with their state, number of passages and id."""
     with open_installation() as installation, installation.database.read() as session:
         found = store.list_documents(session, collection)
     if as_json:
@@ -95,6 +95,7 @@ def list_(
             [
                 {
                     "document": document.uri,
+                    "id": document.id,
                     "title": document.title,
                     "collection": document.collection,
                     "state": document.state,
@@ -111,7 +112,8 @@ def list_(
     table = Table(box=None)
     for name in ("Document", "Title", "Collection", "State"):
         table.add_column(name, overflow="fold")  # whole, so that it can be copied
-    table.add_column("Passages", justify="right")
+    for name in ("Passages", "Id"):
+        table.add_column(name, justify="right")
     for document in found:
         state = Text(document.state, style="red" if document.state == "failed" else "")
         table.add_row(
@@ -120,6 +122,7 @@ def list_(
             Text(document.collection),
             state,
             str(document.passages),
+            str(document.id),
         )
     show_table(table)
     for document in found:
