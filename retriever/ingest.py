@@ -31,13 +31,14 @@ from retriever.uploads import delete, replacing
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What a run did, in documents; ``skipped`` are files of kinds that are not read,
-    and links to folders.
+    """What a run did, in documents; ``relinked`` are those of the unchanged whose link is another
+    than before, ``skipped`` files of kinds that are not read, and links to folders.
     """
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
+    relinked: int = 0
     removed: int = 0
     failed: tuple[Failure, ...] = ()
     skipped: int = 0
@@ -70,6 +71,7 @@ class _Tally:
             added=self.counts["added"],
             changed=self.counts["changed"],
             unchanged=self.counts["unchanged"],
+            relinked=self.counts["relinked"],
             removed=self.counts["removed"],
             failed=tuple(self.failed),
             skipped=self.counts["skipped"],
@@ -195,7 +197,7 @@ class Ingestor:
                 label=name,
                 base_url=link,
             )
-            tally.counts[_store(session, source, known, facts, new)] += 1
+            tally.counts.update(_store(session, source, known, facts, new))
             put()
         self._keeper.rebuild()
         return tally.report()
@@ -312,7 +314,7 @@ class Ingestor:
             return
         with self._database.write() as session:
             if documents.has_source(session, source.id):  # else it was removed meanwhile
-                tally.counts[_store(session, source, known, facts, new)] += 1
+                tally.counts.update(_store(session, source, known, facts, new))
 
     def _new(
         self, path: Path, known: documents.KnownFile | None, facts: documents.FileFacts
@@ -364,12 +366,12 @@ def _store(
     known: documents.KnownFile | None,
     facts: documents.FileFacts,
     new: _New | None,
-) -> str:
-    """Store what :meth:`Ingestor._new` gave; what became of the document, as reports count it."""
+) -> Sequence[str]:
+    """Store what :meth:`Ingestor._new` gave; the counts of a report that the document adds to."""
     if new is None:
         assert known is not None
         documents.adopt(session, known.document_id, source_id=source.id, link=facts.link)
-        return "unchanged"
+        return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
     documents.save_document(
         session,
         collection_id=source.collection_id,
@@ -378,4 +380,4 @@ def _store(
         parsed=new.parsed,
         passages=new.passages,
     )
-    return "added" if known is None or known.state == "failed" else "changed"
+    return ["added" if known is None or known.state == "failed" else "changed"]

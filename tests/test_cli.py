@@ -206,6 +206,7 @@ def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> 
         "added": 5,
         "changed": 0,
         "unchanged": 0,
+        "relinked": 0,
         "removed": 0,
         "failed": [],
         "skipped": 1,
@@ -229,6 +230,30 @@ def test_documents_are_added_listed_and_removed(light: None, handbook: Path) -> 
     shown = spanbot("docs", "list")
     assert "travel.md" in shown.out
     assert "leave.html" not in shown.out
+
+
+def test_another_base_url_gives_unchanged_documents_new_links(
+    filled: Path, tmp_path: Path, handbook: Path
+) -> None:
+    def link() -> str:
+        [hit] = spanbot("search", "unused holidays", "-k", "1", "--json").json()
+        return str(hit["url"])
+
+    for base_url in ("https://old.example.com/", "https://new.example.com/docs"):
+        ran = spanbot("add", handbook, "--base-url", base_url)
+        assert ran.out.startswith("Documents: 5 unchanged, 5 with a new link")
+        assert link() == f"{base_url.rstrip('/')}/leave.html#carry-over"
+    again = spanbot("add", handbook, "--base-url", base_url, "--json").json()
+    assert (again["unchanged"], again["relinked"]) == (5, 0)
+    assert spanbot("reindex", "--json").json()["relinked"] == 0
+    # A version that goes on being served, as the newer one cannot be read, has moved as well.
+    copied = tmp_path / "leave.html"
+    copied.write_bytes((handbook / "leave.html").read_bytes())
+    spanbot("docs", "remove", handbook)
+    assert spanbot("add", copied, "--base-url", "https://old.example.com/").code == 0
+    copied.write_bytes(b"")
+    assert spanbot("add", copied, "--base-url", "https://new.example.com/").code == 1
+    assert link() == "https://new.example.com/leave.html#carry-over"
 
 
 def on_a_terminal(*arguments: object) -> tuple[int, str]:

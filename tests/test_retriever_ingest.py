@@ -113,7 +113,7 @@ def test_links_lead_to_where_the_documents_are_published(
     }
     # Another address for the same files is taken over without reading them again.
     report = store.ingestor.add([copied], base_url="https://example.com/new")
-    assert report == IngestReport(unchanged=5, skipped=1)
+    assert report == IngestReport(unchanged=5, relinked=5, skipped=1)
     assert {str(store.best(f.question).url).split("handbook/")[0] for f in FACTS} == {
         f"https://example.com/new/{f.document}" + (f"#{f.fragment}" if f.fragment else "")
         for f in FACTS

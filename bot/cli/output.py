@@ -139,6 +139,7 @@ def show_report(report: IngestReport) -> None:
             ("added", report.added),
             ("changed", report.changed),
             ("unchanged", report.unchanged),
+            ("with a new link", report.relinked),
             ("removed", report.removed),
             ("failed", len(report.failed)),
             ("of other kinds left aside", report.skipped),

@@ -348,6 +348,7 @@ def save_failure(
     now = datetime.now(UTC)
     row = _row(session, collection_id, facts, title, media_type, now)
     row.source_id = source_id
+    row.link = facts.link  # of the earlier version as well
     row.error = message
     row.updated_at = now
     session.flush()
