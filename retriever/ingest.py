@@ -241,6 +241,7 @@ class Ingestor:
         self, sources: Sequence[documents.SourceRecord], tally: _Tally, progress: Progress
     ) -> IngestReport:
         work: list[tuple[documents.SourceRecord, SourceFile]] = []
+        owners: dict[tuple[int, str], int] = {}  # of what several sources may list
         for source in sources:
             # Known before listed: a file that appears in between is not taken for a deleted one.
             with self._database.read() as session:
@@ -257,14 +258,21 @@ class Ingestor:
                 Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
             )
             work.extend((source, file) for file in listing.files)
+            listed = {str(file.path) for file in listing.files}
+            owners |= {(source.collection_id, place): source.id for place in known.keys() & listed}
             if listing.complete:
-                listed = {str(file.path) for file in listing.files}
                 gone = [k.document_id for location, k in known.items() if location not in listed]
                 if gone:
                     with self._database.write() as session:
                         tally.counts["removed"] += documents.remove_documents(session, gone)
                         if source.location in known:  # a file: nothing can come of it any more
                             documents.remove_source(session, source.id)
+        # Who has a document keeps it: else the source that was added last would, and set its link.
+        work = [
+            (source, file)
+            for source, file in work
+            if owners.get((source.collection_id, str(file.path)), source.id) == source.id
+        ]
         for done, (source, file) in enumerate(work):
             progress(Step("documents", done, len(work), file.uri))
             self._take(source, file, tally)

@@ -415,6 +415,22 @@ def test_a_file_of_two_sources_is_one_document(store: Store, notes: Path) -> Non
     assert len(store.document_ids()) == 2
 
 
+def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
+    store: Store, notes: Path
+) -> None:
+    store.ingestor.add([notes])
+    store.ingestor.add([notes / "wifi.md"], base_url="https://old.example.com/")
+    report = store.ingestor.add([notes], base_url="https://new.example.com/")
+    assert report == IngestReport(unchanged=3, relinked=3)
+    for _ in range(2):
+        assert store.ingestor.reindex() == IngestReport(unchanged=3)
+        assert store.best("guest wifi").url == "https://new.example.com/wifi.md#wifi"
+    # Without the source that has it, it is the other's.
+    store.ingestor.remove([str(notes)])
+    assert store.ingestor.reindex() == IngestReport(added=1)
+    assert store.best("guest wifi").url == "https://old.example.com/wifi.md#wifi"
+
+
 # -- uploads ----------------------------------------------------------------------------------
 
 
