@@ -179,7 +179,7 @@ def _naming_reader(settings: Settings) -> Iterator[None]:
 
 
 def make_home(settings: Settings) -> None:
-    """Make the home folder.
+    """Make the home folder; one that is there keeps its mode, of which ``spanbot doctor`` tells.
 
     Raises:
         ConfigurationError: it cannot be made or is no folder.

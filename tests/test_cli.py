@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -792,8 +793,27 @@ def test_doctor_asks_slack(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert slack.bot_token not in spanbot("doctor").out
 
 
-def test_doctor_works_where_the_database_does_not(home: Path) -> None:
+def test_doctor_names_a_home_folder_that_others_may_read(
+    light: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "our home"
+    monkeypatch.setenv("SPANBOT_HOME", str(home))
     home.mkdir()
+    for mode in (0o755, 0o711):
+        home.chmod(mode)
+        code, state, detail = states()
+        assert (code, state["home folder"], state["database"]) == (1, "problem", "ok")
+        assert f"has the mode {mode:o}: every user of this machine" in detail["home folder"]
+        assert home.stat().st_mode & 0o777 == mode  # it is for its owner to change
+    command = detail["home folder"].split("; run: ")[1]
+    subprocess.run(shlex.split(command), check=True)
+    assert states()[1]["home folder"] == "ok"
+    home.chmod(0o750)  # as where a group makes the backups
+    assert states()[1]["home folder"] == "ok"
+
+
+def test_doctor_works_where_the_database_does_not(home: Path) -> None:
+    home.mkdir(mode=0o700)
     (home / "spanbot.db").write_bytes(b"this is no database" * 100)
     code, state, detail = states()
     assert (code, state["home folder"], state["database"]) == (1, "ok", "problem")

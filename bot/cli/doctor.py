@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -132,6 +134,13 @@ def _home(settings: Settings) -> str:
     if not os.access(settings.home, os.W_OK | os.X_OK):
         raise ConfigurationError(
             f"{settings.home} cannot be written; set SPANBOT_HOME to a folder that can"
+        )
+    mode = stat.S_IMODE(settings.home.stat().st_mode)
+    if mode & stat.S_IXOTH:  # the files in it are made as the umask says: mostly for all to read
+        raise ConfigurationError(
+            f"{settings.home} has the mode {mode:o}: every user of this machine may read the "
+            "documents and the questions that were asked in it; run: chmod 700 "
+            f"{shlex.quote(str(settings.home))}"
         )
     return str(settings.home)
 
