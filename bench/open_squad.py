@@ -49,6 +49,7 @@ from bench.open_report import (
 )
 from bench.reader_engines import environment
 from bot.answering import AnswerOptions
+from reader.arguments import whole
 from reader.checkpoint import EMBEDDED
 from reader.linear import has_int8
 
@@ -239,9 +240,9 @@ def read_fewer(
         round=round_size,
     )
     answers = first_answers(questions, kept)
-    whole = first_answers(questions, all_read, prior=True)
-    difference = scores(questions, answers) - scores(questions, whole)
-    same = sum(one[:1] == two[:1] for one, two in zip(answers, whole, strict=True))
+    of_all = first_answers(questions, all_read, prior=True)
+    difference = scores(questions, answers) - scores(questions, of_all)
+    same = sum(one[:1] == two[:1] for one, two in zip(answers, of_all, strict=True))
     report = {
         "precision": precision,
         "round": round_size,
@@ -267,22 +268,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=EMBEDDED, help="folder; the embedded reader")
     parser.add_argument("--pipeline", help="Python with transformers before 5.3")
     parser.add_argument("--haystack", help="Python with haystack-ai before 3")
-    parser.add_argument("--questions", type=int, help="so many, spread over the file; else all")
-    parser.add_argument("--passages", type=int, default=10, help="how many are read")
+    parser.add_argument(
+        "--questions", type=whole(1), help="so many, spread over the file; else all"
+    )
+    parser.add_argument("--passages", type=whole(1), default=10, help="how many are read")
     parser.add_argument(
         "--vectors", action="store_true", help="rank by the ranker's vectors too, as the bot does"
     )
-    parser.add_argument("--round", type=int, default=1, help="passages a round under a ceiling")
-    parser.add_argument("--block", type=int, default=300, help="questions a turn of a reader")
-    parser.add_argument("--threads", type=int, default=0, help="0: what torch takes")
+    parser.add_argument(
+        "--round", type=whole(1), default=1, help="passages a round under a ceiling"
+    )
+    parser.add_argument("--block", type=whole(1), default=300, help="questions a turn of a reader")
+    parser.add_argument("--threads", type=whole(0), default=0, help="0: what torch takes")
     parser.add_argument("--out", type=Path, help="JSON")
     options = parser.parse_args(arguments)
-    if not 1 <= options.passages <= _DEPTH:
+    if options.passages > _DEPTH:
         parser.error(f"--passages is {options.passages}; read 1 to {_DEPTH}")
-    for name in ("questions", "round", "block"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} is {value}; give 1 or more")
     options.work.mkdir(parents=True, exist_ok=True)
     found = find(
         options.squad,

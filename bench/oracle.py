@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.retriever import choose_passages, cut_corpus, write_questions
+from reader.arguments import whole
 from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
@@ -125,9 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The index against rank_bm25.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of .txt.xz files")
     parser.add_argument("--questions", type=Path, required=True, help="SQuAD JSON, also .xz")
-    parser.add_argument("--passages", type=int, default=20_000)
-    parser.add_argument("--asked", type=int, default=1000)
-    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--passages", type=whole(1), default=20_000)
+    parser.add_argument("--asked", type=whole(1), default=1000)
+    parser.add_argument("--k", type=whole(1), default=10)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/oracle.json")
     options = parser.parse_args(arguments)
     analyzer = Analyzer()
