@@ -44,7 +44,6 @@ class Asked:
             self.scoring,
             self.query,
             choice_of(self.segment, NO_MARKS),
-            1 + 1e-9,
             best,
         )
         return dict(zip(numbers.tolist(), scores.tolist(), strict=True))

@@ -65,9 +65,6 @@ class _Part:
         self.marks = marks
         self.scoring = scoring(segment, average)
         self.everything = choice_of(segment, marks)
-        own = segment.average_length
-        # Longer passages elsewhere make those here count as shorter; see segment.py.
-        self.bound_factor = max(1.0, average / own) * (1 + 1e-9) if own else 1.0
 
     def choice(self, collections: frozenset[int] | None) -> Filter:
         """Which passages are live and in these collections."""
@@ -213,7 +210,6 @@ class PassageIndex:
                 part.scoring,
                 query,
                 part.choice(collections),
-                part.bound_factor,
                 best,
             )
             ids = part.segment.passages[documents]

@@ -35,11 +35,14 @@ class Scoring(NamedTuple):
         norms: float64, shape (different lengths,).
         bounds: float32, shape (CODES,); the highest saturation that a posting of each code,
             see :class:`retriever.index.segment.Postings`, can have.
+        bound_factor: what the bounds of runs, which are for the segment's own average length, are
+            multiplied by.
     """
 
     saturations: NDArray[np.float64]
     norms: NDArray[np.float64]
     bounds: NDArray[np.float32]
+    bound_factor: float
 
 
 def scoring(segment: Segment, average: float) -> Scoring:
@@ -50,7 +53,10 @@ def scoring(segment: Segment, average: float) -> Scoring:
     shortest = norms(segment.postings.class_lengths, average)
     bounds = np.full((CLASSES, LARGE + 1), K1 + 1)
     bounds[:, :TABLE_ROWS] = (tf * (K1 + 1) / (tf + shortest)).T
-    return Scoring(saturations, by_length, bounds.reshape(-1).astype(np.float32))
+    own = segment.average_length
+    # Longer passages elsewhere make those here count as shorter; see segment.py.
+    factor = max(1.0, average / own) * (1 + 1e-9) if own else 1.0
+    return Scoring(saturations, by_length, bounds.reshape(-1).astype(np.float32), factor)
 
 
 class Filter(NamedTuple):
@@ -97,7 +103,7 @@ class Best:
 
 
 class Kernel(Protocol):
-    """The inner loops. ``bound_factor`` raises bounds made for another average length."""
+    """The inner loops."""
 
     name: str
 
@@ -117,7 +123,6 @@ class Kernel(Protocol):
         scoring: Scoring,
         query: Query,
         choice: Filter,
-        bound_factor: float,
         best: Best,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The passages of a segment that may be among the k best of all, with their scores.

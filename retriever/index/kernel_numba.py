@@ -45,14 +45,13 @@ class NumbaKernel:
         scoring: Scoring,
         query: Query,
         choice: Filter,
-        bound_factor: float,
         best: Best,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         sums = getattr(self._scratch, "sums", None)
         if sums is None:
             sums = np.zeros(BLOCK, dtype=np.uint16)
         self._scratch.sums = None  # a search that ends in an error leaves sums behind
-        found = search(postings, scoring, query, choice, bound_factor, best.heap, best.size, sums)
+        found = search(postings, scoring, query, choice, best.heap, best.size, sums)
         self._scratch.sums = sums
         return found
 
@@ -105,6 +104,6 @@ def _samples() -> list[tuple[Any, tuple[object, ...]]]:
     return [
         (find, (terms.text, terms.ends, terms.text, terms.ends)),
         (add_scores, (*given, weights)),
-        (search, (*given, choice, 1.0, weights, some, np.zeros(1, dtype=np.uint16))),
+        (search, (*given, choice, weights, some, np.zeros(1, dtype=np.uint16))),
         (count_deleted, (postings, np.zeros(1, dtype=np.bool_), some)),
     ]

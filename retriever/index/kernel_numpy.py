@@ -54,7 +54,6 @@ class NumpyKernel:
         scoring: Scoring,
         query: Query,
         choice: Filter,
-        bound_factor: float,
         best: Best,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         scores = np.zeros(len(postings.lengths), dtype=np.float64)

@@ -169,7 +169,6 @@ def search(
     scoring: Scoring,
     query: Query,
     choice: Filter,
-    bound_factor: float,
     heap: NDArray[np.float64],
     size: NDArray[np.int64],
     sums: NDArray[np.uint16],
@@ -183,6 +182,7 @@ def search(
     offsets, codes, lengths = postings.offsets, postings.codes, postings.lengths
     large_places, large_values = postings.large_places, postings.large_values
     saturations, norms, bounds = scoring.saturations, scoring.norms, scoring.bounds
+    bound_factor = scoring.bound_factor
     weights, times, sequence = query.weights, query.times, query.sequence
     passages = len(lengths)
     found = np.zeros(256, dtype=np.int64)
