@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,51 @@ def test_installations_that_share_an_index_keep_each_others_code(
     assert set(index.glob("compiled-*")) == {ours, theirs}
     for installation in (HERE, other):
         assert search(index, installation=installation) == {**FOUND, "kernel": "numba"}
+
+
+@needs_numba
+def test_code_that_nobody_uses_any_more_goes_when_other_code_is_compiled(
+    built: Path, tmp_path: Path
+) -> None:
+    other, index, moved = tmp_path / "other", tmp_path / "index", tmp_path / "moved"
+    shutil.copytree(HERE / "retriever", other / "retriever")
+    shutil.copytree(built, index)
+    (ours,) = index.glob("compiled-*")
+    run(_BUILD, index, installation=other)
+    (theirs,) = set(index.glob("compiled-*")) - {ours}
+
+    def copy(number: int, *, days: float, made_by: str | None) -> Path:
+        """Code of yet another installation, last used so many days ago."""
+        place = ours.with_name(f"compiled-{number:08x}-{'0' * 8}")
+        shutil.copytree(ours, place)
+        (place / "MADE-BY").unlink()
+        if made_by is not None:
+            (place / "MADE-BY").write_text(made_by)
+        used = time.time() - days * 24 * 60 * 60
+        os.utime(place / "READY", (used, used))
+        return place
+
+    here = (ours / "MADE-BY").read_text()
+    assert json.loads(here) == [platform.node(), sys.prefix, str(HERE / "retriever" / "index")]
+    elsewhere = json.dumps(["another machine", "/srv/nowhere", "/srv/nowhere/retriever"])
+    kept = {
+        copy(1, days=100, made_by=here),
+        copy(2, days=100, made_by=elsewhere),
+        copy(3, days=100, made_by=None),  # as earlier versions left it
+        copy(4, days=100, made_by="no JSON"),
+    }
+    copy(5, days=200, made_by=here)
+    copy(6, days=200, made_by=elsewhere)
+    copy(7, days=200, made_by=None)
+    (copy(8, days=0, made_by=here) / "READY").unlink()  # its making was cut off
+    os.utime(ours / "READY", (0, 0))
+    search(index)  # which uses ours
+    other.rename(moved)  # which is an installation that is gone, and a new one
+    run(_BUILD, index, installation=moved)
+    (new,) = set(index.glob("compiled-*")) - kept - {ours}
+    assert new.name[:17] not in (ours.name[:17], theirs.name[:17])
+    assert search(index, installation=moved) == {**FOUND, "kernel": "numba"}
+    assert search(index) == {**FOUND, "kernel": "numba"}
 
 
 def test_the_sources_are_looked_at_once_by_a_process(tmp_path: Path) -> None:

@@ -4,21 +4,26 @@ Compiling takes a quarter of a minute, so a search never waits for it: it loads 
 goes on with numpy where nothing is. The code is kept beside the index, in a folder whose name
 changes with the kernel's sources and with what compiled them; numba itself looks after the rest,
 such as another processor. Installations that share an index have a folder each: numba's files are
-of use only where they were made.
+of use only where they were made. Who compiles removes the folders that nobody uses any more.
 
-    compiled-WHERE-KEY/        numba's files
-    compiled-WHERE-KEY/READY   written last: a checksum of all of them
+    compiled-WHERE-KEY/         numba's files
+    compiled-WHERE-KEY/MADE-BY  the machine's name, the folders of the environment and the sources
+    compiled-WHERE-KEY/READY    written last: a checksum of numba's files; its date is that of the
+                                last use, give or take a day
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import shutil
 import sys
 import threading
+import time
 import zlib
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +35,10 @@ from retriever.index import kernel
 
 _log = logging.getLogger(__name__)
 _READY = "READY"
+_MADE_BY = "MADE-BY"
+_DAY = 24 * 60 * 60.0
+#: Code that was not used for so many seconds is nobody's, wherever it was made.
+_LONG = 180 * _DAY
 _COMPILED = ("kernel_numba.py", "loops.py", "maxscore.py")
 _lock = threading.Lock()
 _useless: set[tuple[str, int]] = set()
@@ -57,6 +66,7 @@ def use(folder: Path) -> bool:
             _log.info("the compiled code in %s does not fit; numpy searches instead", ready.parent)
             return False
         kernel.set_default(loaded)
+        _note_use(ready)
     finally:
         _lock.release()
     return True
@@ -81,9 +91,12 @@ def _make(folder: Path) -> None:
     place = _place(folder)
     with _lock:
         _log.info("compiling the inner loops of the search index, once")
-        for old in folder.glob(f"compiled-{_where()}-*"):
-            shutil.rmtree(old, ignore_errors=True)
+        for old in folder.glob("compiled-*"):
+            if old.name.startswith(f"compiled-{_where()}-") or _is_abandoned(old):
+                shutil.rmtree(old, ignore_errors=True)
         place.mkdir(parents=True)
+        made_by = json.dumps([platform.node(), *_installation()])
+        (place / _MADE_BY).write_text(made_by, encoding="ascii")
         made = kernel.load(compiled=True, folder=place)
         (place / _READY).write_text(_checksum(place), encoding="ascii")
         kernel.set_default(made)
@@ -91,6 +104,43 @@ def _make(folder: Path) -> None:
 
 def _place(folder: Path) -> Path:
     return folder / f"compiled-{_where()}-{_key()}"
+
+
+def _note_use(ready: Path) -> None:
+    with suppress(OSError):  # who may only read the index searches as well
+        if time.time() - ready.stat().st_mtime > _DAY:
+            os.utime(ready)
+
+
+def _is_abandoned(place: Path) -> bool:
+    """Whether no installation will load this code again, as far as can be told from here."""
+    try:
+        used = (place / _READY).stat().st_mtime
+    except FileNotFoundError:
+        return True  # it was never finished: nobody but this process is compiling now
+    except OSError:
+        return False
+    return time.time() - used > _LONG or _is_of_vanished(place)
+
+
+def _is_of_vanished(place: Path) -> bool:
+    """Whether the installation that made this code was on this machine, and is there no more."""
+    try:
+        machine, *folders = json.loads((place / _MADE_BY).read_text(encoding="ascii"))
+    except (OSError, ValueError, TypeError):  # of an earlier version, or damaged
+        return False
+    # What another machine has, or a container, cannot be seen from here.
+    return bool(machine == platform.node()) and any(map(_is_gone, folders))
+
+
+def _is_gone(folder: str) -> bool:
+    try:
+        Path(folder).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # in a folder that this user may not enter
+        return False
+    return False
 
 
 def _checksum(place: Path) -> str:
@@ -103,9 +153,13 @@ def _checksum(place: Path) -> str:
 
 @cache
 def _where() -> str:
-    """Which installation this is: its environment, and the sources, which two may share."""
-    place = f"{sys.prefix}\n{Path(__file__).parent}"
+    place = "\n".join(_installation())
     return f"{zlib.crc32(os.fsencode(place)):08x}"
+
+
+def _installation() -> tuple[str, str]:
+    """Which installation this is: its environment, and the sources, which two may share."""
+    return sys.prefix, str(Path(__file__).parent)
 
 
 @cache
