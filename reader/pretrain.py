@@ -5,44 +5,38 @@ Spans of words are masked and guessed twice, by the masked-piece head and by the
 same run is the plain baseline, BERT's masking of single pieces and no boundary head. Rows are
 single sequences, without a next-sentence task.
 
-Every batch has the same shapes and comes from a background thread; losses stay on the device until
-they are reported, so that nothing waits on it between two steps.
+Batches come from a background thread (:mod:`reader.pretrain_batches`); losses stay on the device
+until they are reported, so that nothing waits on it between two steps.
 
 A run is a folder: ``corpus/`` (:mod:`reader.corpus`), ``checkpoint.pt`` (written atomically, the
 state to resume from), ``history.json`` (what :mod:`reader.curve` draws), and the finished encoder
-in ``model/``: a checkpoint to fine-tune, with the heads of pre-training beside it.
+in ``model/`` (:mod:`reader.pretrain_model`).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from reader import checkpoint as checkpoints
-from reader.boundary import IGNORED, POSITION_SIZE, BoundaryHead, PieceHead, Targets, targets_of
+from reader.boundary import POSITION_SIZE
 from reader.corpus import Corpus, Rows, prepare
-from reader.errors import CheckpointError, TrainingError
-from reader.masking import MaskingConfig, Vocabulary, mask_row, piece_budget
+from reader.errors import TrainingError
+from reader.masking import MaskingConfig, Vocabulary, piece_budget
+from reader.pretrain_batches import Step, in_background, make_step
+from reader.pretrain_model import Pretrainer, build, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from reader.training import History, Training
 
 _log = logging.getLogger(__name__)
-
-_HEADS = "pretraining_heads.safetensors"
-_AHEAD = 4  # steps that the background thread may be ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,142 +107,6 @@ class PretrainHistory(History):
     reports: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class HostBatch:
-    """One batch before it goes to the device: ``ids`` of shape (rows, length), and its targets."""
-
-    ids: Tensor
-    positions: Tensor
-    labels: Tensor
-    left: Tensor
-    right: Tensor
-    offsets: Tensor
-    boundary_labels: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The batches of one step, and how many pieces each head guesses in all of them."""
-
-    batches: tuple[HostBatch, ...]
-    masked: int
-    boundary: int
-
-
-class Pretrainer(nn.Module):
-    """The encoder with its heads; ``boundary`` is None for the plain baseline."""
-
-    def __init__(self, bert: Any, pieces: PieceHead, boundary: BoundaryHead | None) -> None:
-        super().__init__()
-        self.bert = bert
-        self.pieces = pieces
-        self.boundary = boundary
-
-    @property
-    def embeddings(self) -> Tensor:
-        """The input embeddings (vocabulary, hidden), which are both heads' output weights."""
-        weight: Tensor = self.bert.embeddings.word_embeddings.weight
-        return weight
-
-    def forward(self, batch: HostBatch) -> Tensor:
-        """Sums of the cross entropies of the masked-piece and the boundary head. Shape (2,)."""
-        states = self.bert(input_ids=batch.ids).last_hidden_state  # (rows, length, hidden)
-        states = states.flatten(0, 1)  # (rows * length, hidden)
-        logits = self.pieces(states[batch.positions], self.embeddings)  # (targets, vocabulary)
-        masked = _summed(logits, batch.labels)
-        if self.boundary is None:
-            return torch.stack([masked, torch.zeros_like(masked)])
-        logits = self.boundary(
-            states[batch.left], states[batch.right], batch.offsets, self.embeddings
-        )
-        return torch.stack([masked, _summed(logits, batch.boundary_labels)])
-
-
-def _summed(logits: Tensor, labels: Tensor) -> Tensor:
-    return cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
-
-
-def make_step(
-    number: int, rows: Rows, vocabulary: Vocabulary, config: PretrainConfig, *, pin: bool
-) -> Step:
-    """The batches of step ``number`` (from 0), the same in every run of the configuration."""
-    generator = np.random.default_rng([config.seed, 1, number])
-    size = config.rows * piece_budget(rows.length, config.masking.budget)
-    batches, masked, boundary = [], 0, 0
-    for part in range(config.accumulate):
-        first = (number * config.accumulate + part) * config.rows
-        taken = [rows[first + index] for index in range(config.rows)]
-        hidden = [
-            mask_row(
-                row.ids,
-                vocabulary,
-                config.masking,
-                generator,
-                next_continues=bool(vocabulary.continues[row.next_id]),
-            )
-            for row in taken
-        ]
-        targets = targets_of(np.stack([row.ids for row in taken]), hidden, size)
-        batches.append(_host_batch(np.stack([row.ids for row in hidden]), targets, pin))
-        masked += int((targets.labels != IGNORED).sum())
-        boundary += int((targets.boundary_labels != IGNORED).sum())
-    return Step(tuple(batches), masked, boundary)
-
-
-def _host_batch(ids: np.ndarray[Any, np.dtype[np.int64]], targets: Targets, pin: bool) -> HostBatch:
-    tensors = {"ids": torch.from_numpy(ids)}
-    tensors |= {f.name: torch.from_numpy(getattr(targets, f.name)) for f in fields(targets)}
-    return HostBatch(**{k: v.pin_memory() if pin else v for k, v in tensors.items()})
-
-
-def _on_device(batch: HostBatch, device: torch.device) -> HostBatch:
-    return HostBatch(
-        **{f.name: getattr(batch, f.name).to(device, non_blocking=True) for f in fields(batch)}
-    )
-
-
-@contextmanager
-def in_background(make: Callable[[int], Step], numbers: range) -> Iterator[Iterator[Step]]:
-    """What ``make`` gives for each number, made in a thread that is a few steps ahead.
-
-    An error in the thread is raised where the step would have been taken.
-    """
-    ready: queue.Queue[Step | BaseException] = queue.Queue(maxsize=_AHEAD)
-    stopped = threading.Event()
-
-    def put(item: Step | BaseException) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            for number in numbers:
-                if stopped.is_set():
-                    return
-                put(make(number))
-        except BaseException as error:  # noqa: BLE001  (raised again by the consumer)
-            put(error)
-
-    def taken() -> Iterator[Step]:
-        for _ in numbers:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    thread = threading.Thread(target=work, name="pretraining-data", daemon=True)
-    thread.start()
-    try:
-        yield taken()
-    finally:
-        stopped.set()
-        thread.join()
-
-
 def pretrain(
     start: str | Path,
     texts: Iterable[str],
@@ -298,7 +156,7 @@ def pretrain(
         1, math.ceil(config.epochs * rows.per_epoch / (config.rows * config.accumulate))
     )
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
-    model = _build(chosen, folder, config)
+    model = build(chosen, folder, config.masking)
     history = _new_history(config, steps, corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
     done = training.resume(same=("config", "steps", "corpus"))
@@ -324,7 +182,7 @@ def pretrain(
                 progress(report)
             meter.start()
     model.eval()
-    _save_model(chosen, model, run / "model")
+    save(chosen, model, run / "model")
     return run / "model"
 
 
@@ -378,7 +236,7 @@ def _train_step(model: Pretrainer, step: Step, device: torch.device, bf16: bool)
     try:
         for batch in step.batches:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                sums = model(_on_device(batch, device))
+                sums = model(batch.on_device(device))
             means = sums / counts
             means.sum().backward()
             total = means.detach() if total is None else total + means.detach()
@@ -390,29 +248,6 @@ def _train_step(model: Pretrainer, step: Step, device: torch.device, bf16: bool)
         ) from error
     assert total is not None
     return total
-
-
-def _build(chosen: checkpoints.Checkpoint, folder: Path, config: PretrainConfig) -> Pretrainer:
-    bert: Any = chosen.model.bert
-    sizes = (bert.config.hidden_size, bert.config.vocab_size)
-    model = Pretrainer(
-        bert, PieceHead(*sizes), BoundaryHead(*sizes) if config.masking.kind == "spans" else None
-    )
-    path = folder / _HEADS
-    if path.is_file():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            wanted = model.state_dict().keys()
-            state = {key: value for key, value in load_file(path).items() if key in wanted}
-            model.load_state_dict(state, strict=False)  # an earlier run may have had one head
-        except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(
-                f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
-            ) from error
-    return model.to(chosen.device)
 
 
 def _new_history(
@@ -433,23 +268,3 @@ def _new_history(
             "peak_flops": measured_peak(device, bf16=bf16),
         },
     )
-
-
-def _save_model(chosen: checkpoints.Checkpoint, model: Pretrainer, folder: Path) -> None:
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    # The encoder alone: a span head that was never trained would pass for one that was.
-    model.bert.config.architectures = ["BertModel"]
-    model.bert.config.save_pretrained(folder)
-    encoder = {
-        key: value.detach().cpu().contiguous() for key, value in model.bert.state_dict().items()
-    }
-    save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
-    chosen.tokenizer.save(folder)
-    heads = {
-        key: value.detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-        if not key.startswith("bert.")
-    }
-    save_file(heads, folder / _HEADS)

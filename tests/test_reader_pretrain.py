@@ -15,15 +15,9 @@ from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.curve import draw
 from reader.errors import CheckpointError, TrainingError
 from reader.masking import MaskingConfig
-from reader.pretrain import (
-    HostBatch,
-    PretrainConfig,
-    Pretrainer,
-    Progress,
-    Step,
-    in_background,
-    pretrain,
-)
+from reader.pretrain import PretrainConfig, Progress, pretrain
+from reader.pretrain_batches import HostBatch, Step, in_background
+from reader.pretrain_model import Pretrainer
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from tests.reader_models import checkpoint
 
