@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from itertools import islice, repeat
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from retriever.analysis import Analyzer
-from retriever.changes import Changes, compare
+from retriever.changes import compare
 from retriever.errors import SearchIndexError
-from retriever.index.build import NumberedPassages, SegmentBuilder
 from retriever.index.files import DamagedError
 from retriever.index.folder import IndexFolder
 from retriever.index.generation import PassageIndex
-from retriever.index.segment import Segment
+from retriever.new_passages import KeptVectors, Progress, new_passages, new_segment
 from retriever.okapi import OkapiIndex
-from retriever.passage_terms import TermsOfPassages, index_text
+from retriever.passage_terms import TermsOfPassages
 from retriever.ranking import Encoder
 from retriever.store import documents
 from retriever.store.database import Database
@@ -31,10 +29,6 @@ from retriever.store.database import Database
 _log = logging.getLogger(__name__)
 
 Backend = Literal["bm25", "rank_bm25"]
-Progress = Callable[[int, int], None]
-
-#: So many passages are analysed and encoded at a time.
-_BATCH = 4096
 
 
 class IndexKeeper:
@@ -251,7 +245,7 @@ class IndexKeeper:
                     usable = None
                 vectors = self._kept_vectors() if usable is None else {}
                 changes = compare(documents.passage_ranges(session), usable)
-                new = self._segment(session, changes, vectors, analyzer, progress)
+                new = new_segment(session, changes, analyzer, self._encoder, vectors, progress)
             opened = self._folder.update(
                 usable,
                 new=new,
@@ -282,7 +276,7 @@ class IndexKeeper:
             terms_of = TermsOfPassages(analyzer)
             passages = [
                 passage
-                for batch in self._batches(session, changes, {}, terms_of, progress)
+                for batch in new_passages(session, changes, terms_of, self._encoder, {}, progress)
                 for passage in batch.each(terms_of.vocabulary)
             ]
         opened = OkapiIndex(
@@ -316,7 +310,7 @@ class IndexKeeper:
         """Whose vectors :meth:`vectors` are; an index may still hold another's."""
         return None if self._encoder is None else self._encoder().name
 
-    def _kept_vectors(self) -> dict[tuple[int, int], NDArray[np.float16]]:
+    def _kept_vectors(self) -> KeptVectors:
         """The vectors of an index that is built anew, as they are mapped, by passage id and
         signature.
         """
@@ -330,72 +324,6 @@ class IndexKeeper:
                 segment.passages, segment.signatures, segment.vectors, strict=True
             )
         }
-
-    def _segment(
-        self,
-        session: Session,
-        changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float16]],
-        analyzer: Analyzer,
-        progress: Progress | None,
-    ) -> Segment | None:
-        """The new passages as one segment; None when there are none."""
-        terms_of = TermsOfPassages(analyzer)
-        builder = SegmentBuilder(terms_of.vocabulary)
-        for batch in self._batches(session, changes, vectors, terms_of, progress):
-            builder.extend(batch)
-        return builder.segment() if len(builder) else None
-
-    def _batches(
-        self,
-        session: Session,
-        changes: Changes,
-        vectors: dict[tuple[int, int], NDArray[np.float16]],
-        terms_of: TermsOfPassages,
-        progress: Progress | None,
-    ) -> Iterator[NumberedPassages]:
-        """What is new of the database, analysed and encoded."""
-        signatures = dict(zip(changes.new.tolist(), changes.signatures.tolist(), strict=True))
-        done = changes.total - len(signatures)
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            if progress is not None:
-                progress(done, changes.total)
-
-        advance(0)
-        texts = (
-            text
-            for text in documents.search_texts(session, changes.documents)
-            if text.passage_id in signatures
-        )
-        encoder = None if self._encoder is None else self._encoder()
-        while batch := list(islice(texts, _BATCH)):
-            rows = None
-            if encoder is not None:
-                given: list[NDArray[np.floating[Any]] | None] = [
-                    vectors.get((p.passage_id, signatures[p.passage_id])) for p in batch
-                ]
-                missing = [at for at, vector in enumerate(given) if vector is None]
-                advance(len(batch) - len(missing))
-                if missing:
-                    made = encoder.encode(
-                        [index_text(batch[at]) for at in missing], progress=advance
-                    )
-                    for at, vector in zip(missing, made, strict=True):
-                        given[at] = vector
-                rows = np.array(given, dtype=np.float32)
-            ids = [passage.passage_id for passage in batch]
-            yield NumberedPassages(
-                np.array(ids, dtype=np.int64),
-                np.array([passage.collection_id for passage in batch], dtype=np.int64),
-                np.array([signatures[number] for number in ids], dtype=np.uint32),
-                terms_of.of(batch),
-                rows,
-            )
-            if encoder is None:
-                advance(len(batch))
 
     def _tidy_behind(self, opened: PassageIndex | OkapiIndex, *, compiling: bool) -> None:
         """What makes searching faster and need not be waited for, in a thread."""
