@@ -92,6 +92,22 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
             "Phone: 300\nRoom: 12, first floor",
         ),
         ("<tr><td>a<td>b<tr><td>c<td>", "a; b\nc"),
+        # Headers in the first column, below a name of the whole table or of some rows.
+        (
+            "<tr><th colspan=2>Depot<tr><th scope=row>Opened<td>1999<tr><th>Contact"
+            "<tr><th scope=row>Phone<td>300<td>301",
+            "Depot\n\nOpened: 1999\nContact\nPhone: 300; 301",
+        ),
+        (
+            "<tr><th>Item<th>Price<tr><th colspan=2>Used<tr><td>Dock<td>90",
+            "Used\nItem: Dock; Price: 90",
+        ),
+        ("<tr><th scope=row>Fax<td><tr><th scope=row>Room<td>12", "Room: 12"),
+        ("<tr><td><td>Basic<tr><th scope=row>Seats<td>5", "Basic\nSeats: 5"),
+        (
+            "<tr><th rowspan=2>Monday<th>Morning<td>9 to 12<tr><th>Afternoon<td>closed",
+            "Monday, Morning: 9 to 12\nMonday, Afternoon: closed",
+        ),
         (
             "<thead><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>new<th>used</thead>"
             "<tr><td rowspan=2>Dock<td>90<td>40<tr><td>80<td>30",

@@ -90,6 +90,22 @@ def test_tables_get_their_headers_into_each_row(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        # Markdown demands a header row where the headers stand in the first column.
+        ("| | |\n|-|-|\n| Phone | 300 |\n| Room | 12 |", "Phone: 300\nRoom: 12"),
+        ("| **Status** | Accepted |\n|-|-|\n| **Date** | 3 May |", "Status: Accepted\nDate: 3 May"),
+        ("| | |\n|-|-|\n| Phone | 300 |\n| | 301 |", "Phone; 300\n301"),
+        ("| Plan | Price |\n|-|-|\n| **Basic** | 1.90 |", "Plan: Basic; Price: 1.90"),
+        ("| **Plan** | **Price** |\n|-|-|\n| **Basic** | 1.90 |", "Plan: Basic; Price: 1.90"),
+        ("| | Basic | Pro |\n|-|-|-|\n| **Seats** | 5 | 20 |", "Seats; Basic: 5; Pro: 20"),
+    ],
+)
+def test_the_first_column_may_hold_the_headers(tmp_path: Path, table: str, expected: str) -> None:
+    assert text(tmp_path, f"{table}\n") == expected
+
+
 def test_headings_have_the_slugs_that_github_gives(tmp_path: Path) -> None:
     source = """\
 # Über *uns* & `code`?

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from selectolax.lexbor import LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
-from retriever.parsing.tables import is_header, label, row_lines
+from retriever.parsing.tables import MarkedRow, label, table_lines
 
 MAX_DEPTH = 500
 
@@ -63,14 +63,6 @@ class _List:
     ordered: bool
     number: int
     step: int
-
-
-@dataclass(slots=True)
-class _Row:
-    cells: list[str] = field(default_factory=list)
-    heads: list[bool] = field(default_factory=list)
-    bold: list[bool] = field(default_factory=list)
-    in_head: bool = False
 
 
 class Walker:
@@ -340,47 +332,22 @@ class Walker:
         caption = table.css_first("caption")
         if caption is not None:
             self._builder.add(one_line(self._gather(caption)))
-        rows = self._rows(table)
-        width = max((len(row.cells) for row in rows), default=0)
-        for row in rows:
-            missing = width - len(row.cells)
-            row.cells += [""] * missing
-            row.heads += [False] * missing
-            row.bold += [False] * missing
-        heads = 0
-        while heads < len(rows) and (rows[heads].in_head or _all_heads(rows[heads])):
-            heads += 1
-        if heads == len(rows):  # nothing but headers: the first row names, the others are read
-            heads = min(heads, 1) if len(rows) > 1 else 0
-        if heads == 0 and self._guess_headers and rows:
-            first, *rest = rows
-            if is_header(first.cells, [row.cells for row in rest], [[*row.bold] for row in rows]):
-                heads = 1
-        header = [
-            " ".join(dict.fromkeys(row.cells[column] for row in rows[:heads] if row.cells[column]))
-            for column in range(width)
-        ]
-        body = rows[heads:]
-        lines = row_lines([row.cells for row in body], header if heads else None)
-        if not heads and width > 1 and all(_is_pair(row) for row in body):
-            lines = [
-                label(row.cells[0], "; ".join(cell for cell in row.cells[1:] if cell))
-                for row in body
-                if any(row.cells[1:])
-            ]
+        captions, lines = table_lines(self._rows(table), guess_header=self._guess_headers)
+        for line in captions:
+            self._builder.add(line)
         if self._marker is not None:  # a list item that is a table
             self._marker = None
         self._groups += 1
         for line in lines:
             self._builder.add(line, indent="  " * len(self._lists), group=self._groups)
 
-    def _rows(self, table: LexborNode) -> list[_Row]:
-        """The rows with cells that span several put into each of them."""
-        rows: list[_Row] = []
+    def _rows(self, table: LexborNode) -> list[MarkedRow]:
+        """The rows with cells that span several put into each; of empty ones, those of a head."""
+        rows: list[MarkedRow] = []
         spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
         for element in table.css("tr"):
-            row = _Row(in_head=element.parent is not None and element.parent.tag == "thead")
-            cell = element.first_child
+            row = MarkedRow(in_head=element.parent is not None and element.parent.tag == "thead")
+            cell, found = element.first_child, 0
             while cell is not None or len(row.cells) in spanning:
                 column = len(row.cells)
                 if column in spanning:
@@ -388,10 +355,12 @@ class Walker:
                     if left > 1:
                         spanning[column] = (left - 1, text, head, bold)
                     _append(row, text, head, bold)
+                    found += 1
                     continue
                 if cell is None:
                     break
                 if cell.tag in ("td", "th"):
+                    found += 1
                     text = _cell_line(self._gather(cell))
                     head, bold = cell.tag == "th", _is_bold(cell, text)
                     down = min(_number(cell, "rowspan") or 1, 1000)
@@ -403,25 +372,16 @@ class Walker:
                             spanning[column + offset] = (down - 1, shown, head, bold)
                         _append(row, shown, head, bold)
                 cell = cell.next
-            if any(row.cells):
+            row.lone = found == 1 and all(row.heads)
+            if any(row.cells) or row.in_head:
                 rows.append(row)
         return rows
 
 
-def _append(row: _Row, text: str, head: bool, bold: bool) -> None:
+def _append(row: MarkedRow, text: str, head: bool, bold: bool) -> None:
     row.cells.append(text)
     row.heads.append(head)
     row.bold.append(bold)
-
-
-def _all_heads(row: _Row) -> bool:
-    return all(head for cell, head in zip(row.cells, row.heads, strict=True) if cell)
-
-
-def _is_pair(row: _Row) -> bool:
-    """Whether the row is a name in bold or as a header cell, and what belongs to it."""
-    named = bool(row.cells[0]) and (row.heads[0] or row.bold[0])
-    return named and not any(row.heads[1:]) and not all(row.bold[1:])
 
 
 def _is_bold(cell: LexborNode, text: str) -> bool:
