@@ -92,6 +92,11 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
             "Phone: 300\nRoom: 12, first floor",
         ),
         ("<tr><td>a<td>b<tr><td>c<td>", "a; b\nc"),
+        (
+            "<tr><th>Opening<br>hours<th>Price<br/>(net)"
+            "<tr><td>9 to 5<br>by phone /<br>by mail<td>90<br>(80 used)",
+            "Opening hours: 9 to 5, by phone / by mail; Price (net): 90 (80 used)",
+        ),
         # Headers in the first column, below a name of the whole table or of some rows.
         (
             "<tr><th colspan=2>Depot<tr><th scope=row>Opened<td>1999<tr><th>Contact"

@@ -361,8 +361,10 @@ class Walker:
                     break
                 if cell.tag in ("td", "th"):
                     found += 1
-                    text = _cell_line(self._gather(cell))
-                    head, bold = cell.tag == "th", _is_bold(cell, text)
+                    head, lines = cell.tag == "th", self._gather(cell)
+                    # A header is broken where it has no room, a value where another begins.
+                    text = one_line(lines) if head else _cell_line(lines)
+                    bold = _is_bold(cell, text)
                     down = min(_number(cell, "rowspan") or 1, 1000)
                     across = max(1, min(_number(cell, "colspan") or 1, 50))
                     for offset in range(across):
@@ -391,11 +393,11 @@ def _is_bold(cell: LexborNode, text: str) -> bool:
 
 
 def _cell_line(text: str) -> str:
-    """The lines of a cell on one line, with a comma where no mark ends one."""
+    """The lines of a cell on one line, with a comma where no mark ends or opens one."""
     line = ""
     for part in filter(None, map(one_line, text.split("\n"))):
         if line:
-            line += " " if line[-1] in ".,:;!?" else ", "
+            line += " " if line[-1] in ".,:;!?/" or part[0] in "([" else ", "
         line += part
     return line
 
