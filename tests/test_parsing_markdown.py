@@ -36,11 +36,53 @@ def text(folder: Path, content: str) -> str:
         ("> [!IMPORTANT]\n> Read this.", "Important: Read this."),
         ("Line\n\n---\n\nOther", "Line\n\nOther"),
         ("Run `a  |  b` now", "Run a | b now"),
-        ("Text.[^1]\n\n[^1]: A note.", "Text.\n\n1. A note."),
+        ("Text.[^1]\n\n[^1]: A note.", "Text.\n\nA note."),
     ],
 )
 def test_markup_goes_and_text_stays(tmp_path: Path, source: str, expected: str) -> None:
     assert text(tmp_path, source) == expected
+
+
+def test_a_footnote_stands_behind_what_refers_to_it(tmp_path: Path) -> None:
+    source = """\
+# Leave[^h]
+
+Take it.[^a] Carry *six days[^b]* over.[^a]
+
+You need:[^c]
+
+- a badge[^d]
+- a pass
+
+| Plan | Price |
+|------|-------|
+| Pro  | 5[^e] |
+
+## More
+
+Text^[An inline note.] here.
+
+[^a]: Note a.[^f][^g]
+
+    - of two
+    - blocks
+[^b]: Note b.
+[^c]: Note c.
+[^d]: Note d.[^d]
+[^e]: Note e.
+[^f]: Note f.
+[^g]: Note g.
+[^h]: Note h.
+[^z]: Nothing refers to it.
+"""
+    document = parse_file(tmp_path, "a.md", source)
+    assert document.text == (
+        "Leave\n\nNote h.\n\nTake it. Carry six days over.\n\n"
+        "Note a.\n\n- of two\n- blocks\n\nNote f.\n\nNote g.\n\nNote b.\n\n"
+        "You need:\n\n- a badge\n- a pass\n\nNote c.\n\nNote d.\n\n"
+        "Plan: Pro; Price: 5\n\nNote e.\n\nMore\n\nText here.\n\nAn inline note."
+    )
+    assert section(document, "More") == "Text here.\n\nAn inline note."
 
 
 def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
