@@ -1,4 +1,4 @@
-"""The markers of list items: "- ", "1. ", "(b) ".
+"""The markers of list items: "- ", "1. ", "(b) ", "- ☑ ".
 
 What may be a word or a sign ("c. 1900", "- 5 degrees") is a marker only beside others.
 """
@@ -15,6 +15,7 @@ _MARKER = re.compile(
     r"(?P<number>\(?(?:(?P<digits>\d{1,3})|(?P<letter>[a-z](?=\.))|[a-z]|[ivx]{2,4})[.)][ \t]++"
     # "z. B.", "3. Oktober" and "3. Okt." are words.
     rf"(?![^\W\d]\.|(?i:{'|'.join(sorted(MONTHS))})\b|{SHORT_MONTH}))?"
+    r"(?P<box>(?:[☐☑☒]|(?<=[-–—•*.)] )\[[ xX]\])[ \t]++)?"
 )
 _DASHED = re.compile(r"\s*+([-–—])[ \t]")
 _COUNTED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?(\d{1,3})\.[ \t]++(?!\d)")
@@ -30,6 +31,16 @@ def after_marker(text: str, start: int, end: int) -> int:
     return begin if _WORD.search(text, begin, end) else start
 
 
+def box_before(text: str, start: int) -> int:
+    """Where the box of a task stands in front of its text at ``start``; that where there is none.
+
+    A box tells whether the task is done, which its text does not.
+    """
+    line = text.rfind("\n", 0, start) + 1
+    marker = _MARKER.match(text, line, start)
+    return marker.start("box") if marker and marker["box"] and marker.end() == start else start
+
+
 def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
     """Where a marker ends; its beginning if it is a sign or a word of a line that ends at ``end``.
 
@@ -37,6 +48,8 @@ def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
     stop an abbreviation. They are markers if the line above or below has what is alike or next.
     """
     begin, number = marker.end(), marker["number"]
+    if marker["box"]:
+        return begin
     before_digit = text[begin : begin + 1].isdigit()
     if number is None:
         if marker["dash"] and before_digit:

@@ -92,6 +92,7 @@ def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int
         ("v. 2 is out", "v. 2", "v. 2"),
         ("Outside:\n- 5", "- 5", "- 5"),
         ("- 5 days\n- 3 weeks", "- 5 days", "5 days"),
+        ("- ☐ 5 days\n- ☑ 3 weeks", "☐ 5 days", "5 days"),
         # A number and one word may be a name together.
         ("3. Stock", "3. Stock", "3. Stock"),
         ("Floors:\n1. Stock\n2. Stock", "1. Stock", "1. Stock"),

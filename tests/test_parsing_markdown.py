@@ -95,9 +95,11 @@ Intro:
 
       with a paragraph
     * [x] done
+    * [ ] to do
+* [X]ed out
 * two
 
-5. five
+5. [X] five
 6. six
 
    ```sh
@@ -107,8 +109,8 @@ Intro:
 7. seven
 """
     assert text(tmp_path, source) == (
-        "Intro:\n\n- one goes on\n  - nested\n    with a paragraph\n  - done\n- two\n\n"
-        "5. five\n6. six\n\nmake  install\n\n7. seven"
+        "Intro:\n\n- one goes on\n  - nested\n    with a paragraph\n  - ☑ done\n  - ☐ to do\n"
+        "- [X]ed out\n- two\n\n5. ☑ five\n6. six\n\nmake  install\n\n7. seven"
     )
 
 

@@ -55,6 +55,7 @@ _EMPTY_ALT = re.compile(
     r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
 )
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
+_TASK = re.compile(r"(- |\d+\. )\[([ xX])\] +")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
@@ -212,7 +213,7 @@ class Walker:
         if self._marker is not None:
             first, *more = text.strip(" \n").split("\n")
             indent = "  " * max(0, depth - 1)
-            self._builder.add(_unchecked(self._marker + first), indent=indent, group=self._group)
+            self._builder.add(_boxed(self._marker + first), indent=indent, group=self._group)
             self._marker = None
             text = "\n".join(more)
         self._builder.add(text, indent="  " * depth, group=self._group)
@@ -457,6 +458,7 @@ def _number(node: LexborNode, name: str) -> int | None:
     return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None
 
 
-def _unchecked(item: str) -> str:
-    """A list item without the box of a task list."""
-    return re.sub(r"^(- |\d+\. )\[[ xX]\] +", r"\1", item)
+def _boxed(item: str) -> str:
+    """A list item with the box of a task list as a sign."""
+    task = _TASK.match(item)
+    return f"{task[1]}{'☐' if task[2] == ' ' else '☑'} {item[task.end() :]}" if task else item
