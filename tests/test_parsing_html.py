@@ -69,6 +69,27 @@ def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("<dt>Egg<dd>The pack.<dd>The shell.", "Egg: The pack.\nEgg: The shell."),
+        (
+            "<dt>Egg<dt>Nest<dd><ul><li>one<li>two</ul><dd><ol><li>three</ol>",
+            "Egg, Nest:\n- one\n- two\n\nEgg, Nest:\n1. three",
+        ),
+        (
+            "<dt>Egg<dd>One.<dl><dt>In<dd>i<dd>j</dl><dd>Two.",
+            "Egg: One.\nIn: i\nIn: j\n\nEgg: Two.",
+        ),
+        ("<dt>Egg<dd></dd><dt>Nest<dd>x<dd></dd>", "Egg\nNest: x"),
+        ("<dt>Egg<dd><pre>a  b</pre><dd><pre>c</pre><dd>d", "Egg\n\na  b\n\nc\n\nEgg: d"),
+        ("<dd>No term<dt>Egg<dd>x", "No term\nEgg: x"),
+    ],
+)
+def test_each_description_has_its_term(tmp_path: Path, terms: str, expected: str) -> None:
+    assert text(tmp_path, f"<dl>{terms}</dl>") == expected
+
+
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
     body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><i class=linenos>1</i>z</pre>"
     assert text(tmp_path, body) == "if x:\n    y()\n\nz"

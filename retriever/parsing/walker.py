@@ -83,6 +83,9 @@ class Walker:
         self._inline: list[str] = []
         self._lists: list[_List] = []
         self._terms: list[str] = []
+        # Of each list of terms that is open, the terms that were described last.
+        self._described: list[list[str]] = []
+        self._repeated = False
         self._marker: str | None = None
         self._groups = 0
         self._group: int | None = None
@@ -156,13 +159,21 @@ class Walker:
             if self._group is None:
                 self._groups += 1
                 self._group = self._groups
-            if tag != "dl":
-                self._lone_terms()
+            if tag == "dl":
+                self._described.append([])
+            else:
+                self._lone_terms(introducing=True)
                 start = _number(node, "start")
                 reverse = "reversed" in node.attributes
                 self._lists.append(
                     _List(tag == "ol", 1 if start is None else start, -1 if reverse else 1)
                 )
+        elif tag == "dd" and self._described:
+            if self._terms:
+                self._described[-1] = list(self._terms)
+            else:  # one more description
+                self._terms = list(self._described[-1])
+                self._repeated = bool(self._terms)
         elif tag == "li":
             if not self._lists:  # stray items belong to a list all the same
                 self._marker = "- "
@@ -183,8 +194,11 @@ class Walker:
         self._flush()
         if tag in ("li", "dd"):
             self._marker = None
+            if tag == "dd":
+                self._lone_terms()
         elif tag == "dl":
             self._lone_terms()
+            self._described.pop()
             self._close_group()
         elif tag in _LISTS and self._lists:
             self._lists.pop()
@@ -210,6 +224,7 @@ class Walker:
         if self._terms:
             text = label(", ".join(self._terms), text.strip(" \n"))
             self._terms.clear()
+            self._repeated = False
         if self._marker is not None:
             first, *more = text.strip(" \n").split("\n")
             indent = "  " * max(0, depth - 1)
@@ -218,9 +233,18 @@ class Walker:
             text = "\n".join(more)
         self._builder.add(text, indent="  " * depth, group=self._group)
 
-    def _lone_terms(self) -> None:
-        """Terms without a description are lines of their own."""
+    def _lone_terms(self, *, introducing: bool = False) -> None:
+        """Terms without a description are lines of their own.
+
+        Args:
+            introducing: their description is a list.
+        """
         terms, self._terms = self._terms, []
+        if introducing and terms:
+            terms = [label(", ".join(terms), "").rstrip()]
+        elif self._repeated:
+            terms = []
+        self._repeated = False
         for term in terms:
             self._builder.add(term, indent="  " * len(self._lists), group=self._group)
 
