@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.confidence import Calibration, Features
-from bot.marking import balanced, without_marker
+from bot.marking import balanced, within_row, without_marker
 from bot.quotes import quote_around
 from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, PassageReader, Span
@@ -125,7 +125,8 @@ def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
     found: list[_Sentence] = []
     for span in spans:  # best first
         hit = hits[span.passage]
-        span = _unmarked(span, hit)
+        for mended in (without_marker, within_row):
+            span = _moved(span, hit.text, hit.start, mended)
         begin, stop = quote_around(hit.text, span.start - hit.start, span.end - hit.start)
         start, end = hit.start + begin, hit.start + stop
         for number, other in enumerate(found):
@@ -162,11 +163,6 @@ def _in_place(hit: Hit, sentence: _Sentence) -> str:
 
 def _text(hit: Hit, sentence: _Sentence) -> str:
     return hit.text[sentence.start - hit.start : sentence.end - hit.start]
-
-
-def _unmarked(span: Span, hit: Hit) -> Span:
-    """A span without the marker of a list item at its beginning."""
-    return _moved(span, hit.text, hit.start, without_marker)
 
 
 def _shown(question: str, hit: Hit, sentence: _Sentence) -> Span:

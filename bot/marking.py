@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from retriever.markers import after_marker
+from retriever.parsing.tables import begins_as_row
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
 _NEAR = 60
@@ -38,6 +39,23 @@ def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
     newline = text.find("\n", start, end)
     begin = after_marker(text, line, end if newline < 0 else newline)
     return (begin, end) if start < begin < end else (start, end)
+
+
+def within_row(text: str, start: int, end: int) -> tuple[int, int]:
+    """Of ``text[start:end]``, if it reaches over rows of a table, what lies in one of them.
+
+    It is the row with most of it, of equals the first.
+    """
+    shares: list[tuple[int, int]] = []
+    line = text.rfind("\n", 0, start) + 1
+    while line < end:
+        newline = text.find("\n", line)
+        stop = len(text) if newline < 0 else newline
+        if not begins_as_row(text, line, stop):
+            return start, end
+        shares.append((max(start, line), min(end, stop)))
+        line = stop + 1
+    return _stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
 
 
 def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:
@@ -75,10 +93,7 @@ def _mended(
         if closing >= end and closing - end < _NEAR:
             return start, closing + 1
     for first, last in ((start, inside), (inside + 1, end)):
-        while first < last and sentence[first].isspace():
-            first += 1
-        while last > first and sentence[last - 1].isspace():
-            last -= 1
+        first, last = _stripped(sentence, first, last)
         if _WORD.search(sentence, first, last):
             return first, last
     return None
@@ -103,6 +118,14 @@ def _pairs(sentence: str) -> Iterator[tuple[int, int]]:
         elif character in _OPENING and not (character in "'‘" and worded[0]):
             opened.append(at)
             waiting[character] += 1
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def _is_word(sentence: str, at: int) -> bool:

@@ -160,6 +160,17 @@ def test_an_item_of_a_list_is_shown_without_its_marker_and_brackets_are_whole(
         assert answer.text == "(big; small) must wait"
 
 
+def test_an_answer_is_quoted_from_one_row_of_a_table(tmp_path: Path) -> None:
+    table = "| Plan | Price |\n|---|---|\n| Basic | 1.90 |\n| Premium | 4.60 |\n"
+    pages = {**NOTES, "plans.md": f"# Plans\n\n{table}"}
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        marks = {"90\nPlan: Premium": 15.0}
+        [answer] = ask(store, "price of the premium plan", marks).answers
+        assert answer.sentence == "Plan: Premium; Price: 4.60"
+        assert answer.text == "Plan: Premium"
+
+
 def test_further_answers_are_other_sentences(store: Store) -> None:
     reply = ask(
         store,

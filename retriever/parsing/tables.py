@@ -198,6 +198,14 @@ def is_row(text: str, start: int, end: int) -> bool:
     return bool(further) and ". " not in text[first.end() : further[0].start()]
 
 
+def begins_as_row(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]``, a line, begins as a row does, with a cell and its header.
+
+    Of two such lines in a row neither goes on in the other.
+    """
+    return _FIRST_CELLS.match(text, start, end) is not None
+
+
 def is_header(
     first: Sequence[str], rest: Sequence[Sequence[str]], bold: Sequence[Sequence[bool]]
 ) -> bool:
