@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from retriever.faq import after_answer_label
 from retriever.markers import after_marker
 from retriever.parsing.tables import begins_as_row
 
@@ -19,6 +20,7 @@ _NEAR = 60
 _MENDED = 20
 #: With its indentation.
 _LONGEST_MARKER = 40
+_LONGEST_LABEL = 12
 
 _ENDS = {")": "(", "]": "[", "}": "{", "”": "“", "»": "«", "’": "‘", '"': '"', "'": "'"}
 _OPENING = "([{“«„‘\"'"
@@ -27,18 +29,22 @@ _NUMBER_AND_WORD = re.compile(r"(?:\W+\s)?(\(?\d{1,3}[.)]\s+\S+)\s*")
 
 
 def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
-    """``text[start:end]`` without the marker of a list item that it begins with.
+    """``text[start:end]`` without the marker of a list item, or the label of an answer, in front.
 
     A number stays where one word alone follows: "3. Stock" is German for the third floor.
     """
     if floor := _NUMBER_AND_WORD.fullmatch(text, start, end):
         return floor.start(1), end
     line = text.rfind("\n", 0, start) + 1
-    if start - line > _LONGEST_MARKER:
-        return start, end
     newline = text.find("\n", start, end)
-    begin = after_marker(text, line, end if newline < 0 else newline)
-    return (begin, end) if start < begin < end else (start, end)
+    stop = end if newline < 0 else newline
+    begin = start
+    if start - line <= _LONGEST_MARKER:
+        begin = max(begin, after_marker(text, line, stop))
+    # It may begin within the label.
+    for place in range(max(line, begin - _LONGEST_LABEL), begin + 1):
+        begin = max(begin, after_answer_label(text, place, stop))
+    return (begin, end) if begin < end else (start, end)
 
 
 def within_row(text: str, start: int, end: int) -> tuple[int, int]:

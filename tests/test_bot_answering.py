@@ -171,6 +171,23 @@ def test_an_answer_is_quoted_from_one_row_of_a_table(tmp_path: Path) -> None:
         assert answer.text == "Plan: Premium"
 
 
+def test_the_answer_to_a_question_of_the_document_is_quoted(tmp_path: Path) -> None:
+    pages = {
+        **NOTES,
+        "faq.md": "# Bikes\n\n**Q: Where do bikes go?**\nA: They go into the shed, on the left.\n",
+    }
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        wanted = "They go into the shed, on the left."
+        [answer] = ask(store, "where do bikes go?", {"Where do bikes go": 15.0}).answers
+        assert (answer.text, answer.sentence) == (wanted, wanted)
+        # What the reader finds in the answer itself is more exact, and no less sure for that.
+        marks = {"Where do bikes go": 15.0, "the shed": 12.0}
+        [marked] = ask(store, "where do bikes go?", marks).answers
+        assert (marked.text, marked.sentence) == ("the shed", wanted)
+        assert marked.confidence == answer.confidence
+
+
 def test_further_answers_are_other_sentences(store: Store) -> None:
     reply = ask(
         store,

@@ -98,9 +98,16 @@ def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int
         ("Floors:\n1. Stock\n2. Stock", "1. Stock", "1. Stock"),
         ("- 3. Stock", "- 3. Stock", "3. Stock"),
         ("3. Stock, links", "3. Stock, links", "Stock, links"),
+        # Nor with the label of an answer.
+        ("Q: How long?\nA: Ten days.", "A: Ten days", "Ten days"),
+        ("Q: How long?\nA: Ten days.", ": Ten days", "Ten days"),
+        ("How long? Answer: Ten days.", "Answer: Ten", "Ten"),
+        ("Q: Size?\n- A: Ten days.", "- A: Ten", "Ten"),
+        ("Sizes:\nA: Ten days.", "A: Ten", "A: Ten"),
+        ("How long is step A: Ten days.", "A: Ten", "A: Ten"),
     ],
 )
-def test_a_span_does_not_begin_with_a_marker(text: str, span: str, shown: str) -> None:
+def test_a_span_does_not_begin_with_a_marker_or_label(text: str, span: str, shown: str) -> None:
     at = text.index(span)
     start, end = without_marker(text, at, at + len(span))
     assert text[start:end] == shown

@@ -84,7 +84,7 @@ def test_where_sentences_end(text: str, expected: list[str]) -> None:
         "¡Hola! | ¿Qué tal? | Bien.",
         # Questions.
         "Can I bring my dog? | Yes, on Fridays. | And my cat? | No.",
-        "Q: Who pays? | A: We do.",
+        "Q: Who pays? | We do not.",
         # Quotes, brackets, footnotes.
         "She said “We are closed.” | He left.",
         'Press "OK." | Then wait.',
@@ -207,6 +207,30 @@ def test_a_marker_is_at_the_beginning_of_a_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Q: How long?\nA: Ten days. Or more.", ["Q: How long?", "Ten days.", "Or more."]),
+        ("Q: How long? A: Ten days.", ["Q: How long?", "Ten days."]),
+        ("How long (in days)?\n\nA: Ten.\n\nHow far?\n\nAnswer: Far.", None),
+        ("- Q1: Tell me how long.\n- A1: Ten days.", ["Q1: Tell me how long.", "Ten days."]),
+        ("Q. How long?\nA. Ten days.", ["Q. How long?", "Ten days."]),
+        ("A: Ten days.\n\nQ: How far?", ["Ten days.", "Q: How far?"]),
+        # Labels of other things.
+        ("A: Ten days.\n\nHow far?", ["A: Ten days.", "How far?"]),
+        ("Which plan?\n\nA: Basic\nB: Premium", ["Which plan?", "A: Basic", "B: Premium"]),
+        ("Sizes\nA: small\nC: large", ["Sizes", "A: small", "C: large"]),
+        ("How long?\nA. Lund knows.", ["How long?", "A. Lund knows."]),
+        ("Where?\nA: 5; C: 6", ["Where?", "A: 5; C: 6"]),
+    ],
+)
+def test_the_label_of_an_answer_is_in_no_sentence(text: str, expected: list[str] | None) -> None:
+    wanted = expected or ["How long (in days)?", "Ten.", "How far?", "Far."]
+    assert sentences(text) == wanted
+    whole = "".join(text[start:end] for start, end in sentence_spans(text, markers=True))
+    assert "".join(whole.split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
     "row",
     [
         "Name: Intro; Description: About the team. Held weekly; Format: Video",
@@ -243,7 +267,7 @@ def test_prose_with_colons_is_no_row(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [".", "!", "…", "Dr. ", '."', ". (", "! A", "( ", "a: b; ", "1. ", "... A", "。"],
+    [".", "!", "…", "Dr. ", '."', ". (", "! A", "( ", "a: b; ", "1. ", "... A", "。", "? A: b"],
     ids=repr,
 )
 def test_long_runs_of_marks_take_linear_time(part: str) -> None:
@@ -254,13 +278,13 @@ def test_long_runs_of_marks_take_linear_time(part: str) -> None:
     assert text[spans[-1][1] :].strip() == ""
 
 
-@pytest.mark.parametrize("part", ["a. b\n", "c.  \n", "- 1\n\n", "\n- 1 \n \n"], ids=repr)
+@pytest.mark.parametrize("part", ["a. b\n", "c.  \n", "- 1\n\n", "\n- 1 \n \n", "A: b\n"], ids=repr)
 def test_long_lists_take_linear_time(part: str) -> None:
     assert len(sentence_spans(part * 100_000)) == 100_000
 
 
 @given(
-    st.text(alphabet="aB.!? \n\"'1ß-()。:;", max_size=80), st.integers(0, 20), st.integers(0, 90)
+    st.text(alphabet="aABQ.!? \n\"'1ß-()。:;", max_size=80), st.integers(0, 20), st.integers(0, 90)
 )
 def test_sentences_lie_in_order_inside_and_hold_every_word(text: str, start: int, end: int) -> None:
     end = min(end, len(text))
