@@ -18,6 +18,8 @@ _MARKER = re.compile(
     r"(?P<box>(?:[☐☑☒]|(?<=[-–—•*.)] )\[[ xX]\])[ \t]++)?"
 )
 _DASHED = re.compile(r"\s*+([-–—])[ \t]")
+# What a minus stands before is measured.
+_AMOUNT = re.compile(r"\d[\d.,]*+ (?!(?:degree|percent|point|celsius|fahrenheit)s?\b)[^\W\d_]{3}")
 _COUNTED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?(\d{1,3})\.[ \t]++(?!\d)")
 _LETTERED = re.compile(r"\s*+(?:[-–—•*+][ \t]+)?\(?([a-z]|[ivx]{2,4})\.[ \t]")
 
@@ -45,7 +47,8 @@ def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
     """Where a marker ends; its beginning if it is a sign or a word of a line that ends at ``end``.
 
     A dash before a number may be a minus, a number before another a date, and a letter with a full
-    stop an abbreviation. They are markers if the line above or below has what is alike or next.
+    stop an abbreviation. They are markers if the line above or below has what is alike or next. So
+    are those of a list of one item, if a line with a colon introduces it.
     """
     begin, number = marker.end(), marker["number"]
     if marker["box"]:
@@ -54,14 +57,34 @@ def _end_of_marker(text: str, marker: re.Match[str], end: int) -> int:
     if number is None:
         if marker["dash"] and before_digit:
             around = _around(_DASHED, text, marker.start(), end)
-            return begin if marker["dash"] in around else marker.start()
+            listed = marker["dash"] in around or _is_only(text, marker, end)
+            return begin if listed else marker.start()
         return begin
     listed = True
     if marker["letter"]:
-        listed = not before_digit and _is_lettered(text, marker, end)
+        listed = not before_digit and (
+            _is_lettered(text, marker, end)
+            or (marker["letter"] == "a" and _is_introduced(text, marker.start()))
+        )
     elif before_digit and "." in number:
-        listed = marker["digits"] is not None and _is_counted(text, marker, end)
+        listed = marker["digits"] is not None and (
+            _is_counted(text, marker, end)
+            or (marker["digits"] == "1" and _is_only(text, marker, end))
+        )
     return begin if listed else marker.start("number")
+
+
+def _is_only(text: str, marker: re.Match[str], end: int) -> bool:
+    """Whether an item that begins with an amount of something is the one that is introduced."""
+    amount = _AMOUNT.match(text, marker.end(), end)
+    return amount is not None and _is_introduced(text, marker.start())
+
+
+def _is_introduced(text: str, start: int) -> bool:
+    """Whether the nearest line with text above ends in a colon."""
+    while start and text[start - 1].isspace():
+        start -= 1
+    return start > 0 and text[start - 1] == ":"
 
 
 def _is_counted(text: str, marker: re.Match[str], end: int) -> bool:

@@ -183,6 +183,15 @@ def test_the_marker_of_a_list_item_is_in_no_sentence(line: str, sentence: str) -
         ("- 5 days\n\n- a month", ["5 days", "a month"]),
         ("1. Choose\n2. 25 or 50 minutes", ["Choose", "25 or 50 minutes"]),
         ("- 1. 5 days\n- 2. Wait", ["5 days", "Wait"]),
+        # A list of one item.
+        ("You get:\n\n- 5 days of leave", ["You get:", "5 days of leave"]),
+        ("You get:\n1. 5 days of leave", ["You get:", "5 days of leave"]),
+        ("You get:\na. leave", ["You get:", "leave"]),
+        ("You get\n- 5 days of leave", ["You get", "- 5 days of leave"]),
+        ("At night:\n- 5 degrees", ["At night:", "- 5 degrees"]),
+        ("At night:\n- 5 °C", ["At night:", "- 5 °C"]),
+        ("Free:\n3. 5 days later", ["Free:", "3. 5 days later"]),
+        ("Names:\nc. Lund", ["Names:", "c. Lund"]),
         # Letters that do not follow each other, and numbers that may be dates or pages.
         ("a. Smith\nc. Lund", ["a. Smith", "c. Lund"]),
         ("p. 12\nq. 13", ["p. 12", "q. 13"]),
