@@ -31,8 +31,10 @@ _NUMBER_AND_WORD = re.compile(r"(?:\W+\s)?(\(?\d{1,3}[.)]\s+\S+)\s*")
 def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
     """``text[start:end]`` without the marker of a list item, or the label of an answer, in front.
 
-    A number stays where one word alone follows: "3. Stock" is German for the third floor.
+    Nor does it end with the marker of the next item. A number stays where one word alone follows:
+    "3. Stock" is German for the third floor.
     """
+    end = _before_next_marker(text, start, end)
     if floor := _NUMBER_AND_WORD.fullmatch(text, start, end):
         return floor.start(1), end
     line = text.rfind("\n", 0, start) + 1
@@ -45,6 +47,17 @@ def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
     for place in range(max(line, begin - _LONGEST_LABEL), begin + 1):
         begin = max(begin, after_answer_label(text, place, stop))
     return (begin, end) if begin < end else (start, end)
+
+
+def _before_next_marker(text: str, start: int, end: int) -> int:
+    """``end``, or that of the lines above if the last holds nothing but a part of its marker."""
+    line = text.rfind("\n", start, end) + 1
+    if not line or end - line > _LONGEST_MARKER or not text[start:line].strip():
+        return end
+    newline = text.find("\n", line)
+    if after_marker(text, line, len(text) if newline < 0 else newline) < end:
+        return end
+    return start + len(text[start:line].rstrip())
 
 
 def within_row(text: str, start: int, end: int) -> tuple[int, int]:

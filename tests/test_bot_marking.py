@@ -98,6 +98,12 @@ def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int
         ("Floors:\n1. Stock\n2. Stock", "1. Stock", "1. Stock"),
         ("- 3. Stock", "- 3. Stock", "3. Stock"),
         ("3. Stock, links", "3. Stock, links", "Stock, links"),
+        # Nor does it end with that of the next item.
+        ("- ☐ Translate it\n- ☑ Book", "Translate it\n- ☑", "Translate it"),
+        ("- Translate it\n  - Book", "- Translate it\n  -", "Translate it"),
+        ("1. Wait\n2. Go", "Wait\n2", "Wait"),
+        ("1. Wait\n2. Go", "Wait\n2. Go", "Wait\n2. Go"),
+        ("Wait\n2", "Wait\n2", "Wait\n2"),
         # Nor with the label of an answer.
         ("Q: How long?\nA: Ten days.", "A: Ten days", "Ten days"),
         ("Q: How long?\nA: Ten days.", ": Ten days", "Ten days"),
