@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from bot.asked import beyond_question
 from bot.confidence import Calibration, Features
-from bot.marking import balanced, without_marker
+from bot.marking import balanced, within_row, without_marker
 from bot.quotes import quote_around
 from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, PassageReader, Span
@@ -43,10 +45,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
+    """``pointed``: the span is where the reader put it, not where that led to."""
+
     span: Span
     start: int
     end: int
     probability: float
+    pointed: bool
 
 
 def find_candidates(
@@ -71,6 +76,7 @@ def find_candidates(
         return []
     best = max(hit.score for hit in hits)
     priors = [prior * (hit.score - best) for hit in hits]
+    headings = [heading_lines(hit, anchors[hit.document_id]) for hit in hits]
     passages = [
         Passage(
             document=str(hit.document_id),
@@ -78,11 +84,12 @@ def find_candidates(
             text=hit.text,
             prior=own,
             context=above(hit),
-            skip=heading_lines(hit, anchors[hit.document_id]),
+            skip=skip,
         )
-        for hit, own in zip(hits, priors, strict=True)
+        for hit, own, skip in zip(hits, priors, headings, strict=True)
     ]
-    sentences = _sentences(reader.read(question, passages, top_k=_SPANS, until=until), hits)
+    spans = reader.read(question, passages, top_k=_SPANS, until=until)
+    sentences = _sentences(spans, hits, headings)
     # The reader knows what an answer looks like, the encoder what the question is about.
     likeness = retriever.similarity(
         question, [_in_place(hits[sentence.span.passage], sentence) for sentence in sentences]
@@ -120,22 +127,46 @@ def find_candidates(
     ]
 
 
-def _sentences(spans: Sequence[Span], hits: Sequence[Hit]) -> list[_Sentence]:
-    """The sentences of the spans, each with its best span and the probability of all of them."""
+def _sentences(
+    spans: Sequence[Span], hits: Sequence[Hit], headings: Sequence[Sequence[tuple[int, int]]]
+) -> list[_Sentence]:
+    """The sentences of the spans, each with its best span and the probability of all of them.
+
+    Args:
+        headings: where they stand in the text of each hit.
+    """
     found: list[_Sentence] = []
     for span in spans:  # best first
         hit = hits[span.passage]
-        span = _unmarked(span, hit)
+        for mended in (without_marker, within_row):
+            span = _moved(span, hit.text, hit.start, mended)
+        read = span
+        span = _moved(
+            span, hit.text, hit.start, partial(beyond_question, headings=headings[span.passage])
+        )
+        pointed = span.start < read.end
         begin, stop = quote_around(hit.text, span.start - hit.start, span.end - hit.start)
         start, end = hit.start + begin, hit.start + stop
         for number, other in enumerate(found):
             if span.document == other.span.document and start < other.end and other.start < end:
-                total = min(1.0, other.probability + span.probability)
-                found[number] = _Sentence(other.span, other.start, other.end, total)
+                found[number] = _joined(other, span, pointed=pointed)
                 break
         else:
-            found.append(_Sentence(span, start, end, span.probability))
+            found.append(_Sentence(span, start, end, span.probability, pointed))
     return found
+
+
+def _joined(sentence: _Sentence, span: Span, *, pointed: bool) -> _Sentence:
+    """A sentence with one more span, which is no better than the one that it has.
+
+    A span in the sentence marks more exactly what answers than one in the question before it.
+    """
+    best = sentence.span
+    marks = pointed and not sentence.pointed
+    if marks and sentence.start <= span.start and span.end <= sentence.end:
+        best = replace(best, start=span.start, end=span.end, text=span.text)
+    total = min(1.0, sentence.probability + span.probability)
+    return replace(sentence, span=best, probability=total, pointed=sentence.pointed or pointed)
 
 
 def heading_lines(hit: Hit, anchors: Sequence[Anchor]) -> tuple[tuple[int, int], ...]:
@@ -162,11 +193,6 @@ def _in_place(hit: Hit, sentence: _Sentence) -> str:
 
 def _text(hit: Hit, sentence: _Sentence) -> str:
     return hit.text[sentence.start - hit.start : sentence.end - hit.start]
-
-
-def _unmarked(span: Span, hit: Hit) -> Span:
-    """A span without the marker of a list item at its beginning."""
-    return _moved(span, hit.text, hit.start, without_marker)
 
 
 def _shown(question: str, hit: Hit, sentence: _Sentence) -> Span:

@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from retriever.faq import after_answer_label
 from retriever.markers import after_marker
+from retriever.parsing.tables import begins_as_row
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
 _NEAR = 60
@@ -18,6 +20,7 @@ _NEAR = 60
 _MENDED = 20
 #: With its indentation.
 _LONGEST_MARKER = 40
+_LONGEST_LABEL = 12
 
 _ENDS = {")": "(", "]": "[", "}": "{", "”": "“", "»": "«", "’": "‘", '"': '"', "'": "'"}
 _OPENING = "([{“«„‘\"'"
@@ -26,18 +29,52 @@ _NUMBER_AND_WORD = re.compile(r"(?:\W+\s)?(\(?\d{1,3}[.)]\s+\S+)\s*")
 
 
 def without_marker(text: str, start: int, end: int) -> tuple[int, int]:
-    """``text[start:end]`` without the marker of a list item that it begins with.
+    """``text[start:end]`` without the marker of a list item, or the label of an answer, in front.
 
-    A number stays where one word alone follows: "3. Stock" is German for the third floor.
+    Nor does it end with the marker of the next item. A number stays where one word alone follows:
+    "3. Stock" is German for the third floor.
     """
+    end = _before_next_marker(text, start, end)
     if floor := _NUMBER_AND_WORD.fullmatch(text, start, end):
         return floor.start(1), end
     line = text.rfind("\n", 0, start) + 1
-    if start - line > _LONGEST_MARKER:
-        return start, end
     newline = text.find("\n", start, end)
-    begin = after_marker(text, line, end if newline < 0 else newline)
-    return (begin, end) if start < begin < end else (start, end)
+    stop = end if newline < 0 else newline
+    begin = start
+    if start - line <= _LONGEST_MARKER:
+        begin = max(begin, after_marker(text, line, stop))
+    # It may begin within the label.
+    for place in range(max(line, begin - _LONGEST_LABEL), begin + 1):
+        begin = max(begin, after_answer_label(text, place, stop))
+    return (begin, end) if begin < end else (start, end)
+
+
+def _before_next_marker(text: str, start: int, end: int) -> int:
+    """``end``, or that of the lines above if the last holds nothing but a part of its marker."""
+    line = text.rfind("\n", start, end) + 1
+    if not line or end - line > _LONGEST_MARKER or not text[start:line].strip():
+        return end
+    newline = text.find("\n", line)
+    if after_marker(text, line, len(text) if newline < 0 else newline) < end:
+        return end
+    return start + len(text[start:line].rstrip())
+
+
+def within_row(text: str, start: int, end: int) -> tuple[int, int]:
+    """Of ``text[start:end]``, if it reaches over rows of a table, what lies in one of them.
+
+    It is the row with most of it, of equals the first.
+    """
+    shares: list[tuple[int, int]] = []
+    line = text.rfind("\n", 0, start) + 1
+    while line < end:
+        newline = text.find("\n", line)
+        stop = len(text) if newline < 0 else newline
+        if not begins_as_row(text, line, stop):
+            return start, end
+        shares.append((max(start, line), min(end, stop)))
+        line = stop + 1
+    return _stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
 
 
 def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:
@@ -75,10 +112,7 @@ def _mended(
         if closing >= end and closing - end < _NEAR:
             return start, closing + 1
     for first, last in ((start, inside), (inside + 1, end)):
-        while first < last and sentence[first].isspace():
-            first += 1
-        while last > first and sentence[last - 1].isspace():
-            last -= 1
+        first, last = _stripped(sentence, first, last)
         if _WORD.search(sentence, first, last):
             return first, last
     return None
@@ -103,6 +137,14 @@ def _pairs(sentence: str) -> Iterator[tuple[int, int]]:
         elif character in _OPENING and not (character in "'‘" and worded[0]):
             opened.append(at)
             waiting[character] += 1
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def _is_word(sentence: str, at: int) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from retriever.markers import after_marker
+from retriever.markers import after_marker, box_before
 from retriever.parsing.tables import NEXT_CELL, is_row
 from retriever.sentences import sentence_spans
 
@@ -24,14 +24,14 @@ def quote_around(text: str, start: int, end: int) -> tuple[int, int]:
 
     It is the sentence, or the neighbouring sentences, around it. "To get access:" alone answers
     nobody, and its first step alone misleads: what ends in a colon goes on with the list below, all
-    of it or, of a long one, nothing more.
+    of it or, of a long one, nothing more. A task is quoted with the box that says if it is done.
     """
     touching = [
         (begin, stop) for begin, stop in sentence_spans(text) if begin < end and start < stop
     ]
     if not touching:
         return start, end
-    begin, stop = min(start, touching[0][0]), max(end, touching[-1][1])
+    begin, stop = min(start, box_before(text, touching[0][0])), max(end, touching[-1][1])
     introduced = [place for _, place in touching if text[place - 1] == ":"]
     return begin, max(stop, _end_of_list(text, introduced[0])) if introduced else stop
 

@@ -7,13 +7,15 @@ and the word before a full stop is no abbreviation, initial or list number. The 
 Chinese and Japanese need no space. What is in brackets is not cut.
 
 The marker of a list item ("- ", "1. ") is in no sentence; what may be a word or a sign ("c. 1900",
-"- 5 degrees") is a marker only beside others. A row of a table is one sentence.
+"- 5 degrees") is a marker only beside others. The "A: " of an answer is in none either. A row of a
+table is one sentence.
 """
 
 from __future__ import annotations
 
 import re
 
+from retriever.faq import after_answer_label
 from retriever.markers import after_marker
 from retriever.months import MONTHS, SHORT_MONTH, SHORT_MONTHS
 from retriever.parsing.tables import is_row
@@ -74,7 +76,8 @@ def sentence_spans(
     """The sentences of ``text[start:end]``: offsets into ``text``, without surrounding space.
 
     Args:
-        markers: let the first sentence of a list item begin at the item's marker.
+        markers: let the first sentence of a list item begin at the item's marker, and that of an
+            answer at its label.
     """
     stop = len(text) if end is None else end
     spans: list[tuple[int, int]] = []
@@ -83,7 +86,7 @@ def sentence_spans(
         newline = text.find("\n", line_start, stop)
         line_end = stop if newline < 0 else newline
         begin = after_marker(text, line_start, line_end)
-        found = _in_line(text, begin, line_end)
+        found = _in_line(text, begin, line_end, labels=markers)
         if markers and found and begin > line_start:
             found[0] = _stripped(text, line_start, found[0][1])
         spans.extend(found)
@@ -91,7 +94,7 @@ def sentence_spans(
     return spans
 
 
-def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def _in_line(text: str, start: int, end: int, *, labels: bool) -> list[tuple[int, int]]:
     if is_row(text, start, end):
         return [_stripped(text, start, end)]
     spans: list[tuple[int, int]] = []
@@ -111,7 +114,9 @@ def _in_line(text: str, start: int, end: int) -> list[tuple[int, int]]:
         spans.append(_stripped(text, begin, match.end()))
         begin, worded = match.end(), False
     last = _stripped(text, begin, end)
-    return [*spans, last] if last[0] < last[1] else spans
+    if last[0] < last[1]:
+        spans.append(last)
+    return spans if labels else [(after_answer_label(text, *span), span[1]) for span in spans]
 
 
 def _is_end(text: str, begin: int, match: re.Match[str], end: int) -> bool:

@@ -160,6 +160,34 @@ def test_an_item_of_a_list_is_shown_without_its_marker_and_brackets_are_whole(
         assert answer.text == "(big; small) must wait"
 
 
+def test_an_answer_is_quoted_from_one_row_of_a_table(tmp_path: Path) -> None:
+    table = "| Plan | Price |\n|---|---|\n| Basic | 1.90 |\n| Premium | 4.60 |\n"
+    pages = {**NOTES, "plans.md": f"# Plans\n\n{table}"}
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        marks = {"90\nPlan: Premium": 15.0}
+        [answer] = ask(store, "price of the premium plan", marks).answers
+        assert answer.sentence == "Plan: Premium; Price: 4.60"
+        assert answer.text == "Plan: Premium"
+
+
+def test_the_answer_to_a_question_of_the_document_is_quoted(tmp_path: Path) -> None:
+    pages = {
+        **NOTES,
+        "faq.md": "# Bikes\n\n**Q: Where do bikes go?**\nA: They go into the shed, on the left.\n",
+    }
+    with open_store(tmp_path / "home") as store:
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        wanted = "They go into the shed, on the left."
+        [answer] = ask(store, "where do bikes go?", {"Where do bikes go": 15.0}).answers
+        assert (answer.text, answer.sentence) == (wanted, wanted)
+        # What the reader finds in the answer itself is more exact, and no less sure for that.
+        marks = {"Where do bikes go": 15.0, "the shed": 12.0}
+        [marked] = ask(store, "where do bikes go?", marks).answers
+        assert (marked.text, marked.sentence) == ("the shed", wanted)
+        assert marked.confidence == answer.confidence
+
+
 def test_further_answers_are_other_sentences(store: Store) -> None:
     reply = ask(
         store,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.marking import balanced, without_marker
+from bot.marking import balanced, within_row, without_marker
 
 FAR = "x " * 40
 
@@ -92,14 +92,66 @@ def test_a_span_stays_within_its_sentence(sentence: str, start: int, length: int
         ("v. 2 is out", "v. 2", "v. 2"),
         ("Outside:\n- 5", "- 5", "- 5"),
         ("- 5 days\n- 3 weeks", "- 5 days", "5 days"),
+        ("- ☐ 5 days\n- ☑ 3 weeks", "☐ 5 days", "5 days"),
         # A number and one word may be a name together.
         ("3. Stock", "3. Stock", "3. Stock"),
         ("Floors:\n1. Stock\n2. Stock", "1. Stock", "1. Stock"),
         ("- 3. Stock", "- 3. Stock", "3. Stock"),
         ("3. Stock, links", "3. Stock, links", "Stock, links"),
+        # Nor does it end with that of the next item.
+        ("- ☐ Translate it\n- ☑ Book", "Translate it\n- ☑", "Translate it"),
+        ("- Translate it\n  - Book", "- Translate it\n  -", "Translate it"),
+        ("1. Wait\n2. Go", "Wait\n2", "Wait"),
+        ("1. Wait\n2. Go", "Wait\n2. Go", "Wait\n2. Go"),
+        ("Wait\n2", "Wait\n2", "Wait\n2"),
+        # Nor with the label of an answer.
+        ("Q: How long?\nA: Ten days.", "A: Ten days", "Ten days"),
+        ("Q: How long?\nA: Ten days.", ": Ten days", "Ten days"),
+        ("How long? Answer: Ten days.", "Answer: Ten", "Ten"),
+        ("Q: Size?\n- A: Ten days.", "- A: Ten", "Ten"),
+        ("Sizes:\nA: Ten days.", "A: Ten", "A: Ten"),
+        ("How long is step A: Ten days.", "A: Ten", "A: Ten"),
     ],
 )
-def test_a_span_does_not_begin_with_a_marker(text: str, span: str, shown: str) -> None:
+def test_a_span_does_not_begin_with_a_marker_or_label(text: str, span: str, shown: str) -> None:
     at = text.index(span)
     start, end = without_marker(text, at, at + len(span))
     assert text[start:end] == shown
+
+
+ROWS = """\
+Prices:
+
+Plan: Basic; Price: 1.90
+Plan: Premium; Price: 4.60
+Seats; Basic: 5; Premium: 20
+
+Ask."""
+
+
+@pytest.mark.parametrize(
+    ("span", "shown"),
+    [
+        ("Price: 1.90\nPlan: Premium; Price: 4", "Plan: Premium; Price: 4"),
+        ("Basic; Price: 1.90\nPlan: Prem", "Basic; Price: 1.90"),
+        ("1.90\nPlan", "1.90"),
+        ("1.90\nPlan: Premium; Price: 4.60\nSeats", "Plan: Premium; Price: 4.60"),
+        ("4.60\nSeats; Basic: 5", "Seats; Basic: 5"),
+        # What lies in one row, or goes on from or in other text, stays.
+        ("Basic; Price", "Basic; Price"),
+        ("Prices:\n\nPlan: Basic", "Prices:\n\nPlan: Basic"),
+        ("20\n\nAsk", "20\n\nAsk"),
+    ],
+)
+def test_a_span_does_not_reach_over_rows_of_a_table(span: str, shown: str) -> None:
+    at = ROWS.index(span)
+    start, end = within_row(ROWS, at, at + len(span))
+    assert ROWS[start:end] == shown
+
+
+def test_a_span_over_lines_stays_unless_each_begins_as_a_row() -> None:
+    text = "Address: Mill Lane 4\nKelverton\nPhone: 300"
+    assert within_row(text, 9, len(text)) == (9, len(text))
+    assert within_row(text, text.index("Kel"), len(text)) == (text.index("Kel"), len(text))
+    pairs = "  Fax: 30\n  Room: 12"
+    assert within_row(pairs, 2, len(pairs)) == (12, len(pairs))

@@ -66,3 +66,11 @@ def test_a_list_is_quoted_whole_or_not_at_all() -> None:
 def test_a_list_item_is_what_sentences_take_for_one(marker: str) -> None:
     text = f"You need:\n\n{marker} Badges\n   {marker} Passes\n\nNothing else."
     assert quoted(text, "You") == f"You need:\n\n{marker} Badges\n   {marker} Passes"
+
+
+@pytest.mark.parametrize("box", ["☐", "☑", "[ ]", "[x]"])
+def test_a_task_is_quoted_with_its_box(box: str) -> None:
+    text = f"To do:\n- {box} Order the laptop. Soon.\n- ☐ Ask"
+    assert quoted(text, "laptop") == f"{box} Order the laptop."
+    assert quoted(text, "Soon") == "Soon."
+    assert quoted(f"Tick {box} here.", "here") == f"Tick {box} here."

@@ -69,6 +69,27 @@ def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("<dt>Egg<dd>The pack.<dd>The shell.", "Egg: The pack.\nEgg: The shell."),
+        (
+            "<dt>Egg<dt>Nest<dd><ul><li>one<li>two</ul><dd><ol><li>three</ol>",
+            "Egg, Nest:\n- one\n- two\n\nEgg, Nest:\n1. three",
+        ),
+        (
+            "<dt>Egg<dd>One.<dl><dt>In<dd>i<dd>j</dl><dd>Two.",
+            "Egg: One.\nIn: i\nIn: j\n\nEgg: Two.",
+        ),
+        ("<dt>Egg<dd></dd><dt>Nest<dd>x<dd></dd>", "Egg\nNest: x"),
+        ("<dt>Egg<dd><pre>a  b</pre><dd><pre>c</pre><dd>d", "Egg\n\na  b\n\nc\n\nEgg: d"),
+        ("<dd>No term<dt>Egg<dd>x", "No term\nEgg: x"),
+    ],
+)
+def test_each_description_has_its_term(tmp_path: Path, terms: str, expected: str) -> None:
+    assert text(tmp_path, f"<dl>{terms}</dl>") == expected
+
+
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
     body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><i class=linenos>1</i>z</pre>"
     assert text(tmp_path, body) == "if x:\n    y()\n\nz"
@@ -92,6 +113,27 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
             "Phone: 300\nRoom: 12, first floor",
         ),
         ("<tr><td>a<td>b<tr><td>c<td>", "a; b\nc"),
+        (
+            "<tr><th>Opening<br>hours<th>Price<br/>(net)"
+            "<tr><td>9 to 5<br>by phone /<br>by mail<td>90<br>(80 used)",
+            "Opening hours: 9 to 5, by phone / by mail; Price (net): 90 (80 used)",
+        ),
+        # Headers in the first column, below a name of the whole table or of some rows.
+        (
+            "<tr><th colspan=2>Depot<tr><th scope=row>Opened<td>1999<tr><th>Contact"
+            "<tr><th scope=row>Phone<td>300<td>301",
+            "Depot\n\nOpened: 1999\nContact\nPhone: 300; 301",
+        ),
+        (
+            "<tr><th>Item<th>Price<tr><th colspan=2>Used<tr><td>Dock<td>90",
+            "Used\nItem: Dock; Price: 90",
+        ),
+        ("<tr><th scope=row>Fax<td><tr><th scope=row>Room<td>12", "Room: 12"),
+        ("<tr><td><td>Basic<tr><th scope=row>Seats<td>5", "Basic\nSeats: 5"),
+        (
+            "<tr><th rowspan=2>Monday<th>Morning<td>9 to 12<tr><th>Afternoon<td>closed",
+            "Monday, Morning: 9 to 12\nMonday, Afternoon: closed",
+        ),
         (
             "<thead><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>new<th>used</thead>"
             "<tr><td rowspan=2>Dock<td>90<td>40<tr><td>80<td>30",

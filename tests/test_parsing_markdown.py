@@ -36,11 +36,53 @@ def text(folder: Path, content: str) -> str:
         ("> [!IMPORTANT]\n> Read this.", "Important: Read this."),
         ("Line\n\n---\n\nOther", "Line\n\nOther"),
         ("Run `a  |  b` now", "Run a | b now"),
-        ("Text.[^1]\n\n[^1]: A note.", "Text.\n\n1. A note."),
+        ("Text.[^1]\n\n[^1]: A note.", "Text.\n\nA note."),
     ],
 )
 def test_markup_goes_and_text_stays(tmp_path: Path, source: str, expected: str) -> None:
     assert text(tmp_path, source) == expected
+
+
+def test_a_footnote_stands_behind_what_refers_to_it(tmp_path: Path) -> None:
+    source = """\
+# Leave[^h]
+
+Take it.[^a] Carry *six days[^b]* over.[^a]
+
+You need:[^c]
+
+- a badge[^d]
+- a pass
+
+| Plan | Price |
+|------|-------|
+| Pro  | 5[^e] |
+
+## More
+
+Text^[An inline note.] here.
+
+[^a]: Note a.[^f][^g]
+
+    - of two
+    - blocks
+[^b]: Note b.
+[^c]: Note c.
+[^d]: Note d.[^d]
+[^e]: Note e.
+[^f]: Note f.
+[^g]: Note g.
+[^h]: Note h.
+[^z]: Nothing refers to it.
+"""
+    document = parse_file(tmp_path, "a.md", source)
+    assert document.text == (
+        "Leave\n\nNote h.\n\nTake it. Carry six days over.\n\n"
+        "Note a.\n\n- of two\n- blocks\n\nNote f.\n\nNote g.\n\nNote b.\n\n"
+        "You need:\n\n- a badge\n- a pass\n\nNote c.\n\nNote d.\n\n"
+        "Plan: Pro; Price: 5\n\nNote e.\n\nMore\n\nText here.\n\nAn inline note."
+    )
+    assert section(document, "More") == "Text here.\n\nAn inline note."
 
 
 def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
@@ -53,9 +95,11 @@ Intro:
 
       with a paragraph
     * [x] done
+    * [ ] to do
+* [X]ed out
 * two
 
-5. five
+5. [X] five
 6. six
 
    ```sh
@@ -65,8 +109,8 @@ Intro:
 7. seven
 """
     assert text(tmp_path, source) == (
-        "Intro:\n\n- one goes on\n  - nested\n    with a paragraph\n  - done\n- two\n\n"
-        "5. five\n6. six\n\nmake  install\n\n7. seven"
+        "Intro:\n\n- one goes on\n  - nested\n    with a paragraph\n  - ☑ done\n  - ☐ to do\n"
+        "- [X]ed out\n- two\n\n5. ☑ five\n6. six\n\nmake  install\n\n7. seven"
     )
 
 
@@ -88,6 +132,22 @@ def test_tables_get_their_headers_into_each_row(tmp_path: Path) -> None:
         "Plan: Premium; Price (£): 4.60; Note: with API, and support\n"
         "Plan: Other; Note: by mail"
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        # Markdown demands a header row where the headers stand in the first column.
+        ("| | |\n|-|-|\n| Phone | 300 |\n| Room | 12 |", "Phone: 300\nRoom: 12"),
+        ("| **Status** | Accepted |\n|-|-|\n| **Date** | 3 May |", "Status: Accepted\nDate: 3 May"),
+        ("| | |\n|-|-|\n| Phone | 300 |\n| | 301 |", "Phone; 300\n301"),
+        ("| Plan | Price |\n|-|-|\n| **Basic** | 1.90 |", "Plan: Basic; Price: 1.90"),
+        ("| **Plan** | **Price** |\n|-|-|\n| **Basic** | 1.90 |", "Plan: Basic; Price: 1.90"),
+        ("| | Basic | Pro |\n|-|-|-|\n| **Seats** | 5 | 20 |", "Seats; Basic: 5; Pro: 20"),
+    ],
+)
+def test_the_first_column_may_hold_the_headers(tmp_path: Path, table: str, expected: str) -> None:
+    assert text(tmp_path, f"{table}\n") == expected
 
 
 def test_headings_have_the_slugs_that_github_gives(tmp_path: Path) -> None:

@@ -30,6 +30,63 @@ Kelverton
     )
 
 
+WIDE = """\
+This paragraph tells at which column the lines of the whole file are broken by
+those who wrote it, which is behind the last word that has room, so that it is
+clear that the lines below had room for more of them, and were to end earlier.
+"""
+
+
+def test_lines_that_had_room_for_a_word_are_joined_in_prose(tmp_path: Path) -> None:
+    content = """\
+The badge is ordered by the people team, who send it with the post to
+your home, and it opens the doors of the depot in Kelverton and in
+Low Marsh from the first day on. If it does not come, ask them.
+
+The room is booked in the calendar as long as nobody else has a
+Monday meeting.
+"""
+    shown = text(tmp_path, f"{WIDE}\n{content}").split("\n\n")[1:]
+    assert shown == [" ".join(block.split("\n")).strip() for block in content.split("\n\n")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Notes, one a line.
+        "Solveig orders the badges for the depot until the end of May\n"
+        "Rashid asks the vendor what the new plan would cost us a year\n"
+        "Phones for the drivers come back from the workshop in June\n"
+        "Ingrid books the room at the depot for the meeting with Otto\n",
+        # An address below a line that is long.
+        "Send everything that has to do with wages and with pensions\n"
+        "Kelverton Instruments\nMill Lane 4\nKelverton\n",
+        # Comments in a configuration.
+        "# The mail server that takes in what the printers scan for a\n"
+        "# colleague or for all\n"
+        "server = mail\n",
+        # Sentences, one a line.
+        "The badge is ordered by the people team in the first week.\n"
+        "Nobody opens the depot without one, not even a director.\n"
+        "The doors of the depot are open from eight to six o'clock.\n",
+    ],
+)
+def test_lines_of_their_own_stay_apart(tmp_path: Path, content: str) -> None:
+    assert text(tmp_path, f"{WIDE}\n{content}").split("\n\n")[1] == content.strip()
+
+
+def test_a_line_that_was_broken_does_not_join_those_around_it(tmp_path: Path) -> None:
+    notes = (
+        "Solveig orders the badges for the depot until the end of May\n"
+        "Rashid asks the vendor what the new plan would cost\n"
+        "us in its first year, and in the second, and for how many\n"
+        "Ingrid books the room at the depot for the meeting with Otto\n"
+        "The phones for all drivers come back from the workshop in June\n"
+    )
+    shown = text(tmp_path, f"{WIDE}\n{notes}").split("\n\n")[1]
+    assert shown == notes.replace("cost\nus", "cost us").strip()
+
+
 def test_long_lines_are_paragraphs_of_their_own(tmp_path: Path) -> None:
     first = "This line was never wrapped, since its editor does so on the screen only. " * 3
     second = "Neither was this one, which stands directly below and is another paragraph. " * 3

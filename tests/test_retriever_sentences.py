@@ -84,7 +84,7 @@ def test_where_sentences_end(text: str, expected: list[str]) -> None:
         "¡Hola! | ¿Qué tal? | Bien.",
         # Questions.
         "Can I bring my dog? | Yes, on Fridays. | And my cat? | No.",
-        "Q: Who pays? | A: We do.",
+        "Q: Who pays? | We do not.",
         # Quotes, brackets, footnotes.
         "She said “We are closed.” | He left.",
         'Press "OK." | Then wait.',
@@ -124,7 +124,16 @@ def test_sentences_of_handbooks(text: str) -> None:
         ("- 2. Book travel", "Book travel"),
         ("• 5 degrees", "5 degrees"),
         ("1) 5 degrees", "5 degrees"),
+        ("- ☑ Order the laptop", "Order the laptop"),
+        ("- ☐ 5 keys", "5 keys"),
+        ("1. ☐ 5 keys", "5 keys"),
+        ("☒ Order the laptop", "Order the laptop"),
+        ("- [x] Order the laptop", "Order the laptop"),
+        ("2) [ ] 5 keys", "5 keys"),
         # What only looks like a marker.
+        ("- [x]-rays", "[x]-rays"),
+        ("[x] Order the laptop", "[x] Order the laptop"),
+        ("- ☑", "- ☑"),
         ("-developer roles", "-developer roles"),
         ("24. December is free", "24. December is free"),
         ("3. Oktober", "3. Oktober"),
@@ -174,6 +183,15 @@ def test_the_marker_of_a_list_item_is_in_no_sentence(line: str, sentence: str) -
         ("- 5 days\n\n- a month", ["5 days", "a month"]),
         ("1. Choose\n2. 25 or 50 minutes", ["Choose", "25 or 50 minutes"]),
         ("- 1. 5 days\n- 2. Wait", ["5 days", "Wait"]),
+        # A list of one item.
+        ("You get:\n\n- 5 days of leave", ["You get:", "5 days of leave"]),
+        ("You get:\n1. 5 days of leave", ["You get:", "5 days of leave"]),
+        ("You get:\na. leave", ["You get:", "leave"]),
+        ("You get\n- 5 days of leave", ["You get", "- 5 days of leave"]),
+        ("At night:\n- 5 degrees", ["At night:", "- 5 degrees"]),
+        ("At night:\n- 5 °C", ["At night:", "- 5 °C"]),
+        ("Free:\n3. 5 days later", ["Free:", "3. 5 days later"]),
+        ("Names:\nc. Lund", ["Names:", "c. Lund"]),
         # Letters that do not follow each other, and numbers that may be dates or pages.
         ("a. Smith\nc. Lund", ["a. Smith", "c. Lund"]),
         ("p. 12\nq. 13", ["p. 12", "q. 13"]),
@@ -195,6 +213,30 @@ def test_a_marker_is_at_the_beginning_of_a_line() -> None:
     text = "The badge costs\n5. Pay it"
     assert sentence_spans(text, text.index("5")) == [(text.index("Pay"), len(text))]
     assert sentence_spans("See - there", 4) == [(4, 11)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Q: How long?\nA: Ten days. Or more.", ["Q: How long?", "Ten days.", "Or more."]),
+        ("Q: How long? A: Ten days.", ["Q: How long?", "Ten days."]),
+        ("How long (in days)?\n\nA: Ten.\n\nHow far?\n\nAnswer: Far.", None),
+        ("- Q1: Tell me how long.\n- A1: Ten days.", ["Q1: Tell me how long.", "Ten days."]),
+        ("Q. How long?\nA. Ten days.", ["Q. How long?", "Ten days."]),
+        ("A: Ten days.\n\nQ: How far?", ["Ten days.", "Q: How far?"]),
+        # Labels of other things.
+        ("A: Ten days.\n\nHow far?", ["A: Ten days.", "How far?"]),
+        ("Which plan?\n\nA: Basic\nB: Premium", ["Which plan?", "A: Basic", "B: Premium"]),
+        ("Sizes\nA: small\nC: large", ["Sizes", "A: small", "C: large"]),
+        ("How long?\nA. Lund knows.", ["How long?", "A. Lund knows."]),
+        ("Where?\nA: 5; C: 6", ["Where?", "A: 5; C: 6"]),
+    ],
+)
+def test_the_label_of_an_answer_is_in_no_sentence(text: str, expected: list[str] | None) -> None:
+    wanted = expected or ["How long (in days)?", "Ten.", "How far?", "Far."]
+    assert sentences(text) == wanted
+    whole = "".join(text[start:end] for start, end in sentence_spans(text, markers=True))
+    assert "".join(whole.split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +276,7 @@ def test_prose_with_colons_is_no_row(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [".", "!", "…", "Dr. ", '."', ". (", "! A", "( ", "a: b; ", "1. ", "... A", "。"],
+    [".", "!", "…", "Dr. ", '."', ". (", "! A", "( ", "a: b; ", "1. ", "... A", "。", "? A: b"],
     ids=repr,
 )
 def test_long_runs_of_marks_take_linear_time(part: str) -> None:
@@ -245,13 +287,13 @@ def test_long_runs_of_marks_take_linear_time(part: str) -> None:
     assert text[spans[-1][1] :].strip() == ""
 
 
-@pytest.mark.parametrize("part", ["a. b\n", "c.  \n", "- 1\n\n", "\n- 1 \n \n"], ids=repr)
+@pytest.mark.parametrize("part", ["a. b\n", "c.  \n", "- 1\n\n", "\n- 1 \n \n", "A: b\n"], ids=repr)
 def test_long_lists_take_linear_time(part: str) -> None:
     assert len(sentence_spans(part * 100_000)) == 100_000
 
 
 @given(
-    st.text(alphabet="aB.!? \n\"'1ß-()。:;", max_size=80), st.integers(0, 20), st.integers(0, 90)
+    st.text(alphabet="aABQ.!? \n\"'1ß-()。:;", max_size=80), st.integers(0, 20), st.integers(0, 90)
 )
 def test_sentences_lie_in_order_inside_and_hold_every_word(text: str, start: int, end: int) -> None:
     end = min(end, len(text))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 _NOTHING = {"", "-", "–", "—"}
 _LONG_HEADER = 40
@@ -16,6 +17,136 @@ _FIRST_CELLS = re.compile(rf"(?P<bare>[^:;.!?\n]{{1,40}}; )?{_LABEL}")
 #: Between a cell of a row and the next that has a header.
 NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
+
+
+@dataclass(slots=True)
+class MarkedRow:
+    """A row of a table whose cells are marked as headers, or as bold, or not.
+
+    Attributes:
+        in_head: whether it stands in the part of the table that is marked as its header.
+        lone: whether one header cell is all that it has, as wide as the table or not.
+    """
+
+    cells: list[str] = field(default_factory=list)
+    heads: list[bool] = field(default_factory=list)
+    bold: list[bool] = field(default_factory=list)
+    in_head: bool = False
+    lone: bool = False
+
+    def widened(self, width: int) -> MarkedRow:
+        """The row with ``width`` cells."""
+        return MarkedRow(
+            (self.cells + [""] * width)[:width],
+            (self.heads + [False] * width)[:width],
+            (self.bold + [False] * width)[:width],
+            self.in_head,
+            self.lone and width > 1,
+        )
+
+
+def table_lines(
+    rows: Sequence[MarkedRow], *, guess_header: bool = False
+) -> tuple[list[str], list[str]]:
+    """What stands above a table as its caption, and one line for each row that has a value.
+
+    Args:
+        rows: those of its head may be empty: they say that the columns have no names.
+        guess_header: whether the first row may be the header without being marked as one.
+    """
+    named = all(any(row.cells) for row in rows)
+    rows = [row for row in rows if any(row.cells)]
+    width = max((len(row.cells) for row in rows if not row.lone), default=0)
+    width = width or max((len(row.cells) for row in rows), default=0)
+    rows = [row.widened(width) for row in rows]
+    heads, lone = 0, True
+    for row in rows:
+        # A lone cell below the header names the rows below it.
+        if not row.in_head and (not _all_heads(row) or (row.lone and not lone)):
+            break
+        heads, lone = heads + 1, lone and row.lone
+    captions: list[str] = []
+    if heads and lone:  # they name the table, not its columns
+        captions = [row.cells[0] for row in rows[:heads]]
+        rows, heads = rows[heads:], 0
+    if heads == len(rows):  # nothing but headers: the first row names, the others are read
+        heads = min(heads, 1) if len(rows) > 1 else 0
+    if heads == 1 and _is_pairs_below_head(rows):
+        rows[0].heads, heads = [False, False], 0
+    if heads == 0 and guess_header and rows:
+        first, *rest = rows
+        if is_header(first.cells, [row.cells for row in rest], [row.bold for row in rows]):
+            heads = 1
+    header = [
+        " ".join(dict.fromkeys(row.cells[column] for row in rows[:heads] if row.cells[column]))
+        for column in range(width)
+    ]
+    body = rows[heads:]
+    if heads:
+        return captions, _lines(body, header)
+    paired = width > 1 and (
+        all(_is_pair(row) for row in body if not row.lone)
+        or (not named and width == 2 and all(_is_short(row.cells[0]) for row in body))
+    )
+    return captions, _lines(body, None, names=1 if paired else 0)
+
+
+def _lines(rows: Sequence[MarkedRow], header: Sequence[str] | None, *, names: int = 0) -> list[str]:
+    """One line for each row.
+
+    Args:
+        names: so many cells name each row, where there is no header.
+    """
+    lines = []
+    for row in rows:
+        count = names or (_names(row) if header is None else 0)
+        if row.lone:
+            lines.append(row.cells[0])
+        elif count:
+            name = ", ".join(dict.fromkeys(filter(None, row.cells[:count])))
+            if values := [cell for cell in row.cells[count:] if cell]:
+                lines.append(label(name, "; ".join(values)))
+        else:
+            lines += row_lines([row.cells], header)
+    return lines
+
+
+def _names(row: MarkedRow) -> int:
+    """How many header cells stand in front of a row; 0 if there are others, or nothing else."""
+    count = row.heads.index(False) if False in row.heads else 0
+    return count if any(row.cells[:count]) and not any(row.heads[count:]) else 0
+
+
+def _all_heads(row: MarkedRow) -> bool:
+    """Whether all that a row has are headers; one in front of empty cells names the row."""
+    if not row.lone and len(row.cells) > 1 and not any(row.heads[1:]):
+        return False
+    return all(head for cell, head in zip(row.cells, row.heads, strict=True) if cell)
+
+
+def _is_pair(row: MarkedRow) -> bool:
+    """Whether the row is a name in bold or as a header cell, and what belongs to it."""
+    named = bool(row.cells[0]) and (row.heads[0] or row.bold[0])
+    return named and not any(row.heads[1:]) and not all(row.bold[1:])
+
+
+def _is_pairs_below_head(rows: Sequence[MarkedRow]) -> bool:
+    """Whether the first of a table's pairs was made its header, since Markdown demands one.
+
+    Then the first column is bold from the first row on, and the other is not.
+    """
+    first, *below = rows
+    return (
+        len(first.cells) == 2
+        and first.bold == [True, False]
+        and all(first.cells)
+        and bool(below)
+        and all(row.bold == [True, False] for row in below)
+    )
+
+
+def _is_short(name: str) -> bool:
+    return 0 < len(name) <= _LONG_HEADER
 
 
 def row_lines(rows: Sequence[Sequence[str]], header: Sequence[str] | None) -> list[str]:
@@ -65,6 +196,14 @@ def is_row(text: str, start: int, end: int) -> bool:
     if len(further) > 1 or (further and first["bare"]):
         return True
     return bool(further) and ". " not in text[first.end() : further[0].start()]
+
+
+def begins_as_row(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]``, a line, begins as a row does, with a cell and its header.
+
+    Of two such lines in a row neither goes on in the other.
+    """
+    return _FIRST_CELLS.match(text, start, end) is not None
 
 
 def is_header(

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from retriever.parsing.builder import TextBuilder, clean, one_line
 from retriever.parsing.encoding import decode
@@ -28,6 +29,16 @@ _DRAWN = re.compile(r"^\s*[|+┌├└│]|[─━│┃┼═║]")
 _BORDER = re.compile(r"[|+│┃║├┌└╔╠╚┏┣┗](?:[ :]*[-=─━═]+[ :]*[|+│┃║┤┬┼┐┴┘╗╦╬╣╩╝┳╋┓┫┻┛])+")
 _BARS = re.compile(r"[|│┃║]")
 _FIELD = re.compile(r"[^\W\d_][\w /-]{0,24}:(\s|$)")
+# With these a line is broken, and no line of a list or an address ends.
+_UNENDING = re.compile(
+    r"(?:^|\s)(?:a|an|the|this|these|those|our|your|their|its|his|her|my|every|each|and|or|but|nor|of|"
+    r"to|for|from|with|without|by|at|into|onto|than|as|if|when|whether|because|is|are|was|were|be|"
+    r"been|has|have|had|will|would|can|could|may|might|must|should|not)$"
+)
+_ENDS = ".!?:;"
+# In front of comments, quotations, cells and commands.
+_SIGN = re.compile(r"#|//|>|\||\$ ")
+_LONG = 0.6
 _MAX_HEADING = 80
 _MIN_WIDTH, _MAX_WIDTH = 50, 110
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -339,6 +350,7 @@ def _in_one(lines: Sequence[list[str]]) -> list[str]:
 
 def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
     """The lines of a block with those joined that were one."""
+    prose = _is_wrapped(lines, indent, width)
     # Each entry: the indentation of its first line, its lines, the length of the last of them.
     entries: list[tuple[int, list[str], int]] = []
     for line in lines:
@@ -346,7 +358,7 @@ def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
         if entries and not _ITEM.match(text):
             first_column, parts, length = entries[-1]
             below_item = bool(_ITEM.match(parts[0])) and column > first_column
-            if below_item or _was_wrapped(parts[-1], indent + length, text, width):
+            if below_item or _was_wrapped(parts[-1], indent + length, text, width, prose=prose):
                 parts.append(text)
                 entries[-1] = (first_column, parts, len(line))
                 continue
@@ -362,11 +374,28 @@ def _joined(lines: Sequence[str], indent: int, width: int) -> list[str]:
     return shown
 
 
-def _was_wrapped(above: str, length: int, line: str, width: int) -> bool:
-    """Whether ``above``, ``length`` columns long, had no room for the next word."""
+def _is_wrapped(lines: Sequence[str], indent: int, width: int) -> bool:
+    """Whether a block is prose whose lines were broken in the middle of sentences.
+
+    Then all of them but the last are long, and what goes on below mostly has a small letter.
+    """
+    if any(indent + len(line) <= _LONG * width for line in lines[:-1]):
+        return False
+    below = [line.lstrip() for above, line in pairwise(lines) if above[-1] not in _ENDS]
+    return bool(below) and 2 * sum(line[0].islower() for line in below) >= len(below)
+
+
+def _was_wrapped(above: str, length: int, line: str, width: int, *, prose: bool) -> bool:
+    """Whether ``above``, ``length`` columns long, had no room for the next word.
+
+    Args:
+        prose: whether most lines of the block were broken in the middle of a sentence.
+    """
     if not width or (_FIELD.match(above) and _FIELD.match(line)):
         return False
     if length + 1 + len(line.split()[0]) > width:
         return True
-    # Lines broken by hand end a little earlier; a sentence goes on below.
-    return length > 0.5 * width and above[-1] not in ".!?:;" and line[0].islower()
+    # Lines broken by hand or evenly end a little earlier; a sentence goes on below.
+    if length <= 0.5 * width or above[-1] in _ENDS or _SIGN.match(line):
+        return False
+    return line[0].islower() or _UNENDING.search(above) is not None or prose

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from selectolax.lexbor import LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
-from retriever.parsing.tables import is_header, label, row_lines
+from retriever.parsing.tables import MarkedRow, label, table_lines
 
 MAX_DEPTH = 500
 
@@ -55,6 +55,7 @@ _EMPTY_ALT = re.compile(
     r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
 )
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
+_TASK = re.compile(r"(- |\d+\. )\[([ xX])\] +")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
@@ -63,14 +64,6 @@ class _List:
     ordered: bool
     number: int
     step: int
-
-
-@dataclass(slots=True)
-class _Row:
-    cells: list[str] = field(default_factory=list)
-    heads: list[bool] = field(default_factory=list)
-    bold: list[bool] = field(default_factory=list)
-    in_head: bool = False
 
 
 class Walker:
@@ -90,6 +83,9 @@ class Walker:
         self._inline: list[str] = []
         self._lists: list[_List] = []
         self._terms: list[str] = []
+        # Of each list of terms that is open, the terms that were described last.
+        self._described: list[list[str]] = []
+        self._repeated = False
         self._marker: str | None = None
         self._groups = 0
         self._group: int | None = None
@@ -163,13 +159,21 @@ class Walker:
             if self._group is None:
                 self._groups += 1
                 self._group = self._groups
-            if tag != "dl":
-                self._lone_terms()
+            if tag == "dl":
+                self._described.append([])
+            else:
+                self._lone_terms(introducing=True)
                 start = _number(node, "start")
                 reverse = "reversed" in node.attributes
                 self._lists.append(
                     _List(tag == "ol", 1 if start is None else start, -1 if reverse else 1)
                 )
+        elif tag == "dd" and self._described:
+            if self._terms:
+                self._described[-1] = list(self._terms)
+            else:  # one more description
+                self._terms = list(self._described[-1])
+                self._repeated = bool(self._terms)
         elif tag == "li":
             if not self._lists:  # stray items belong to a list all the same
                 self._marker = "- "
@@ -190,8 +194,11 @@ class Walker:
         self._flush()
         if tag in ("li", "dd"):
             self._marker = None
+            if tag == "dd":
+                self._lone_terms()
         elif tag == "dl":
             self._lone_terms()
+            self._described.pop()
             self._close_group()
         elif tag in _LISTS and self._lists:
             self._lists.pop()
@@ -217,17 +224,27 @@ class Walker:
         if self._terms:
             text = label(", ".join(self._terms), text.strip(" \n"))
             self._terms.clear()
+            self._repeated = False
         if self._marker is not None:
             first, *more = text.strip(" \n").split("\n")
             indent = "  " * max(0, depth - 1)
-            self._builder.add(_unchecked(self._marker + first), indent=indent, group=self._group)
+            self._builder.add(_boxed(self._marker + first), indent=indent, group=self._group)
             self._marker = None
             text = "\n".join(more)
         self._builder.add(text, indent="  " * depth, group=self._group)
 
-    def _lone_terms(self) -> None:
-        """Terms without a description are lines of their own."""
+    def _lone_terms(self, *, introducing: bool = False) -> None:
+        """Terms without a description are lines of their own.
+
+        Args:
+            introducing: their description is a list.
+        """
         terms, self._terms = self._terms, []
+        if introducing and terms:
+            terms = [label(", ".join(terms), "").rstrip()]
+        elif self._repeated:
+            terms = []
+        self._repeated = False
         for term in terms:
             self._builder.add(term, indent="  " * len(self._lists), group=self._group)
 
@@ -340,47 +357,22 @@ class Walker:
         caption = table.css_first("caption")
         if caption is not None:
             self._builder.add(one_line(self._gather(caption)))
-        rows = self._rows(table)
-        width = max((len(row.cells) for row in rows), default=0)
-        for row in rows:
-            missing = width - len(row.cells)
-            row.cells += [""] * missing
-            row.heads += [False] * missing
-            row.bold += [False] * missing
-        heads = 0
-        while heads < len(rows) and (rows[heads].in_head or _all_heads(rows[heads])):
-            heads += 1
-        if heads == len(rows):  # nothing but headers: the first row names, the others are read
-            heads = min(heads, 1) if len(rows) > 1 else 0
-        if heads == 0 and self._guess_headers and rows:
-            first, *rest = rows
-            if is_header(first.cells, [row.cells for row in rest], [[*row.bold] for row in rows]):
-                heads = 1
-        header = [
-            " ".join(dict.fromkeys(row.cells[column] for row in rows[:heads] if row.cells[column]))
-            for column in range(width)
-        ]
-        body = rows[heads:]
-        lines = row_lines([row.cells for row in body], header if heads else None)
-        if not heads and width > 1 and all(_is_pair(row) for row in body):
-            lines = [
-                label(row.cells[0], "; ".join(cell for cell in row.cells[1:] if cell))
-                for row in body
-                if any(row.cells[1:])
-            ]
+        captions, lines = table_lines(self._rows(table), guess_header=self._guess_headers)
+        for line in captions:
+            self._builder.add(line)
         if self._marker is not None:  # a list item that is a table
             self._marker = None
         self._groups += 1
         for line in lines:
             self._builder.add(line, indent="  " * len(self._lists), group=self._groups)
 
-    def _rows(self, table: LexborNode) -> list[_Row]:
-        """The rows with cells that span several put into each of them."""
-        rows: list[_Row] = []
+    def _rows(self, table: LexborNode) -> list[MarkedRow]:
+        """The rows with cells that span several put into each; of empty ones, those of a head."""
+        rows: list[MarkedRow] = []
         spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
         for element in table.css("tr"):
-            row = _Row(in_head=element.parent is not None and element.parent.tag == "thead")
-            cell = element.first_child
+            row = MarkedRow(in_head=element.parent is not None and element.parent.tag == "thead")
+            cell, found = element.first_child, 0
             while cell is not None or len(row.cells) in spanning:
                 column = len(row.cells)
                 if column in spanning:
@@ -388,12 +380,16 @@ class Walker:
                     if left > 1:
                         spanning[column] = (left - 1, text, head, bold)
                     _append(row, text, head, bold)
+                    found += 1
                     continue
                 if cell is None:
                     break
                 if cell.tag in ("td", "th"):
-                    text = _cell_line(self._gather(cell))
-                    head, bold = cell.tag == "th", _is_bold(cell, text)
+                    found += 1
+                    head, lines = cell.tag == "th", self._gather(cell)
+                    # A header is broken where it has no room, a value where another begins.
+                    text = one_line(lines) if head else _cell_line(lines)
+                    bold = _is_bold(cell, text)
                     down = min(_number(cell, "rowspan") or 1, 1000)
                     across = max(1, min(_number(cell, "colspan") or 1, 50))
                     for offset in range(across):
@@ -403,25 +399,16 @@ class Walker:
                             spanning[column + offset] = (down - 1, shown, head, bold)
                         _append(row, shown, head, bold)
                 cell = cell.next
-            if any(row.cells):
+            row.lone = found == 1 and all(row.heads)
+            if any(row.cells) or row.in_head:
                 rows.append(row)
         return rows
 
 
-def _append(row: _Row, text: str, head: bool, bold: bool) -> None:
+def _append(row: MarkedRow, text: str, head: bool, bold: bool) -> None:
     row.cells.append(text)
     row.heads.append(head)
     row.bold.append(bold)
-
-
-def _all_heads(row: _Row) -> bool:
-    return all(head for cell, head in zip(row.cells, row.heads, strict=True) if cell)
-
-
-def _is_pair(row: _Row) -> bool:
-    """Whether the row is a name in bold or as a header cell, and what belongs to it."""
-    named = bool(row.cells[0]) and (row.heads[0] or row.bold[0])
-    return named and not any(row.heads[1:]) and not all(row.bold[1:])
 
 
 def _is_bold(cell: LexborNode, text: str) -> bool:
@@ -431,11 +418,11 @@ def _is_bold(cell: LexborNode, text: str) -> bool:
 
 
 def _cell_line(text: str) -> str:
-    """The lines of a cell on one line, with a comma where no mark ends one."""
+    """The lines of a cell on one line, with a comma where no mark ends or opens one."""
     line = ""
     for part in filter(None, map(one_line, text.split("\n"))):
         if line:
-            line += " " if line[-1] in ".,:;!?" else ", "
+            line += " " if line[-1] in ".,:;!?/" or part[0] in "([" else ", "
         line += part
     return line
 
@@ -495,6 +482,7 @@ def _number(node: LexborNode, name: str) -> int | None:
     return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None
 
 
-def _unchecked(item: str) -> str:
-    """A list item without the box of a task list."""
-    return re.sub(r"^(- |\d+\. )\[[ xX]\] +", r"\1", item)
+def _boxed(item: str) -> str:
+    """A list item with the box of a task list as a sign."""
+    task = _TASK.match(item)
+    return f"{task[1]}{'☐' if task[2] == ' ' else '☑'} {item[task.end() :]}" if task else item
