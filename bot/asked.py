@@ -16,9 +16,6 @@ from retriever.sentences import sentence_spans
 #: Fewer words ("Generally, no.") are shown with the sentence behind them.
 _BRIEF = 5
 
-#: Fewer words ("Generally, no.") are shown with the sentence behind them.
-_BRIEF = 5
-
 _Spans = Sequence[tuple[int, int]]
 
 
