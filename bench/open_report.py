@@ -22,7 +22,7 @@ _CUTS = (1, 5, 10, 20)
 #: Ceilings that are tried: so large a share of the best spans of passages is below them.
 _SHARES = np.linspace(0.3, 1.0, 29)
 #: What a ceiling may cost in F1 where it is chosen, in points.
-LOSS = 0.1
+LOSS = 0.2
 
 #: A question's answers as a worker wrote them: its record by the question's id.
 Kept = Mapping[str, Mapping[str, Any]]
@@ -90,6 +90,7 @@ def row(
     """One reader's figures in percent, and their differences to ours in points."""
     timed = [record for record in records if record["read"]]
     seconds = [record["seconds"] for record in timed]
+    computed = [record["processor_seconds"] for record in timed]
     return {
         "scores": {
             name: round(100 * float(value), 2)
@@ -103,9 +104,9 @@ def row(
         # A machine that does something else meanwhile leaves the fastest tenth alone.
         "seconds_fastest_tenth": round(float(np.quantile(seconds, 0.1)), 4),
         "seconds_mean": round(statistics.fmean(seconds), 4),
-        "processor_seconds_median": round(
-            statistics.median(record["processor_seconds"] for record in timed), 4
-        ),
+        # What else the machine does, and which reader's turn that falls in, is not in these.
+        "processor_seconds_median": round(statistics.median(computed), 4),
+        "processor_seconds_mean": round(statistics.fmean(computed), 4),
         "passages_read": round(statistics.fmean(record["read"] for record in records), 2),
         "versions": sorted({record["version"] for record in timed}),
     }
@@ -159,18 +160,19 @@ def table(record: Mapping[str, Any]) -> str:
         f"{record['passages']} read; {record['ranking']}: {found} %",
         "",
         "| reader | EM | F1 | EM of 3 | F1 of 3 | F1 less ours | F1 of 3 less ours "
-        "| s a question | passages |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| s a question | processor s | passages |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in record["readers"].items():
         if one is None:
-            lines.append(f"| {name} |" + " not measured |" * 8)
+            lines.append(f"| {name} |" + " not measured |" * 9)
             continue
         cells = [
             *(f"{one['scores'][metric]:.2f}" for metric in METRICS),
             _difference(one["less_ours"]["f1"]),
             _difference(one["less_ours"]["f1_of_3"]),
             f"{one['seconds_median']:.3f}",
+            f"{one['processor_seconds_mean']:.3f}",
             f"{one['passages_read']:.2f}",
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
