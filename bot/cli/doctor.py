@@ -14,7 +14,8 @@ from rich.text import Text
 
 from bot.cli.output import console, print_json
 from bot.errors import ConfigurationError, SpanbotError
-from bot.installation import Installation, make_home, ranker_of, reader_of
+from bot.installation import Installation, make_home
+from bot.models import ranker_of, reader_of
 from bot.settings import Reading, Settings, read, unknown
 from reader.errors import ReaderError
 from retriever.errors import AnalysisError, RetrieverError
