@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bot.answering import Answerer, AnswerOptions
+from bot.calibration import calibration_of, misfit
 from bot.errors import ConfigurationError
 from bot.knowledge import KnowledgeBase
-from bot.models import ranker_of, reader_of
+from bot.models import models_of, ranker_of, reader_of
 from bot.settings import Settings
 from retriever.analysis import AnalysisOptions
 from retriever.errors import StoreError
@@ -23,6 +26,9 @@ from retriever.synonyms import AnalyzerFile
 if TYPE_CHECKING:
     from reader.batcher import Batcher
     from reader.ranker import Ranker
+
+
+_log = logging.getLogger(__name__)
 
 
 class Installation:
@@ -61,20 +67,44 @@ class Installation:
         )
         self.retriever = Retriever(self.database, self.keeper)
         self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
-        self.answerer = self.answerer_with(AnswerOptions(precision=settings.precision))
         self.knowledge = KnowledgeBase(self.database, self.ingestor)
 
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Answers questions as the settings say.
+
+        Raises:
+            ConfigurationError: see :func:`bot.calibration.calibration_of`.
+        """
+        return self.answerer_with(AnswerOptions(precision=self.settings.precision))
+
     def answerer_with(self, options: AnswerOptions) -> Answerer:
-        """An answerer of this installation's documents and reader, with other options."""
-        return Answerer(self.database, self.retriever, self.reader, options=options)
+        """An answerer of this installation's documents and reader, with other options.
+
+        Raises:
+            ConfigurationError: see :func:`bot.calibration.calibration_of`.
+        """
+        return Answerer(
+            self.database,
+            self.retriever,
+            self.reader,
+            options=options,
+            calibration=calibration_of(self.settings),
+        )
 
     def reader(self) -> Batcher:
-        """The reader, loaded at the first call; threads that ask at once share it."""
+        """The reader, loaded at the first call; threads that ask at once share it.
+
+        A confidence that was fitted with other models is then logged.
+        """
         with self._loading:
             if self._reader is None:
                 from reader.batcher import Batcher
 
                 self._reader = Batcher(reader_of(self.settings, notify=self._notify))
+                models = models_of(self.settings, notify=self._notify)
+                if wrong := misfit(calibration_of(self.settings), models):
+                    _log.warning("%s", wrong)
             return self._reader
 
     def ranker(self) -> Ranker:
