@@ -82,4 +82,7 @@ def test_what_is_missing_is_told_before_anything_is_trained(tmp_path: Path) -> N
     asked.write_text('{"kb": "other", "question": "who", "documents": ["leave.md"]}\n')
     with pytest.raises(SystemExit, match=r"no question in .*asked\.jsonl is on a document of"):
         two_heads.main([*words, "--handbooks", str(archive), "--asked", str(asked)])
+    asked.write_text('{"kb": "book", "question": "who", "documents": []}\n{"kb": "book"}\n')
+    with pytest.raises(SystemExit, match=r"asked\.jsonl, line 2: no question with .*'question'"):
+        two_heads.main([*words, "--handbooks", str(archive), "--asked", str(asked)])
     assert list(out.iterdir()) == []

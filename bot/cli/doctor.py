@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Check the settings, home folder, database, index, models, Slack tokens and schedule."""
+    """Check settings, home folder, database, index, models, confidence, Slack and schedule."""
     checks = list(_checks())
     if as_json:
         print_json([{"check": c.name, "state": c.state, "detail": c.detail} for c in checks])
