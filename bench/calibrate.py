@@ -1,7 +1,7 @@
 """Fit the choice of an answer and how sure the bot is of it, and measure what that is worth.
 
     python -m bench.calibrate collect QUESTIONS.jsonl ... --home NAME=HOME ... --found FOUND.jsonl
-    python -m bench.calibrate fit FOUND.jsonl ... [--results FOLDER] [--write]
+    python -m bench.calibrate fit FOUND.jsonl ... [--results FOLDER] [--write [FOLDER]]
 
 ``collect`` asks every question, once, and keeps what was found; it takes about a second a question
 and goes on where it was stopped. Each line of the questions names its knowledge base (``kb``);
@@ -10,7 +10,9 @@ and goes on where it was stopped. Each line of the questions names its knowledge
 ``fit`` prints what each precision that may be asked for, and each threshold, would give;
 cross-validated, by document. ``--results`` also writes that as ``calibration.json``, with a picture
 (``calibration.png``). ``--write`` puts the weights, fitted on all questions, into
-``bot/calibration.json``.
+``bot/calibration.json``, which the embedded models use; ``--write FOLDER`` into the folder of the
+reader that the questions were asked with (``SPANBOT_READER=FOLDER``), which then has a confidence
+of its own. Both name the weights of the reader and the ranker.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,12 +42,16 @@ from bench.fitting import (
 )
 from bench.found import EMBEDDED, collect, load_found, load_kb_questions
 from bot.answering import Answerer, AnswerOptions
+from bot.calibration import FILE
 from bot.confidence import Precisions, feature_names
 from bot.installation import Installation
+from bot.models import Models, models_of
 from bot.settings import from_environment
 from reader.arguments import whole
+from reader.files import write_text
 
-CALIBRATION = Path(__file__).parent.parent / "bot" / "calibration.json"
+CALIBRATION = Path(__file__).parent.parent / "bot" / FILE
+_EMBEDDED = Path()  # --write without a folder
 _ASKED = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -115,10 +121,11 @@ def _round(value: float) -> float:
     return round(float(value), 3)
 
 
-def record(fitted: Fitted, judged: Sequence[Judged]) -> dict[str, Any]:
-    """What ``bot/calibration.json`` holds."""
+def record(fitted: Fitted, judged: Sequence[Judged], models: Models) -> dict[str, Any]:
+    """What ``calibration.json`` holds."""
     return {
         "fitted_on": f"{len(judged):,} questions",
+        "fitted_with": asdict(models),
         "choice": _named(fitted.choice),
         "confidence": _named(fitted.confidence),
         "lead": round(fitted.lead, 5),
@@ -151,12 +158,22 @@ def run_collect(arguments: argparse.Namespace) -> None:
             options,
             arguments.found,
             reader=from_environment().reader or EMBEDDED,
+            models=models_of(from_environment()),
             progress=_say,
         )
 
 
 def run_fit(arguments: argparse.Namespace) -> None:
-    loaded = load_found(arguments.found, of_these_weights=arguments.write)
+    folder: Path | None = arguments.write
+    if folder is None:
+        loaded, models = load_found(arguments.found), None
+    elif folder == _EMBEDDED:
+        embedded = replace(from_environment(), reader=None, ranker_mode="auto")
+        models = models_of(embedded)
+        loaded = load_found(arguments.found, models=models, reader=EMBEDDED)
+    else:
+        models = models_of(replace(from_environment(), reader=str(folder)))
+        loaded = load_found(arguments.found, models=models)
     found = [labelled(item) for item in loaded]
     judged = cross_validated(found)
     shown = json.dumps(report(judged), indent=1) + "\n"
@@ -166,9 +183,9 @@ def run_fit(arguments: argparse.Namespace) -> None:
         (arguments.results / "calibration.json").write_text(shown, encoding="utf-8")
         confidence, right, *_ = _arrays(judged)
         reliability.draw(confidence, right, arguments.results / "calibration.png")
-    if arguments.write:
-        text = json.dumps(record(fit(found), judged), indent=1) + "\n"
-        CALIBRATION.write_text(text, encoding="utf-8")
+    if folder is not None and models is not None:
+        text = json.dumps(record(fit(found), judged, models), indent=1) + "\n"
+        write_text(CALIBRATION if folder == _EMBEDDED else folder / FILE, text)
 
 
 def _say(done: int, count: int) -> None:
@@ -192,7 +209,14 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     second = steps.add_parser("fit", help="fit and measure on what was found")
     second.add_argument("found", type=Path, nargs="+")
     second.add_argument("--results", type=Path, help="folder for the report and its picture")
-    second.add_argument("--write", action="store_true", help="write bot/calibration.json")
+    second.add_argument(
+        "--write",
+        type=lambda value: Path(value).absolute(),  # "." is a folder too
+        nargs="?",
+        const=_EMBEDDED,
+        metavar="FOLDER",
+        help="write calibration.json into this reader's folder; without one, into bot",
+    )
     second.set_defaults(step=run_fit)
     return parser.parse_args(given)
 

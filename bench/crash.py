@@ -243,7 +243,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=whole(0), default=200)
     parser.add_argument("--readers", type=whole(0), default=0, help="processes that search")
     parser.add_argument("--seconds", type=positive, default=120.0, help="how long they do")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=whole(0), default=1)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     failed = False

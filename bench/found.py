@@ -16,7 +16,7 @@ from typing import Any
 from bot.answering import Answerer, AnswerOptions, Considered
 from bot.errors import SpanbotError
 from bot.evaluation import holds_answer
-from reader import checkpoint, ranker
+from bot.models import Models
 
 _FORMAT = 2
 #: The name of the reader that comes along.
@@ -126,6 +126,7 @@ def collect(
     target: Path,
     *,
     reader: str,
+    models: Models,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Ask every question of its knowledge base that ``target`` does not hold yet.
@@ -135,6 +136,7 @@ def collect(
     Args:
         answerers: makes the answerer of each knowledge base.
         reader: the reader's name, which the file keeps.
+        models: what the answerers read and rank with; the file keeps :func:`weights` of them.
         progress: gets the questions done and their whole number.
 
     Raises:
@@ -147,7 +149,7 @@ def collect(
     header = {
         "format": _FORMAT,
         "reader": reader,
-        "weights": weights(),
+        "weights": weights(models),
         "passages": options.passages,
         "prior": options.prior,
     }
@@ -193,13 +195,18 @@ def found_of(question: Question, considered: Considered) -> Found:
     )
 
 
-def load_found(paths: Sequence[Path], *, of_these_weights: bool = False) -> list[Found]:
+def load_found(
+    paths: Sequence[Path], *, models: Models | None = None, reader: str | None = None
+) -> list[Found]:
     """What :func:`collect` wrote, each question once; a last line that was cut short is left out.
 
+    Args:
+        models: what it must have been made with.
+        reader: the name that it must have been made with.
+
     Raises:
-        FoundFileError: a file cannot be read, is another kind of file, holds nothing, or was made
-            with other weights than the first; with ``of_these_weights`` also when it was not made
-            with the embedded models as they are now.
+        FoundFileError: a file cannot be read, is another kind of file, holds nothing, was made
+            with other weights than the first, or with another reader or other models than given.
     """
     everything: dict[tuple[str, str], Found] = {}
     first, _ = _read(paths[0])
@@ -210,10 +217,15 @@ def load_found(paths: Sequence[Path], *, of_these_weights: bool = False) -> list
                 f"{path} was made with {header}, {paths[0]} with {first}; collect them anew"
             )
         everything |= {_key(item.question): item for item in found}
-    if of_these_weights and (first["reader"], first["weights"]) != (EMBEDDED, weights()):
+    if reader is not None and first["reader"] != reader:
         raise FoundFileError(
-            f"{paths[0]} was made with other weights than those of the embedded models; collect "
-            "anew"
+            f'{paths[0]} was made with the reader "{first["reader"]}", not with "{reader}"; '
+            "collect anew"
+        )
+    if models is not None and first["weights"] != weights(models):
+        raise FoundFileError(
+            f"{paths[0]} was made with other weights than those of the reader and ranker that the "
+            "confidence is for; collect anew"
         )
     if not everything:
         raise FoundFileError(f"{paths[0]} holds no questions yet; collect some first")
@@ -274,10 +286,10 @@ def _key(question: Question) -> tuple[str, str]:
     return question.kb, question.question
 
 
-def weights() -> str:
-    """Tells the embedded reader's and ranker's weights from others."""
+def weights(models: Models) -> str:
+    """Tells a reader's and a ranker's weights from others, in one value."""
     digest = hashlib.sha256()
-    for folder in (checkpoint.EMBEDDED, ranker.EMBEDDED):
-        with (folder / "model.safetensors").open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for one in (models.reader, models.ranker):
+        if one is not None:
+            digest.update(bytes.fromhex(one))
     return digest.hexdigest()

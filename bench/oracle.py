@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.arguments import foreseen
 from bench.retriever import choose_passages, cut_corpus, write_questions
-from reader.arguments import whole
+from reader.arguments import existing_file, whole
 from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
@@ -122,10 +123,13 @@ def compare(
     )
 
 
+@foreseen()
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="The index against rank_bm25.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of .txt.xz files")
-    parser.add_argument("--questions", type=Path, required=True, help="SQuAD JSON, also .xz")
+    parser.add_argument(
+        "--questions", type=existing_file, required=True, help="SQuAD JSON, also .xz"
+    )
     parser.add_argument("--passages", type=whole(1), default=20_000)
     parser.add_argument("--asked", type=whole(1), default=1000)
     parser.add_argument("--k", type=whole(1), default=10)
@@ -134,10 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     analyzer = Analyzer()
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)
+        write_questions(options.questions, work / "questions.txt")  # before what takes long
         total = cut_corpus(options.corpus, work / "all.txt")
         chosen = work / "passages.txt"
         choose_passages(work / "all.txt", total, options.passages, chosen)
-        write_questions(options.questions, work / "questions.txt")
         asked = (work / "questions.txt").read_text(encoding="utf-8").splitlines()
         questions = [analyzer.terms(question) for question in asked[: options.asked]]
         texts = chosen.read_text(encoding="utf-8").splitlines()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.errors import DatasetError
 from reader.files import read_text
 from reader.squad import load_squad
 from retriever.errors import ParseError
@@ -105,24 +106,35 @@ def headings(found: dict[str, list[SearchText]]) -> Collection:
 
 
 def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collection:
-    """Our own questions in colleagues' words; the documents that hold the answer are right."""
+    """Our own questions in colleagues' words; the documents that hold the answer are right.
+
+    Raises:
+        DatasetError: a file cannot be read, or a line is no question; the message names it.
+    """
     passages = [text for texts in found.values() for text in texts]
     of_document: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for number, (book, text) in enumerate((b, t) for b, texts in found.items() for t in texts):
         of_document[book, text.uri].append(number)
     questions, right = [], []
     for path in files:
-        for line in read_text(path).splitlines():
-            record = json.loads(line)
-            wanted = record.get("documents") or [record.get("document")]
+        for line_number, line in enumerate(read_text(path).splitlines(), 1):
+            try:
+                record = json.loads(line)
+                question, kb = str(record["question"]), record["kb"]
+                wanted = record.get("documents") or [record.get("document")]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DatasetError(
+                    f'{path}, line {line_number}: no question with "kb", "question" and '
+                    f'"documents": {error!r}'
+                ) from error
             numbers = [
                 number
                 for (book, uri), held in of_document.items()
-                if book == record["kb"] and any(one and uri.endswith(one) for one in wanted)
+                if book == kb and any(one and uri.endswith(one) for one in wanted)
                 for number in held
             ]
             if record.get("answerable", True) and numbers:
-                questions.append(record["question"])
+                questions.append(question)
                 right.append(np.array(numbers))
     return Collection(
         tuple(passages), tuple(questions), tuple(right), _document_numbers(passages), True

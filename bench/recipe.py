@@ -1,13 +1,15 @@
 """The embedded models from the data folder: both trainings, their scores and model cards.
 
     python -m bench.recipe --data DATA --questions bench/training/questions --out RUN \
-        [--start MINILM] [--minutes 9] [--device auto]
+        [--start MINILM] [--minutes 9] [--device auto] [--pretrain-steps 0] [--more SET ...]
 
 The command stops by itself after ``--minutes`` and goes on when it is given again. A stage is a
 folder in ``RUN/work``, finished when ``done.json`` is in it:
 
 - ``kb-NAME``: an installation that holds a handbook; ``groups``: the training data made of the
   questions with that installation's retriever, and of SQuAD with BM25
+- ``pretrain``: with ``--pretrain-steps``, the start weights on plain text for so many steps, spans
+  masked as in SpanBERT; the reader then starts from these
 - ``stage1``: the start weights on SQuAD, QAMR and SQuADShifts; ``stage2``: on groups;
   ``reader``: their average, in float16
 - ``ranker-first``, ``ranker-second``: the start weights on the groups by :mod:`reader.contrast`;
@@ -40,6 +42,7 @@ from bench.recipe_run import Recipe, Run
 from bench.recipe_stages import (
     average_reader,
     build_groups,
+    pretrain_start,
     score_dev,
     score_ranker,
     store_rankers,
@@ -73,6 +76,8 @@ def make_everything(run: Run) -> None:
     """All stages in their order."""
     work, start = run.work, run.arguments.start
     run.stage("groups", lambda folder: build_groups(run, folder))
+    if run.recipe.pretrain_steps:
+        run.stage("pretrain", lambda folder: pretrain_start(run, folder))
     run.stage("stage1", lambda folder: train_stage1(run, folder))
     run.stage("dev-stage1", lambda folder: score_dev(run, folder, work / "stage1" / "model"))
     run.stage("stage2", lambda folder: train_stage2(run, folder))
@@ -124,6 +129,19 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--limit", type=whole(0), default=0, help="questions of each set; 0: all")
+    parser.add_argument(
+        "--pretrain-steps",
+        type=whole(0),
+        default=0,
+        help="of 128 rows of 256 pieces; 0: no pre-training, whose worth is not measured yet",
+    )
+    parser.add_argument(
+        "--more",
+        nargs="+",
+        choices=sorted(data_of.MORE_SETS),
+        default=[],
+        help="further sets for stage 1; the model card says why they are left out otherwise",
+    )
     parser.add_argument("--epochs", type=whole(1), default=1, help="of stage 1")
     parser.add_argument("--squad-groups", type=whole(0), default=4500)
     parser.add_argument("--dev-questions", type=whole(0), default=0, help="0: all")
@@ -134,23 +152,35 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    data, questions = arguments.data, arguments.questions
+    more = sorted(set(arguments.more))
+    sets = [path for path, _ in data_of.reader_sets(more).values()]
+    names = [*sets, data_of.DEV, data_of.QED]
+    steps = arguments.pretrain_steps
+    return Recipe(
+        start=fingerprint(weights_of(arguments.start)),
+        data=fingerprint([data_of.file_of(data, name) for name in names]),
+        questions=fingerprint(data_of.question_files(questions)),
+        handbooks=data_of.digest_of(data_of.handbooks(data, questions)),
+        corpora=fingerprint(data_of.corpora(data)) if steps else None,
+        more=more,
+        **{
+            name: getattr(arguments, name)
+            for name in (
+                "pretrain_steps limit epochs squad_groups dev_questions save_every match teacher "
+                "two_heads"
+            ).split()
+        },
+    )
+
+
 @foreseen()
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
     try:
         arguments.start = arguments.start or embedded_start()
-        files = [path for path, _ in data_of.READER_SETS.values()]
-        recipe = Recipe(
-            start=fingerprint(weights_of(arguments.start)),
-            data=fingerprint([data_of.file_of(arguments.data, name) for name in files]),
-            questions=fingerprint(data_of.question_files(arguments.questions)),
-            **{
-                name: getattr(arguments, name)
-                for name in (
-                    "limit epochs squad_groups dev_questions save_every match teacher two_heads"
-                ).split()
-            },
-        )
+        recipe = _recipe(arguments)
         made_with = arguments.out / "work" / "recipe.json"
         if made_with.exists():
             if json.loads(made_with.read_text(encoding="utf-8")) != asdict(recipe):

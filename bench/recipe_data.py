@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,68 @@ READER_SETS: Mapping[str, tuple[str, str]] = {
     "QAMR dev": ("qa/qamr-dev", "MIT"),
     "QAMR test": ("qa/qamr-test", "MIT"),
     "SQuADShifts, Reddit": ("qa/squadshifts-reddit", "see its authors' terms"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MoreSet:
+    """A set of the data folder that a run may add to :data:`READER_SETS`.
+
+    Attributes:
+        title, file, licence: as there.
+        used: what the model card says of it when it was trained on.
+        why_not: what it says otherwise.
+    """
+
+    title: str
+    file: str
+    licence: str
+    used: str
+    why_not: str
+
+
+#: By the name that ``--more`` takes.
+MORE_SETS: Mapping[str, MoreSet] = {
+    "amazon": MoreSet(
+        "SQuADShifts, Amazon reviews",
+        "qa/squadshifts-amazon_reviews",
+        "see its authors' terms",
+        "It is an official **test** set of SQuADShifts, so no score on it can be reported for "
+        "these weights.",
+        "a test set of product reviews in the first person, which no handbook is like; untouched, "
+        "so that a score on it means something",
+    ),
+    "part-c2": MoreSet(
+        "SQuAD 1.1 train, part C2",
+        "squad/train-part-C2-realigned-loose",
+        "CC BY-SA 4.0",
+        "More of SQuAD's train set, put back together on weaker evidence: in a check 83 % of its "
+        "paragraphs were the right ones.",
+        "in a check 17 % of its paragraphs were not the ones that its questions were asked on",
+    ),
+    "subjqa": MoreSet(
+        "SubjQA train",
+        "qa/subjqa-train",
+        "see its authors' terms",
+        "Opinions from reviews; its answers are longer than the other sets'.",
+        'its questions ask for opinions ("How is the capacity?"), and its answers, five words in '
+        "the middle and not two, teach other limits of an answer than the other sets'",
+    ),
+}
+
+
+def reader_sets(more: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """The sets of a run by what they are called: files and licences, with those of ``--more``."""
+    added = (MORE_SETS[name] for name in more)
+    return {**READER_SETS, **{one.title: (one.file, one.licence) for one in added}}
+
+
+#: What ``--pretrain-steps`` reads: articles, and documentation like what a team has.
+CORPORA: Mapping[str, tuple[str, str]] = {
+    "English Wikipedia 2018, first part": ("corpus/wiki-en-2018-core-1.txt.xz", "CC BY-SA 3.0"),
+    "PowerShell documentation": ("corpus/docs-powershell.txt.xz", "CC BY 4.0"),
+    "Python Enhancement Proposals": ("corpus/docs-peps.txt.xz", "public domain"),
+    "The Rust Programming Language": ("corpus/docs-rust-book.txt.xz", "MIT/Apache-2.0"),
 }
 DEV = "squad/dev-v1.1"
 QED = "qa/qed-nq-dev"
@@ -86,6 +149,39 @@ def handbooks(data: Path, questions: Path) -> list[Handbook]:
         else:
             raise DatasetError(f'questions are on "{name}", but there is no {packed} nor {folder}')
     return found
+
+
+def digest_of(books: Sequence[Handbook]) -> str:
+    """SHA-256 over the handbooks' names and documents, hexadecimal.
+
+    A folder's documents count with the paths that questions name them by.
+    """
+    digest = hashlib.sha256()
+    for book in books:
+        files = (
+            [book.source]
+            if book.source.is_file()
+            else sorted(path for path in book.source.rglob("*") if path.is_file())
+        )
+        for path in files:
+            place = path.relative_to(book.source.parent).as_posix()
+            digest.update(f"{book.name}\0{book.apart}\0{place}\0".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def corpora(data: Path) -> list[Path]:
+    """The files of :data:`CORPORA`.
+
+    Raises:
+        DatasetError: one is not there.
+    """
+    files = [data / file for file, _ in CORPORA.values()]
+    for path in files:
+        if not path.is_file():
+            raise DatasetError(f"there is no {path}; leave out --pretrain-steps, or add it")
+    return files
 
 
 def question_files(questions: Path) -> list[Path]:

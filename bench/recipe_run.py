@@ -16,9 +16,13 @@ from bench.clock import Clock, keep, say
 class Recipe:
     """What a run is made with; one of another recipe does not go on in its folder."""
 
-    start: str
-    data: str  # fingerprints of the files
+    start: str  # fingerprints of the files, to "corpora"
+    data: str
     questions: str
+    handbooks: str
+    corpora: str | None
+    more: list[str]  # names of bench.recipe_data.MORE_SETS
+    pretrain_steps: int
     limit: int
     epochs: int
     squad_groups: int

@@ -18,11 +18,12 @@ from reader import ranker as rankers
 from reader.average import average
 from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
-from reader.corpus import fingerprint
+from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate, load_predictions, save_predictions
 from reader.finetune import FinetuneConfig, finetune
 from reader.groups import Group, load_groups, load_training, save_groups
 from reader.metrics import squad_scores
+from reader.pretrain import PretrainConfig, pretrain
 from reader.reader import load_reader
 from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
@@ -35,6 +36,9 @@ RANKING = 1.0
 
 #: Of the passage files every so manieth question trains the ranker; of the sentence files all do.
 EVERY, EVERY_APART = 3, 4
+
+#: Rows that the device sees at once in pre-training, and those of a step.
+PRETRAIN_ROWS, PRETRAIN_BATCH = 32, 128
 
 _CHUNK = 1000
 
@@ -80,17 +84,45 @@ def build_groups(run: Run, folder: Path) -> dict[str, Any]:
     return {"own": counts, "squad": len(squad)}
 
 
+def pretrain_start(run: Run, folder: Path) -> dict[str, Any]:
+    """The start weights on plain text, with masked spans and the boundary head."""
+    files = data_of.corpora(run.arguments.data)
+    config = PretrainConfig(
+        steps=run.recipe.pretrain_steps,
+        rows=PRETRAIN_ROWS,
+        accumulate=PRETRAIN_BATCH // PRETRAIN_ROWS,
+        length=256,
+        dropout=0.0,
+        save_every=run.recipe.save_every,
+    )
+    pretrain(
+        run.arguments.start,
+        documents(files),
+        folder,
+        config,
+        source=run.recipe.corpora,
+        device=checkpoints.choose_device(run.arguments.device),
+        prepared=run.clock.check,
+        progress=run.clock.check,
+    )
+    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    corpus = {name: history["corpus"][name] for name in ("pieces", "documents")}
+    return {**_trained(folder), **corpus}
+
+
 def train_stage1(run: Run, folder: Path) -> dict[str, Any]:
-    """The start weights on the public sets."""
+    """The start weights, pre-trained or not, on the public sets."""
     groups: list[Group] = []
     sets = []
-    for name, (file, licence) in data_of.READER_SETS.items():
+    for name, (file, licence) in data_of.reader_sets(run.recipe.more).items():
         found = load_training(data_of.file_of(run.arguments.data, file))
         found = found[: run.recipe.limit] if run.recipe.limit else found
         sets.append((name, len(found), licence))
         groups += found
     config = _config(run, learning_rate=2e-4, epochs=run.recipe.epochs)
-    return {"sets": sets, **_finetuned(run, run.arguments.start, groups, folder, config)}
+    start = run.work / "pretrain" / "model" if run.recipe.pretrain_steps else run.arguments.start
+    made = _finetuned(run, start, groups, folder, config)
+    return {"sets": sets, "more": run.recipe.more, **made}
 
 
 def train_stage2(run: Run, folder: Path) -> dict[str, Any]:

@@ -90,10 +90,15 @@ def cut_corpus(corpus: Path, target: Path) -> int:
             raise SystemExit(f"{corpus} holds no .txt.xz files; give their folder with --corpus")
         with target.open("w", encoding="utf-8") as out:
             for file in files:
-                with lzma.open(file, "rt", encoding="utf-8") as lines:
-                    for passage in passages_of(lines):
-                        out.write(passage + "\n")
-                        number += 1
+                try:
+                    with lzma.open(file, "rt", encoding="utf-8") as lines:
+                        for passage in passages_of(lines):
+                            out.write(passage + "\n")
+                            number += 1
+                except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+                    raise SystemExit(
+                        f"{file} is not a whole .xz file of UTF-8 text ({error}); copy it again"
+                    ) from error
         count.write_text(str(number), encoding="ascii")
     return int(count.read_text(encoding="ascii"))
 

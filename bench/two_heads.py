@@ -1,12 +1,14 @@
 """What it gives and costs that one network reads and ranks.
 
-    python -m bench.two_heads --data DATA --start MINILM --out RUN [--questions 4000]
+    python -m bench.two_heads --data DATA --start MINILM --out RUN [--questions 4000] \
+        [--handbooks BOOK.tar.xz ... [--asked QUESTIONS.jsonl ...]]
 
 The start weights are trained twice on the same SQuAD questions, every other one of which has a
 paragraph beside its own that BM25 ranks high: for reading alone, and to rank too. Both are scored
 on SQuAD dev in float32; the vectors of the start weights and of both encoders on SQuAD dev and on
-QED, as :mod:`bench.ranking` does. A training that was cut off goes on when the command is given
-again. The report is ``RUN/two-heads.json``.
+QED, as :mod:`bench.ranking` does, and with ``--handbooks`` on our own questions in colleagues'
+words, each of which finds a document by its best passage. A training that was cut off goes on when
+the command is given again. The report is ``RUN/two-heads.json``.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from numpy.typing import NDArray
 from bench import recipe_data as data_of
 from bench.arguments import foreseen
 from bench.clock import keep, say
+from bench.question_sets import Collection, asked, handbooks, squad
 from bench.question_sets import spread as spread_collection
-from bench.question_sets import squad
 from bench.ranking import gains, ranks, success, vectors_of
-from reader.arguments import positive, whole
+from reader.arguments import existing_file, positive, whole
 from reader.checkpoint import choose_device
 from reader.compare import compare
+from reader.errors import DatasetError
 from reader.evaluate import evaluate
 from reader.finetune import FinetuneConfig, Progress, finetune
 from reader.groups import Group
@@ -41,6 +44,11 @@ from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
 
 ALONE, BOTH = "reading alone", "two heads"
+
+#: What the questions on handbooks are called in the report.
+HANDBOOKS = "handbooks"
+
+_ASKED = Path(__file__).parent / "questions" / "calibration.jsonl"
 
 #: What the ranking weighs in each training.
 WEIGHTS: Mapping[str, float] = {ALONE: 0.0, BOTH: 1.0}
@@ -68,9 +76,28 @@ def trained(
     }
 
 
-def places(path: Path, questions: int, rankers: Mapping[str, Ranker]) -> dict[str, Any]:
+def collections(given: argparse.Namespace) -> dict[str, Collection]:
+    """What the vectors are compared on, by name: SQuAD dev, QED, and the handbooks if given.
+
+    Raises:
+        DatasetError: a file is not there, or no question is on a document of the handbooks.
+    """
+    sets = {
+        Path(name).name: squad(data_of.file_of(given.data, name))
+        for name in (data_of.DEV, data_of.QED)
+    }
+    if given.handbooks:
+        sets[HANDBOOKS] = asked(handbooks(given.handbooks), given.asked)
+        if not sets[HANDBOOKS].questions:
+            raise DatasetError(
+                f"no question in {', '.join(map(str, given.asked))} is on a document of "
+                f"{', '.join(map(str, given.handbooks))}; their names are the questions' kb"
+            )
+    return {name: spread_collection(found, given.dev_questions) for name, found in sets.items()}
+
+
+def places(found: Collection, rankers: Mapping[str, Ranker]) -> dict[str, Any]:
     """Success@k of each ranker's vectors and what they gain over the start weights'."""
-    found = spread_collection(squad(path), questions)
     vectors: dict[str, NDArray[np.int64]] = {}
     both: dict[str, NDArray[np.int64]] = {}
     for name, ranker in rankers.items():
@@ -93,6 +120,7 @@ def places(path: Path, questions: int, rankers: Mapping[str, Ranker]) -> dict[st
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Train and score; the report."""
     data, out = given.data, given.out
+    sets = collections(given)  # a file that is missing is told before the trainings
     groups = data_of.squad_groups(
         data_of.file_of(data, data_of.READER_SETS["SQuAD 1.1 train, reconstructed"][0]),
         given.questions,
@@ -132,10 +160,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "two heads less reading alone": [
             asdict(one) for one in compare(examples, predictions[ALONE], predictions[BOTH])
         ],
-        "ranking": {
-            Path(name).name: places(data_of.file_of(data, name), given.dev_questions, rankers)
-            for name in (data_of.DEV, data_of.QED)
-        },
+        "ranking": {name: places(found, rankers) for name, found in sets.items()},
     }
 
 
@@ -171,6 +196,10 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--questions", type=whole(1), default=4000, help="to train on")
     parser.add_argument("--dev-questions", type=whole(1), default=1000, help="of each set")
+    parser.add_argument("--handbooks", type=existing_file, nargs="+", default=[])
+    parser.add_argument(
+        "--asked", type=existing_file, nargs="+", default=[_ASKED], help="questions on handbooks"
+    )
     parser.add_argument("--learning-rate", type=positive, default=FinetuneConfig().learning_rate)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args(given)

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from bot.models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Precisions:
 class Calibration:
     """The weights, in the order of :class:`Features`, for the choice and for the confidence.
 
-    ``lead`` and ``intercept`` belong to the confidence.
+    ``lead`` and ``intercept`` belong to the confidence. ``fitted_with`` are the models that found
+    what it was fitted on; None where that is not known.
     """
 
     choice: tuple[float, ...]
@@ -89,6 +93,7 @@ class Calibration:
     lead: float
     intercept: float
     precisions: Precisions
+    fitted_with: Models | None = None
 
     def appeal(self, features: Features) -> float:
         """What answers to one question are ordered by, in no unit; more is better."""
@@ -124,21 +129,49 @@ def default_calibration() -> Calibration:
 
 
 def read_calibration(text: str) -> Calibration:
-    """The calibration that ``bench.calibrate`` wrote; features that it does not name weigh 0."""
-    record = json.loads(text)
-    names = feature_names()
-    return Calibration(
-        choice=tuple(float(record["choice"].get(name, 0.0)) for name in names),
-        confidence=tuple(float(record["confidence"].get(name, 0.0)) for name in names),
-        lead=float(record["lead"]),
-        intercept=float(record["intercept"]),
-        precisions=Precisions(
-            tuple(
-                (float(threshold), float(reached))
-                for threshold, reached in record["precisions"].items()
-            )
-        ),
-    )
+    """The calibration that ``bench.calibrate`` wrote; features that it does not name weigh 0.
+
+    Raises:
+        ValueError: it is something else; the message says what is wrong with it.
+    """
+    try:
+        record = json.loads(text)
+        calibration = Calibration(
+            choice=_weights(record["choice"]),
+            confidence=_weights(record["confidence"]),
+            lead=_number(record["lead"]),
+            intercept=_number(record["intercept"]),
+            precisions=Precisions(
+                tuple(
+                    (_number(threshold), _number(reached))
+                    for threshold, reached in record["precisions"].items()
+                )
+            ),
+            fitted_with=_models(record.get("fitted_with")),
+        )
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from error
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"a value is of the wrong kind: {error}") from error
+    measured = calibration.precisions.measured
+    if not measured or list(measured) != sorted(measured):
+        raise ValueError("its precisions do not rise from the first to the last")
+    return calibration
+
+
+def _weights(record: Any) -> tuple[float, ...]:
+    return tuple(_number(record.get(name, 0.0)) for name in feature_names())
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):  # json reads NaN, and nothing would ever be shown
+        raise ValueError(f"{value} is no finite number")
+    return number
+
+
+def _models(record: Any) -> Models | None:
+    return None if record is None else Models(record["reader"], record["ranker"])
 
 
 def _dot(weights: Sequence[float], features: Features) -> float:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bot.answering import Answerer, AnswerOptions
+from bot.calibration import calibration_of, misfit
 from bot.errors import ConfigurationError
 from bot.knowledge import KnowledgeBase
+from bot.models import models_of, ranker_of, reader_of
 from bot.settings import Settings
-from reader.errors import CheckpointError, DeviceError
 from retriever.analysis import AnalysisOptions
 from retriever.errors import StoreError
 from retriever.indexing import IndexKeeper
@@ -25,7 +26,6 @@ from retriever.synonyms import AnalyzerFile
 if TYPE_CHECKING:
     from reader.batcher import Batcher
     from reader.ranker import Ranker
-    from reader.reader import Reader
 
 
 _log = logging.getLogger(__name__)
@@ -67,20 +67,44 @@ class Installation:
         )
         self.retriever = Retriever(self.database, self.keeper)
         self.ingestor = Ingestor(self.database, self.keeper, settings.uploads_folder)
-        self.answerer = self.answerer_with(AnswerOptions(precision=settings.precision))
         self.knowledge = KnowledgeBase(self.database, self.ingestor)
 
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Answers questions as the settings say.
+
+        Raises:
+            ConfigurationError: see :func:`bot.calibration.calibration_of`.
+        """
+        return self.answerer_with(AnswerOptions(precision=self.settings.precision))
+
     def answerer_with(self, options: AnswerOptions) -> Answerer:
-        """An answerer of this installation's documents and reader, with other options."""
-        return Answerer(self.database, self.retriever, self.reader, options=options)
+        """An answerer of this installation's documents and reader, with other options.
+
+        Raises:
+            ConfigurationError: see :func:`bot.calibration.calibration_of`.
+        """
+        return Answerer(
+            self.database,
+            self.retriever,
+            self.reader,
+            options=options,
+            calibration=calibration_of(self.settings),
+        )
 
     def reader(self) -> Batcher:
-        """The reader, loaded at the first call; threads that ask at once share it."""
+        """The reader, loaded at the first call; threads that ask at once share it.
+
+        A confidence that was fitted with other models is then logged.
+        """
         with self._loading:
             if self._reader is None:
                 from reader.batcher import Batcher
 
                 self._reader = Batcher(reader_of(self.settings, notify=self._notify))
+                models = models_of(self.settings, notify=self._notify)
+                if wrong := misfit(calibration_of(self.settings), models):
+                    _log.warning("%s", wrong)
             return self._reader
 
     def ranker(self) -> Ranker:
@@ -119,63 +143,6 @@ def open_database(settings: Settings) -> Database:
         return Database(settings.database_url)
     except StoreError as error:
         raise ConfigurationError(f"SPANBOT_DATABASE_URL is wrong: {error}") from error
-
-
-def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Reader:
-    """Load the reader that the settings name.
-
-    Args:
-        notify: gets what the user must know before a model is downloaded.
-
-    Raises:
-        CheckpointError, DeviceError: see :func:`reader.reader.load_reader`; the message names the
-            settings.
-    """
-    from reader.reader import load_reader
-
-    device, precision = settings.device, settings.reader_precision
-    try:
-        with _naming_reader(settings):
-            return load_reader(settings.reader, device=device, precision=precision, notify=notify)
-    except DeviceError as error:
-        raise DeviceError(
-            f'SPANBOT_DEVICE is "{device}", SPANBOT_READER_PRECISION is "{precision}": {error}'
-        ) from error
-
-
-def ranker_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Ranker:
-    """Load the ranker: the reader where it ranks too and the settings let it, or the embedded one.
-
-    Args:
-        notify: as for :func:`reader_of`; to see whether a reader ranks, it must be there.
-
-    Raises:
-        CheckpointError, DeviceError: see :func:`reader.ranker.load_ranker`; the message names the
-            setting.
-    """
-    from reader.checkpoint import EMBEDDED, ranks, resolve
-    from reader.ranker import load_ranker
-
-    try:
-        if settings.reader_ranks:
-            with _naming_reader(settings):
-                folder = resolve(settings.reader or EMBEDDED, notify=notify or _log.warning)
-                if ranks(folder):
-                    return load_ranker(folder, device=settings.device)
-        return load_ranker(device=settings.device)
-    except DeviceError as error:
-        raise DeviceError(f'SPANBOT_DEVICE is "{settings.device}": {error}') from error
-
-
-@contextmanager
-def _naming_reader(settings: Settings) -> Iterator[None]:
-    """An error of the reader's checkpoint names the setting, where it was chosen by one."""
-    try:
-        yield
-    except CheckpointError as error:
-        if settings.reader is None:
-            raise  # nobody chose what comes with the program
-        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
 
 
 def make_home(settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from bench import (
 )
 from bench import reader as speed
 from reader import average, contrast, ranker
+from tests.squad_files import write_squad
 
 ROOT = Path(__file__).parent.parent
 HERE = str(Path(__file__))
@@ -50,9 +53,14 @@ Main = Callable[[list[str]], None]
         (open_squad.main, "d.json --work w --round x", '"x" is no whole number from 1 on'),
         (open_squad.main, "d.json --work w --block 0", '"0" is no whole number from 1 on'),
         (open_squad.main, "d.json --work w --threads -1", '"-1" is no whole number from 0 on'),
-        (oracle.main, "--corpus c --questions q --passages 0", '"0" is no whole number from 1 on'),
-        (oracle.main, "--corpus c --questions q --asked 0", '"0" is no whole number from 1 on'),
-        (oracle.main, "--corpus c --questions q --k -1", '"-1" is no whole number from 1 on'),
+        (oracle.main, "--corpus c --questions none.json", 'there is no file "none.json"'),
+        (oracle.main, f"--corpus c --questions {HERE} --passages 0", '"0" is no whole number'),
+        (
+            oracle.main,
+            f"--corpus c --questions {HERE} --asked 0",
+            '"0" is no whole number from 1 on',
+        ),
+        (oracle.main, f"--corpus c --questions {HERE} --k -1", '"-1" is no whole number from 1 on'),
         (analysis.main, "--data d --processes 0", '"0" is no whole number from 1 on'),
         (analysis.main, "--data d --peers-python none/python", 'no file "none/python"'),
         (speed.main, "--squad s --out o --pipeline none/python", '"none/python" is no program'),
@@ -91,12 +99,40 @@ def test_what_is_not_there_is_told_in_a_line(
         main(arguments.split())
 
 
+def test_the_oracle_says_what_is_wrong_with_its_files(tmp_path: Path) -> None:
+    corpus, questions = tmp_path / "corpus", tmp_path / "dev.json"
+    corpus.mkdir()
+    words = ["--corpus", str(corpus), "--questions", str(questions), "--out", str(tmp_path / "o")]
+    questions.write_text("{}")
+    with pytest.raises(SystemExit, match=r"error: .*dev\.json"):
+        oracle.main(words)
+    # SQuAD asks about this paragraph as often as is needed.
+    write_squad(questions, {"the code": ("", "code")})
+    record = json.loads(questions.read_text())
+    paragraph = record["data"][0]["paragraphs"][0]
+    answer = paragraph["qas"][0]["answers"]
+    paragraph["qas"] = [
+        {"id": str(number), "question": f"question {number}", "answers": answer}
+        for number in range(400)
+    ]
+    questions.write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match=r"holds no \.txt\.xz"):
+        oracle.main(words)
+    (corpus / "wiki.txt.xz").write_bytes(lzma.compress(b"some words " * 500)[:-20])
+    with pytest.raises(SystemExit, match=r"wiki\.txt\.xz is not a whole \.xz file"):
+        oracle.main(words)
+    (corpus / "wiki.txt.xz").write_bytes(lzma.compress(b"some words " * 500))
+    with pytest.raises(SystemExit, match="the corpus has 10 passages; 20000 and 1000 more"):
+        oracle.main(words)
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
         ("bench.stages", ["word2vec", "build", "job.json"], "invalid choice: 'word2vec'"),
         ("bench.analysis_peers", [], "required: job"),
         ("bench.crash", ["--rounds", "x"], '"x" is no whole number from 0 on'),
+        ("bench.crash", ["--seed", "-1"], '"-1" is no whole number from 0 on'),
         ("bench.masking_experiment", ["--rows", "0"], '"0" is no whole number from 1 on'),
     ],
 )

@@ -21,11 +21,15 @@ from bench.found import (
     collect,
     load_found,
     load_kb_questions,
+    weights,
 )
 from bot.answering import Answerer, AnswerOptions
+from bot.calibration import calibration_of, misfit
 from bot.confidence import feature_names
+from bot.models import Models, models_of
+from bot.settings import from_environment
 from tests.documents import Store, open_store, write_pages
-from tests.reader_models import MarkingReader
+from tests.reader_models import MarkingReader, checkpoint
 
 NOTES = {
     "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
@@ -38,6 +42,9 @@ QUESTIONS = [
     Question("notes", "When is lunch?", True, ("noon",), ("lunch.md",)),
     Question("notes", "Who collects the mail?", False, (), ()),
 ]
+
+
+MODELS = Models(reader="aa" * 32, ranker=None)
 
 
 # -- measures ---------------------------------------------------------------------------------
@@ -215,6 +222,7 @@ def gather(
         replace(AnswerOptions(), **options),  # type: ignore[arg-type]
         target,
         reader="marking",
+        models=MODELS,
         progress=lambda count, _: done.append(count),
     )
     return done
@@ -324,16 +332,25 @@ def test_fitting_writes_the_report_and_the_picture(
 def test_fitting_writes_weights_that_the_bot_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bench.found import weights
     from bot.confidence import read_calibration
 
     target = tmp_path / "calibration.json"
     monkeypatch.setattr(calibrate, "CALIBRATION", target)
-    stale = written(tmp_path / "stale.jsonl", 60)
-    with pytest.raises(SystemExit, match="other weights than"):
-        calibrate.main(["fit", str(stale), "--write"])
-    assert not target.exists()
-    found = written(tmp_path / "found.jsonl", 300, weights=weights(), reader="embedded")
+    embedded = models_of(from_environment({}))
+    name, made = "embedded", weights(embedded)
+    for header, message in (
+        ({"reader": name}, "other weights than"),
+        ({"reader": "ours", "weights": made}, 'with the reader "ours", not with "embedded"'),
+        ({"reader": name, "weights": weights(replace(embedded, ranker=None))}, "other weights"),
+    ):
+        stale = written(tmp_path / "stale.jsonl", 60, **header)
+        with pytest.raises(SystemExit, match=message):
+            calibrate.main(["fit", str(stale), "--write"])
+        assert not target.exists()
+    found = written(tmp_path / "found.jsonl", 300, weights=made, reader=name)
+    # The embedded models' own is for them, whatever the environment is set to.
+    monkeypatch.setenv("SPANBOT_READER", str(checkpoint(tmp_path / "tiny")))
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
     calibrate.main(["fit", str(found), "--write"])
     capsys.readouterr()
     fitted = fit([labelled(item) for item in load_found([found])])
@@ -342,6 +359,44 @@ def test_fitting_writes_weights_that_the_bot_reads(
     assert read.confidence == pytest.approx(fitted.confidence.tolist(), abs=1e-5)
     assert (read.lead, read.intercept) == pytest.approx((fitted.lead, fitted.intercept), abs=1e-5)
     assert read.precisions.highest > 0.9
+    assert read.fitted_with == embedded
+
+
+def test_a_reader_gets_a_confidence_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = calibrate.CALIBRATION.read_bytes()
+    folder = checkpoint(tmp_path / "tiny")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    settings = from_environment({"SPANBOT_READER": str(folder), "SPANBOT_RANKER": "off"})
+    models = models_of(settings)
+    # What the embedded reader found says nothing of this one.
+    stale = written(tmp_path / "stale.jsonl", 60, weights=weights(models_of(from_environment({}))))
+    with pytest.raises(SystemExit, match="other weights than"):
+        calibrate.main(["fit", str(stale), "--write", str(folder)])
+    assert not (folder / "calibration.json").exists()
+    found = written(tmp_path / "found.jsonl", 300, weights=weights(models), reader=str(folder))
+    calibrate.main(["fit", str(found), "--write", "."])
+    capsys.readouterr()
+    own = calibration_of(settings)
+    assert own.fitted_with == models
+    assert own.choice == pytest.approx(
+        fit([labelled(item) for item in load_found([found])]).choice.tolist(), abs=1e-5
+    )
+    assert misfit(own, models) is None
+    assert calibrate.CALIBRATION.read_bytes() == package
+    with pytest.raises(SystemExit, match="there is no model folder"):
+        calibrate.main(["fit", str(found), "--write", str(tmp_path / "nowhere")])
+
+
+def test_what_was_found_is_marked_with_the_models_that_found_it(tmp_path: Path) -> None:
+    both = models_of(from_environment({}))
+    folder = checkpoint(tmp_path / "tiny")
+    tiny = models_of(from_environment({"SPANBOT_READER": str(folder)}))
+    alone = models_of(from_environment({"SPANBOT_RANKER": "off"}))
+    assert len({weights(both), weights(tiny), weights(alone)}) == 3
+    assert (tiny.ranker, alone.ranker) == (both.ranker, None)
 
 
 @pytest.mark.parametrize(

@@ -671,6 +671,7 @@ def test_doctor_finds_nothing_wrong(filled: Path) -> None:
     assert code == 0
     assert {state.pop("Slack"), state.pop("schedule"), state.pop("ranker")} == {"off"}
     assert "SPANBOT_RANKER is off" in detail["ranker"]
+    assert state.pop("confidence") == "warning"  # a reader of the tests', without one of its own
     assert set(state.values()) == {"ok"}
     assert set(state) == {
         "settings",
@@ -704,7 +705,7 @@ def test_doctor_names_what_is_wrong(
 def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
     code, state, detail = states()
-    assert (code, state["ranker"]) == (0, "ok")
+    assert (code, state["ranker"], state["confidence"]) == (0, "ok", "ok")
     assert detail["ranker"].endswith(" on cpu")
     assert detail["documents"] == "none yet; add some: spanbot add FOLDER"
 
@@ -727,6 +728,7 @@ def test_doctor_names_wrong_settings_and_goes_on(
             ("search index", "off"),  # another language's would have to be made anew
             ("reader", "ok"),
             ("ranker", "off"),
+            ("confidence", "warning"),
             ("Slack", "off"),
             ("schedule", "off"),
         ],

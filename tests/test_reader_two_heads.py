@@ -11,7 +11,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bot.installation import Installation, ranker_of
+from bot.installation import Installation
+from bot.models import ranker_of
 from bot.settings import Settings, from_environment
 from reader import checkpoint as checkpoints
 from reader.average import average

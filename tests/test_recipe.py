@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -130,6 +131,8 @@ def test_in_pieces_it_makes_the_models_that_it_makes_at_once(
     assert load_ranker(whole / "ranker", device="cpu").encode([text]).shape == (1, 32)
     card = (whole / "reader" / "README.md").read_text()
     assert "ranks passages too" not in card
+    assert "No plain text was trained on" in card
+    assert all(f"Not trained on: {one.title}" in card for one in recipe_data.MORE_SETS.values())
     assert f"| SQuAD 1.1 dev | 3 | {scores['exact']:.2f} | {scores['f1']:.2f} |" in card
     assert "| this project's questions on handbooks | 6 |" in card
     assert "| 3 | stages 2 and 1 | none: averaged, 0.85 of stage 2 |" in card
@@ -165,6 +168,83 @@ def test_with_two_heads_the_reader_is_the_ranker_too(tmp_path: Path, words: Sequ
     found = stages["ranking"]["sets"]["dev-v1.1"]["vectors"]
     shares = " | ".join(f"{found[f'success@{k}'][0]:.3f}" for k in (1, 5, 10))
     assert f"| dev-v1.1 | vectors | {shares} |" in card
+
+
+def test_plain_text_and_further_sets_come_first_when_they_are_asked_for(
+    tmp_path: Path, words: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    for name in ("amazon", "subjqa"):
+        write_squad(data / f"{recipe_data.MORE_SETS[name].file}.json", PARAGRAPHS)
+    more = [*words, "--out", str(tmp_path / "out"), "--pretrain-steps", "2"]
+    more += ["--more", "subjqa", "amazon", "--limit", "2"]
+    with pytest.raises(SystemExit, match=r"there is no .*wiki-en-2018-core-1\.txt\.xz; leave out"):
+        main(more)
+    (data / "corpus").mkdir()
+    text = "\n\n".join(" ".join(PARAGRAPHS) for _ in range(4)).encode()
+    for file, _ in recipe_data.CORPORA.values():
+        (data / file).write_bytes(lzma.compress(text))
+    stopping(monkeypatch, 5)
+    stops, results = 0, tmp_path / "out" / "results"
+    while not (results / "recipe.json").exists():
+        main(more)
+        stops += 1
+        assert stops < 60
+    assert stops > 3
+    report = json.loads((results / "recipe.json").read_text())
+    assert report["recipe"]["more"] == ["amazon", "subjqa"]
+    stages = report["stages"]
+    assert (stages["pretrain"]["steps"], stages["pretrain"]["documents"]) == (2, 16)
+    masking = stages["pretrain"]["config"]["masking"]
+    assert masking["kind"] == "spans"
+    assert [count for _, count, _ in stages["stage1"]["sets"]] == [2] * 6
+    # The reader goes on from what the plain text made of the start weights.
+    work = tmp_path / "out" / "work"
+    start, pretrained = (
+        load_file(folder / "model.safetensors")
+        for folder in (tmp_path / "start", work / "pretrain" / "model")
+    )
+    name = next(name for name in start if name.endswith("word_embeddings.weight"))
+    assert not torch.equal(start[name], pretrained[name])
+    trained = load_file(work / "stage1" / "model" / "model.safetensors")[f"bert.{name}"]
+    nearness = [(trained - one[name]).abs().mean() for one in (pretrained, start)]
+    assert nearness[0] < nearness[1]
+    card = (results / "reader" / "README.md").read_text()
+    assert "| 0 | the start weights | plain text, spans masked |" in card
+    assert "| 1 | stage 0, new head |" in card
+    assert "| SubjQA train | 2 |" in card
+    assert "SQuADShifts, Amazon reviews: It is an official **test** set" in card
+    assert "Not trained on: SQuAD 1.1 train, part C2; in a check 17 %" in card
+    assert "16 documents" in card
+
+
+def test_a_run_is_of_its_documents_and_sets(
+    tmp_path: Path, words: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping(monkeypatch, 0)
+    command = [*words, "--out", str(tmp_path / "out")]
+    main(command)
+    main(command)
+    desk = tmp_path / "training" / "shops" / "shop" / "desk.md"
+    archive = tmp_path / "data" / "kb" / "book.tar.xz"
+    dev = tmp_path / "data" / f"{recipe_data.DEV}.json"
+
+    def moved() -> None:
+        desk.rename(desk.with_name("till.md"))
+
+    for path, change in (
+        (desk, lambda: desk.write_text("# Desk\n\nNobody has a code.\n")),
+        (desk, moved),
+        (archive, lambda: archive.write_bytes(archive.read_bytes() + b"x")),
+        (dev, lambda: write_squad(dev, dict(list(PARAGRAPHS.items())[:1]))),
+    ):
+        before = path.read_bytes()
+        change()
+        with pytest.raises(SystemExit, match="holds a run of another recipe"):
+            main(command)
+        desk.with_name("till.md").unlink(missing_ok=True)
+        path.write_bytes(before)
+        main(command)
 
 
 def test_what_is_missing_is_named(tmp_path: Path, words: list[str]) -> None:

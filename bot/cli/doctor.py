@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bot.calibration import calibration_of, misfit
 from bot.cli.output import console, print_json
 from bot.errors import ConfigurationError, SpanbotError
-from bot.installation import Installation, make_home, ranker_of, reader_of
+from bot.installation import Installation, make_home
+from bot.models import models_of, ranker_of, reader_of
 from bot.settings import Reading, Settings, read, unknown
 from reader.errors import ReaderError
 from retriever.errors import AnalysisError, RetrieverError
@@ -25,7 +27,11 @@ _OF_THE_INDEX = ("SPANBOT_RANKER", "SPANBOT_RETRIEVER", "SPANBOT_LANGUAGE")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: ``ok``, a ``problem``, or ``off``: not used, or not to be checked."""
+    """One thing looked at.
+
+    Its state is ``ok``, ``problem``, ``warning`` (it works, but not as it could) or ``off``: not
+    used, or not to be checked.
+    """
 
     name: str
     state: str
@@ -40,12 +46,12 @@ def register(app: typer.Typer) -> None:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Check the settings, home folder, database, index, models, Slack tokens and schedule."""
+    """Check settings, home folder, database, index, models, confidence, Slack and schedule."""
     checks = list(_checks())
     if as_json:
         print_json([{"check": c.name, "state": c.state, "detail": c.detail} for c in checks])
     else:
-        colours = {"ok": "green", "problem": "red", "off": "dim"}
+        colours = {"ok": "green", "problem": "red", "warning": "yellow", "off": "dim"}
         for check in checks:
             line = Text(f"{check.state:<8}", style=colours[check.state])
             line.append(f" {check.name}: {check.detail}", style="")
@@ -63,11 +69,14 @@ def _checks() -> Iterator[Check]:
     if not problems:
         yield Check("settings", "ok", "every variable can be read")
     yield from _installation_checks(found)
-    yield _check("reader", lambda: _reader(found.settings))
-    if found.settings.ranker:
-        yield _check("ranker", lambda: _ranker(found.settings))
-    else:
-        yield Check("ranker", "off", "SPANBOT_RANKER is off: BM25 alone ranks the passages")
+    models = [
+        _check("reader", lambda: _reader(found.settings)),
+        _check("ranker", lambda: _ranker(found.settings))
+        if found.settings.ranker
+        else Check("ranker", "off", "SPANBOT_RANKER is off: BM25 alone ranks the passages"),
+    ]
+    yield from models
+    yield _confidence_check(found.settings, models)
     yield _slack_check(found)
     if found.settings.reindex_cron is None:
         yield Check("schedule", "off", "SPANBOT_REINDEX_CRON is not set")
@@ -100,6 +109,18 @@ def _installation_checks(found: Reading) -> Iterator[Check]:
             yield _left_out("search index", wrong)
         else:
             yield _check("search index", lambda: f"{len(installation.keeper.current()):,} passages")
+
+
+def _confidence_check(settings: Settings, models: Sequence[Check]) -> Check:
+    if broken := [model.name for model in models if model.state == "problem"]:
+        return Check("confidence", "off", f"not checked, as the {broken[0]} cannot be loaded")
+    try:
+        wrong = misfit(calibration_of(settings), models_of(settings))
+    except (SpanbotError, ReaderError) as error:
+        return Check("confidence", "problem", str(error))
+    if wrong is not None:
+        return Check("confidence", "warning", wrong)
+    return Check("confidence", "ok", "fitted with these models")
 
 
 def _slack_check(found: Reading) -> Check:

@@ -1,0 +1,127 @@
+"""The models that the settings name: loading them, and telling their weights from others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.settings import Settings
+from reader.errors import CheckpointError, DeviceError
+
+if TYPE_CHECKING:
+    from reader.ranker import Ranker
+    from reader.reader import Reader
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The weights of a reader and a ranker, by :func:`reader.identity.weights_digest`.
+
+    ``ranker`` is None where BM25 alone ranks the passages.
+    """
+
+    reader: str
+    ranker: str | None
+
+
+def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Reader:
+    """Load the reader that the settings name.
+
+    Args:
+        notify: gets what the user must know before a model is downloaded.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.reader.load_reader`; the message names the
+            settings.
+    """
+    from reader.reader import load_reader
+
+    device, precision = settings.device, settings.reader_precision
+    try:
+        with _naming_reader(settings):
+            return load_reader(settings.reader, device=device, precision=precision, notify=notify)
+    except DeviceError as error:
+        raise DeviceError(
+            f'SPANBOT_DEVICE is "{device}", SPANBOT_READER_PRECISION is "{precision}": {error}'
+        ) from error
+
+
+def ranker_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Ranker:
+    """Load the ranker: the reader where it ranks too and the settings let it, or the embedded one.
+
+    Args:
+        notify: as for :func:`reader_of`; to see whether a reader ranks, it must be there.
+
+    Raises:
+        CheckpointError, DeviceError: see :func:`reader.ranker.load_ranker`; the message names the
+            setting.
+    """
+    from reader.ranker import load_ranker
+
+    folder = _ranker_folder(settings, notify or _log.warning)
+    try:
+        with _naming_reader(settings, folder):
+            return load_ranker(folder, device=settings.device)
+    except DeviceError as error:
+        raise DeviceError(f'SPANBOT_DEVICE is "{settings.device}": {error}') from error
+
+
+def models_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Models:
+    """The weights of the models that the settings name; nothing is loaded.
+
+    Args:
+        notify: as for :func:`reader_of`; a model that is not there yet is downloaded.
+
+    Raises:
+        CheckpointError: the weights are not there or cannot be read; the message names the setting.
+    """
+    from reader.identity import weights_digest
+
+    tell = notify or _log.warning
+    with _naming_reader(settings):
+        reader = weights_digest(_reader_folder(settings, tell))
+    if not settings.ranker:
+        return Models(reader, None)
+    folder = _ranker_folder(settings, tell)
+    with _naming_reader(settings, folder):
+        return Models(reader, weights_digest(folder))
+
+
+def _reader_folder(settings: Settings, notify: Callable[[str], None]) -> Path:
+    from reader.checkpoint import EMBEDDED, resolve
+
+    return resolve(settings.reader or EMBEDDED, notify=notify)
+
+
+def _ranker_folder(settings: Settings, notify: Callable[[str], None]) -> Path:
+    from reader.checkpoint import ranks
+    from reader.ranker import EMBEDDED
+
+    if settings.reader_ranks:
+        with _naming_reader(settings):
+            folder = _reader_folder(settings, notify)
+            if ranks(folder):
+                return folder
+    return EMBEDDED
+
+
+@contextmanager
+def _naming_reader(settings: Settings, folder: Path | None = None) -> Iterator[None]:
+    """An error of the reader's checkpoint names the setting, where it was chosen by one.
+
+    ``folder`` is what is loaded: nobody chose the embedded ranker by that setting.
+    """
+    from reader.ranker import EMBEDDED
+
+    try:
+        yield
+    except CheckpointError as error:
+        if settings.reader is None or folder == EMBEDDED:
+            raise  # nobody chose what comes with the program
+        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
