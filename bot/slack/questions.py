@@ -17,6 +17,7 @@ from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
 from bot.slack.records import Records
+from bot.slack.remarks import is_question
 from bot.slack.render import render_help, render_reply
 from bot.slack.text import typed_text
 from bot.slack.work import WorkQueue
@@ -34,7 +35,8 @@ PATIENCE_S = 60.0
 _SPOKEN = (None, "thread_broadcast", "file_share")
 _STATUS_TIMEOUT_S = 3
 
-FileReceiver = Callable[[dict[str, Any], str, Destination], None]
+# Gets a message with files, its author, where to reply, and what to do once they are dealt with.
+FileReceiver = Callable[[dict[str, Any], str, Destination, Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class QuestionDesk:
     """Takes questions in, has them answered, and sends the answers where they were asked.
 
     Args:
-        on_files: gets a direct message that carries files, its author and where to reply.
+        on_files: gets a message that carries files, its author, where to reply, and what to call
+            once it has said what became of the files: a question beside them comes after them,
+            for they may answer it.
         patience: seconds that a question may take, from its arrival on, waiting included.
     """
 
@@ -96,10 +100,7 @@ class QuestionDesk:
             return
         if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
             return
-        if not event.get("files") or self._text_of(event):
-            self._take("dm", event)
-        if event.get("files"):
-            self._on_files(event, str(event["user"]), self._thread_of(event))
+        self._take("dm", event)
 
     def on_command(self, command: dict[str, Any]) -> None:
         """``/ask``: only the asker sees the answer."""
@@ -116,6 +117,17 @@ class QuestionDesk:
         )
 
     def _take(self, via: str, event: dict[str, Any]) -> None:
+        if not event.get("files"):
+            self._take_question(via, event)
+            return
+
+        def then() -> None:
+            if is_question(self._text_of(event)):
+                self._take_question(via, event)
+
+        self._on_files(event, str(event["user"]), self._thread_of(event), then)
+
+    def _take_question(self, via: str, event: dict[str, Any]) -> None:
         destination = self._thread_of(event)
         text = self._text_of(event)
         if not text:
