@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from bot.slack.render import FEEDBACK_ACTION, feedback_value
 from bot.slack.work import WorkQueue
 from retriever.store.models import Feedback, Question
 from tests.slack_parts import Asked, Bot, answer_span, hit, reply, running_bot
-from tests.slack_server import SlackServer
+from tests.slack_server import Channel, SlackServer
 
 
 @pytest.fixture
@@ -112,6 +112,81 @@ def test_another_bot_gets_no_answer(bot: Bot) -> None:
     bot.slack.wait_for(lambda: bot.slack.thread(general, asked.ts)[1:])
     assert len(bot.slack.thread(general, talk.ts)) == 1
     assert len(bot.answerer.asked) == 1
+
+
+def take_out(slack: SlackServer, channel: Channel) -> None:
+    slack.remove_bot(channel)
+
+
+def archive(slack: SlackServer, channel: Channel) -> None:
+    channel.is_archived = True
+
+
+def restrict(slack: SlackServer, channel: Channel) -> None:
+    channel.is_read_only = True
+
+
+@pytest.mark.parametrize(
+    ("close", "private", "error", "reason"),
+    [
+        (take_out, False, "not_in_channel", "I am not in that channel any more"),
+        (take_out, True, "channel_not_found", "I do not see that channel any more"),
+        (archive, False, "is_archived", "the channel is archived"),
+        (restrict, False, "restricted_action_read_only_channel", "I may not post there"),
+    ],
+)
+def test_an_answer_that_cannot_be_posted_comes_as_a_direct_message(
+    bot: Bot,
+    caplog: pytest.LogCaptureFixture,
+    close: Callable[[SlackServer, Channel], None],
+    private: bool,
+    error: str,
+    reason: str,
+) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira, private=private)
+    bot.answerer.gate.clear()
+    sent = bot.slack.mention(mira, general, "How long is parental leave?")
+    bot.slack.wait_for(lambda: bot.answerer.asked)
+    close(bot.slack, general)
+    bot.answerer.gate.set()
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)))
+    first, quote, *_ = message.plain.split("\n")
+    assert first.startswith(f"I could not answer in #{general.id}, because {reason}.")
+    assert quote == "> Everybody gets *sixteen weeks* of parental leave at full pay."
+    assert "sixteen weeks" in message.text
+    assert [call.error for call in bot.slack.calls_of("chat.postMessage")] == [error, None]
+    assert len(bot.slack.thread(general, sent.ts)) == 1
+    assert error in caplog.text
+
+
+def test_what_goes_wrong_where_nothing_can_be_posted_is_told_directly(bot: Bot) -> None:
+    bot.answerer.says = QuestionError("The question has 1,200 characters; ask shorter.")
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    general.is_read_only = True
+    bot.slack.mention(mira, general, "why " * 300)
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)))
+    assert message.plain.endswith("\nThe question has 1,200 characters; ask shorter.")
+
+
+def test_an_asker_out_of_reach_is_tried_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SlackServer() as slack:
+        mira = slack.add_user("mira")
+        general = slack.add_channel("general", mira)
+        with running_bot(slack, tmp_path) as bot:
+            bot.answerer.gate.clear()
+            slack.mention(mira, general, "How long is parental leave?")
+            slack.wait_for(lambda: bot.answerer.asked)
+            slack.remove_bot(general)
+            slack.deactivate(mira)
+            bot.answerer.gate.set()
+        # The bot has finished what it began.
+        errors = [call.error for call in slack.calls_of("chat.postMessage")]
+    assert errors == ["not_in_channel", "channel_not_found"]
+    assert f"{mira.id} could not be told either" in caplog.text
 
 
 def test_an_edited_question_is_not_answered_again(bot: Bot) -> None:

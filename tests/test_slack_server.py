@@ -241,6 +241,10 @@ def test_channels_are_closed_to_outsiders(slack: SlackServer, mira: User) -> Non
     slack.add_channel("board", mira, private=True, with_bot=False)
     archive = slack.add_channel("archive", mira)
     archive.is_archived = True
+    slack.add_channel("news", mira).is_read_only = True
+    slack.remove_bot(slack.add_channel("left", mira))
+    theo = slack.add_user("theo")
+    slack.deactivate(theo)
 
     def post(channel: str) -> str:
         return str(error_of(lambda: client.chat_postMessage(channel=channel, text="x"))["error"])
@@ -249,6 +253,9 @@ def test_channels_are_closed_to_outsiders(slack: SlackServer, mira: User) -> Non
     assert post("#lounge") == "not_in_channel"
     assert post("#board") == "channel_not_found"
     assert post("#archive") == "is_archived"
+    assert post("#news") == "restricted_action_read_only_channel"
+    assert post("#left") == "not_in_channel"
+    assert post(theo.id) == "channel_not_found"
     slack.grant("chat:write.public")
     assert client.chat_postMessage(channel="#lounge", text="x")["ok"]
 

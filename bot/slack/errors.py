@@ -12,7 +12,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import SpanbotError
-from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.destination import Conversation, Destination, OnlyYou, thread_of
 from bot.slack.message import plain
 from reader.errors import ReaderError
 from retriever.errors import RetrieverError
@@ -86,10 +86,7 @@ def destination_of(body: Mapping[str, Any], client: WebClient) -> Destination | 
     direct = Conversation(client, user) if user else None
     event = body.get("event")
     if isinstance(event, dict):
-        channel, ts = event.get("channel"), event.get("thread_ts") or event.get("ts")
-        if isinstance(channel, str) and isinstance(ts, str):
-            return Conversation(client, channel, ts)
-        return direct
+        return thread_of(event, client) or direct
     response_url = body.get("response_url")
     if isinstance(response_url, str) and response_url:
         return OnlyYou(response_url, fallback=direct)

@@ -12,7 +12,7 @@ from slack_bolt import Ack, App
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
-from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.destination import Conversation, Destination, OnlyYou, thread_of
 from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
@@ -172,8 +172,10 @@ class QuestionDesk:
         return typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
 
     def _thread_of(self, event: dict[str, Any]) -> Conversation:
-        thread_ts = event.get("thread_ts") or event["ts"]
-        return Conversation(self._client, str(event["channel"]), str(thread_ts))
+        found = thread_of(event, self._client)
+        if found is None:
+            raise ValueError(f"a message without a channel or a time: {sorted(event)}")
+        return found
 
     def _show_status(self, conversation: Conversation) -> None:
         # Before the question is queued: a status set after the answer would stay for minutes.

@@ -160,6 +160,8 @@ class WebApi:
         public = "chat:write.public" in self.workspace.tokens[arguments["token"]]
         if self.workspace.bot.id not in channel.members and not public:
             raise ApiError("not_in_channel")
+        if channel.is_read_only:
+            raise ApiError("restricted_action_read_only_channel")
         return channel
 
     def conversations_info(self, arguments: Json) -> Json:

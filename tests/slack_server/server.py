@@ -17,7 +17,7 @@ before the server.
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
@@ -166,6 +166,16 @@ class SlackServer:
         """A channel with these members, and the app's bot unless told otherwise."""
         ids = {_id(member) for member in members} | ({self.bot.id} if with_bot else set())
         return self.workspace.add_channel(name, ids, private=private)
+
+    def remove_bot(self, channel: Channel) -> None:
+        """Somebody takes the bot out of the channel."""
+        with self.workspace.changed:
+            channel.members.discard(self.bot.id)
+
+    def deactivate(self, user: User) -> None:
+        """The person leaves the workspace; nobody can write to them any more."""
+        with self.workspace.changed:
+            self.workspace.users[user.id] = replace(user, deleted=True)
 
     def dm(self, user: User | str) -> Channel:
         """The bot's direct messages with the user."""

@@ -45,13 +45,17 @@ class User:
 
 @dataclass(slots=True)
 class Channel:
-    """A public channel, a private one (``group``) or a direct message (``im``)."""
+    """A public channel, a private one (``group``) or a direct message (``im``).
+
+    Where ``is_read_only`` is set, some people may post, and apps may not.
+    """
 
     id: str
     name: str
     kind: Kind
     members: set[str] = field(default_factory=set)
     is_archived: bool = False
+    is_read_only: bool = False
 
 
 @dataclass(slots=True)
