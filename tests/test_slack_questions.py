@@ -195,10 +195,47 @@ def test_an_edited_question_is_not_answered_again(bot: Bot) -> None:
     sent = bot.slack.direct_message(mira, "How long is parental leeve?")
     bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
     edit = bot.slack.edit(sent.message, "How long is parental leave?")
-    assert edit is not None
-    assert edit.acknowledged
+    assert edit.event("message").acknowledged
     other = bot.slack.direct_message(mira, "And sick leave?")
     bot.slack.wait_for(lambda: bot.slack.thread(place, other.ts)[1:])
+    assert len(bot.answerer.asked) == 2
+
+
+def test_a_mention_that_an_edit_added_is_answered(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    talk = bot.slack.say(mira, general, "How long is parental leave?")
+    tag = f"<@{bot.slack.bot.id}>"
+    bot.slack.edit(talk.message, f"{tag} How long is parental leave?")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.thread(general, talk.ts)[1:])
+    assert "*sixteen weeks*" in answer.plain
+    # Edited once more, it has its answer already.
+    bot.slack.edit(talk.message, f"{tag} How long is paternal leave?")
+    other = bot.slack.mention(mira, general, "And sick leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, other.ts)[1:])
+    assert len(bot.slack.thread(general, talk.ts)) == 2
+    assert [asked.question for asked in bot.answerer.asked] == [
+        "How long is parental leave?",
+        "And sick leave?",
+    ]
+
+
+@pytest.mark.parametrize("days", [0, 5, 400])
+def test_an_edited_mention_is_not_answered_again(bot: Bot, days: int) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    sent = bot.slack.mention(mira, general, "How long is parental leeve?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, sent.ts)[1:])
+    if days > 7:  # long after, nobody remembers that it was answered
+        with bot.database.write() as session:
+            session.connection().exec_driver_sql("DELETE FROM slack_events")
+    edit = bot.slack.edit(
+        sent.message, f"<@{bot.slack.bot.id}> How long is parental leave?", days=days
+    )
+    assert edit.event("app_mention").acknowledged
+    other = bot.slack.mention(mira, general, "And sick leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, other.ts)[1:])
+    assert len(bot.slack.thread(general, sent.ts)) == 2
     assert len(bot.answerer.asked) == 2
 
 

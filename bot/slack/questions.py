@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from slack_bolt import Ack, App
@@ -16,7 +17,7 @@ from bot.slack.destination import Conversation, Destination, OnlyYou, thread_of
 from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
-from bot.slack.records import Records
+from bot.slack.records import KEEP, Records
 from bot.slack.remarks import is_question
 from bot.slack.render import render_help, render_reply
 from bot.slack.text import typed_text
@@ -34,6 +35,8 @@ PATIENCE_S = 60.0
 # In a direct message a user's own words come without a subtype, or also sent to the channel.
 _SPOKEN = (None, "thread_broadcast", "file_share")
 _STATUS_TIMEOUT_S = 3
+# A day less than claims are kept: an edit may be delivered late.
+_EDITED_WITHIN_S = (KEEP - timedelta(days=1)).total_seconds()
 
 # Gets a message with files, its author, where to reply, and what to do once they are dealt with.
 FileReceiver = Callable[[dict[str, Any], str, Destination, Callable[[], None]], None]
@@ -89,8 +92,14 @@ class QuestionDesk:
         )
 
     def on_mention(self, event: dict[str, Any], event_id: str | None) -> None:
-        """A mention in a channel or a thread."""
-        if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
+        """A mention in a channel or a thread, also one that an edit added.
+
+        Slack sends a mention again whenever its message is edited; the claim tells whether it was
+        answered before.
+        """
+        if not _is_from_a_person(event, self._bot_user_id) or _was_edited_late(event):
+            return
+        if not self._claim(event, event_id):
             return
         self._take("mention", event)
 
@@ -208,13 +217,23 @@ def register(app: App, desk: QuestionDesk) -> None:
 
 
 def _is_from_a_person(event: dict[str, Any], bot_user_id: str) -> bool:
-    """Bots are ignored, or two of them would talk forever; so are edits of a message."""
+    """Bots are ignored, or two of them would talk forever."""
     user = event.get("user")
     return (
         isinstance(user, str)
         and user not in (bot_user_id, "USLACKBOT")
         and not event.get("bot_id")
         and not event.get("bot_profile")
-        and not event.get("edited")
         and not event.get("hidden")
     )
+
+
+def _was_edited_late(event: dict[str, Any]) -> bool:
+    """Whether a message was edited so long after it was written that its claim may be forgotten."""
+    edited = event.get("edited")
+    if not edited:
+        return False
+    try:
+        return float(edited["ts"]) - float(event["ts"]) > _EDITED_WITHIN_S
+    except (KeyError, TypeError, ValueError):
+        return True  # no time that is known: not to be answered twice is worth more

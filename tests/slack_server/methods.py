@@ -292,7 +292,7 @@ class WebApi:
         message.text = text
         if blocks is not None:
             message.blocks = self.workspace.with_ids(blocks)
-        message.edited = True
+        message.edited = self.workspace.next_ts()
         self._altered(message, "message_changed")
 
     def chat_delete(self, arguments: Json) -> Json:

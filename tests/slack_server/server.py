@@ -331,16 +331,19 @@ class SlackServer:
         file = self.upload(user, name, content, mimetype)
         return self.say(user, channel, text, thread_ts=thread_ts, files=[file])
 
-    def edit(self, message: Message, text: str) -> Delivery | None:
-        """The author edits a message: a ``message_changed`` event."""
+    def edit(self, message: Message, text: str, *, days: int = 0) -> Sent:
+        """The author edits a message, so many days after it was written.
+
+        The events ``message_changed``, and ``app_mention`` if the bot is mentioned now.
+        """
         with self.workspace.changed:
             message.text = render.escape_typed(text)
             message.blocks = render.typed_blocks(message.text, self.workspace.next_id("b"))
-            message.edited = True
-        delivery = self._events.of_change(message, "message_changed")
-        if delivery is not None:
-            self._dispatcher.deliver(delivery)
-        return delivery
+            seconds = int(float(self.workspace.next_ts())) + days * 86_400
+            message.edited = f"{seconds}.000000"
+            deliveries = self._events.of_edit(message)
+        self._dispatcher.deliver(*deliveries)
+        return Sent(message, deliveries)
 
     def open_app_home(self, user: User | str, tab: str = "messages") -> Delivery:
         """The person opens the app's pane: an ``app_home_opened`` event."""
