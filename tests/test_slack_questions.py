@@ -14,6 +14,7 @@ from sqlalchemy import select
 from bot.errors import QuestionError
 from bot.slack.app import SlackDependencies
 from bot.slack.destination import Conversation, OnlyYou
+from bot.slack.errors import RATE_LIMITED
 from bot.slack.message import plain
 from bot.slack.questions import BUSY, STATUS, USAGE
 from bot.slack.render import FEEDBACK_ACTION, feedback_value
@@ -323,6 +324,40 @@ def test_a_rate_limited_answer_is_sent_later(bot: Bot) -> None:
     place = bot.slack.dm(mira)
     assert bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
     assert [call.status for call in bot.slack.calls_of("chat.postMessage")] == [429, 200]
+
+
+def test_an_answer_that_slack_keeps_refusing_is_asked_for_again(
+    bot: Bot, caplog: pytest.LogCaptureFixture
+) -> None:
+    mira = bot.slack.add_user("mira")
+    attempts = 1 + 3  # as retry_handlers() has it
+    bot.slack.rate_limit("chat.postMessage", times=attempts, retry_after=0)
+    sent = bot.slack.direct_message(mira, "How long is parental leave?")
+    place = bot.slack.dm(mira)
+    [told] = bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:], timeout=60)
+    assert told.plain == RATE_LIMITED
+    assert "rate limit" in caplog.text
+    assert "Unexpected error" not in caplog.text
+
+
+def test_a_rate_limited_answer_to_ask_is_sent_later(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    bot.slack.rate_limit("response_url", times=2, retry_after=1)
+    bot.slack.slash_command(mira, "/ask", "How long is parental leave?")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses, timeout=60)
+    assert answer.user == mira.id
+    assert not answer.in_channel
+    assert "> Everybody gets *sixteen weeks* of parental leave" in answer.plain
+    assert bot.slack.messages(bot.slack.dm(mira)) == []
+
+
+def test_an_answer_to_ask_that_stays_limited_comes_as_a_direct_message(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    bot.slack.rate_limit("response_url", times=4, retry_after=0)
+    bot.slack.slash_command(mira, "/ask", "How long is parental leave?")
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)), timeout=60)
+    assert "> Everybody gets *sixteen weeks* of parental leave" in message.plain
+    assert bot.slack.responses == []
 
 
 def test_no_answer_says_so_and_names_documents(bot: Bot) -> None:

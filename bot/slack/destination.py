@@ -47,6 +47,7 @@ _CLOSED = {
     "thread_not_found": "the message is gone",
     "cannot_reply_to_message": "that message takes no replies",
 }
+_TOO_MANY = 429
 _RESTRICTED = "restricted_action"  # also what begins with it, like "…_read_only_channel"
 
 
@@ -116,7 +117,7 @@ class OnlyYou:
     def send(self, message: Message) -> None:
         """Respond with the message; without its blocks should Slack not take those."""
         status = self._post(message)
-        if message.blocks and status not in (200, None):
+        if message.blocks and status not in (200, _TOO_MANY, None):
             status = self._post(Message(message.text))
         if status != 200 and self.fallback is not None:
             self.fallback.send(message)
@@ -140,6 +141,12 @@ class OnlyYou:
                 response.body[:200],
             )
         return response.status_code
+
+
+def is_rate_limit(error: SlackApiError) -> bool:
+    """Whether Slack refused a call because there were too many."""
+    status = getattr(error.response, "status_code", None)
+    return status == _TOO_MANY or error.response.get("error") in ("ratelimited", "rate_limited")
 
 
 def thread_of(event: Mapping[str, Any], client: WebClient) -> Conversation | None:
