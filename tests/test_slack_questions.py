@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -248,7 +249,21 @@ def test_an_empty_mention_and_help_explain_the_bot(bot: Bot, text: str) -> None:
     [answer] = bot.slack.wait_for(lambda: bot.slack.thread(general, sent.ts)[1:])
     assert "word for word" in answer.plain
     assert "/ask" in answer.plain
+    assert "/kb upload" in answer.plain
     assert bot.answerer.asked == []
+
+
+def test_help_is_right_wherever_it_is_read(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    in_channel = bot.slack.mention(mira, general, "help")
+    directly = bot.slack.direct_message(mira, "help")
+    bot.slack.slash_command(mira, "/ask", "help")
+    [first] = bot.slack.wait_for(lambda: bot.slack.thread(general, in_channel.ts)[1:])
+    [second] = bot.slack.wait_for(lambda: bot.slack.thread(bot.slack.dm(mira), directly.ts)[1:])
+    [third] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert first.plain == second.plain == third.plain
+    assert not re.search(r"\bhere\b", first.plain, re.IGNORECASE)
 
 
 def test_ask_answers_only_the_asker(bot: Bot) -> None:

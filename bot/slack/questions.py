@@ -150,7 +150,7 @@ class QuestionDesk:
 
     def _answer(self, asked: Asked, destination: Destination) -> None:
         if asked.text.strip(" .!?").lower() == "help":
-            destination.send(render_help(self._bot_name, admin_commands=True))
+            destination.send(render_help(self._bot_name))
             return
 
         # One bound for all the waiting, here and for the reader.
