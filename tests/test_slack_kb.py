@@ -99,18 +99,107 @@ def test_a_file_sent_by_an_admin_is_added_and_then_replaced(bot: Bot) -> None:
     assert "30 days" in text
 
 
-def test_a_question_beside_a_file_is_answered_too(bot: Bot) -> None:
+def test_a_question_beside_a_file_is_answered_after_it(bot: Bot) -> None:
     ada = bot.slack.add_user("ada", admin=True)
     place = bot.slack.dm(ada)
     question = "Does this change how long parental leave is?"
     sent = bot.slack.share_file(ada, place, "leave.md", LEAVE, "text/markdown", text=question)
-    answers = bot.slack.wait_for(
+    added, answer = bot.slack.wait_for(
         lambda: bot.slack.thread(place, sent.ts)[2:] and bot.slack.thread(place, sent.ts)[1:]
     )
-    said = "\n".join(answer.plain for answer in answers)
-    assert "*sixteen weeks*" in said
-    assert "Added: leave.md" in said
+    assert added.plain == "Added: leave.md"
+    assert "*sixteen weeks*" in answer.plain
     assert [asked.question for asked in bot.answerer.asked] == [question]
+
+
+@pytest.mark.parametrize("text", ["", "please add this", "Hi! Can you take this in, please?"])
+def test_a_file_given_with_a_mention_by_an_admin_is_added(bot: Bot, text: str) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    general = bot.slack.add_channel("general", ada)
+    sent = bot.slack.share_file(
+        ada, general, "leave.md", LEAVE, "text/markdown", text=f"<@{bot.slack.bot.id}> {text}"
+    )
+    [answer] = bot.slack.wait_for(lambda: bot.slack.thread(general, sent.ts)[1:])
+    assert answer.plain == "Added: leave.md"
+    # Had the text been asked as well, its answer would stand before this one's.
+    other = bot.slack.mention(ada, general, "How long is parental leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, other.ts)[1:])
+    assert len(bot.slack.thread(general, sent.ts)) == 2
+    assert [asked.question for asked in bot.answerer.asked] == ["How long is parental leave?"]
+    assert titles(bot) == {"leave.md": "Leave"}
+
+
+def test_a_question_beside_the_file_of_a_mention_is_answered_after_it(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    general = bot.slack.add_channel("general", ada)
+    text = f"<@{bot.slack.bot.id}> the new rules. How long is parental leave now?"
+    sent = bot.slack.share_file(ada, general, "leave.md", LEAVE, "text/markdown", text=text)
+    added, answer = bot.slack.wait_for(
+        lambda: bot.slack.thread(general, sent.ts)[2:] and bot.slack.thread(general, sent.ts)[1:]
+    )
+    assert added.plain == "Added: leave.md"
+    assert "*sixteen weeks*" in answer.plain
+    [asked] = bot.answerer.asked
+    assert (asked.via, asked.user, asked.thread_ts) == ("mention", ada.id, sent.ts)
+
+
+def test_a_file_given_with_a_mention_by_somebody_else_is_refused(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    text = f"<@{bot.slack.bot.id}> how long is parental leave?"
+    sent = bot.slack.share_file(mira, general, "leave.md", LEAVE, text=text)
+    refusal, answer = bot.slack.wait_for(
+        lambda: bot.slack.thread(general, sent.ts)[2:] and bot.slack.thread(general, sent.ts)[1:]
+    )
+    assert refusal.plain.startswith("Only admins")
+    assert "*sixteen weeks*" in answer.plain
+    assert titles(bot) == {}
+
+
+def test_a_file_in_a_channel_without_a_mention_is_left_alone(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    general = bot.slack.add_channel("general", ada)
+    talk = bot.slack.share_file(ada, general, "leave.md", LEAVE, "text/markdown", text="the rules")
+    asked = bot.slack.mention(ada, general, "How long is parental leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, asked.ts)[1:])
+    assert len(bot.slack.thread(general, talk.ts)) == 1
+    assert titles(bot) == {}
+
+
+def test_a_question_beside_a_file_is_answered_where_the_file_cannot_be_taken(
+    tmp_path: Path,
+) -> None:
+    chores = WorkQueue("chores", workers=1, limit=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    def long_run() -> None:
+        begun.set()
+        assert gate.wait(30)
+
+    question = "How long is parental leave?"
+    with (
+        SlackServer() as slack,
+        running_bot(slack, tmp_path, change=lambda deps: replace(deps, chores=chores)) as bot,
+    ):
+        ada = slack.add_user("ada", admin=True)
+        place = slack.dm(ada)
+        for _ in range(2):
+            assert chores.submit(long_run, on_error=lambda error: None)
+            assert begun.wait(30)
+        full = slack.share_file(ada, place, "leave.md", LEAVE, text=question)
+        slack.wait_for(lambda: slack.thread(place, full.ts)[2:])
+        slack.revoke("users:read")
+        mira = slack.add_user("mira")
+        unknown = slack.share_file(mira, slack.dm(mira), "leave.md", LEAVE, text=question)
+        slack.wait_for(lambda: slack.thread(slack.dm(mira), unknown.ts)[2:])
+        gate.set()
+        told, answer = slack.thread(place, full.ts)[1:]
+        assert told.plain == kb.BUSY
+        assert "*sixteen weeks*" in answer.plain
+        told, answer = slack.thread(slack.dm(mira), unknown.ts)[1:]
+        assert "SPANBOT_ADMINS" in told.plain
+        assert "*sixteen weeks*" in answer.plain
+    assert [asked.question for asked in bot.answerer.asked] == [question, question]
 
 
 def test_a_file_of_a_kind_that_is_not_read_is_refused_without_a_download(bot: Bot) -> None:

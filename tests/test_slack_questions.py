@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from sqlalchemy import select
 from bot.errors import QuestionError
 from bot.slack.app import SlackDependencies
 from bot.slack.destination import Conversation, OnlyYou
+from bot.slack.errors import RATE_LIMITED
 from bot.slack.message import plain
 from bot.slack.questions import BUSY, STATUS, USAGE
 from bot.slack.render import FEEDBACK_ACTION, feedback_value
 from bot.slack.work import WorkQueue
 from retriever.store.models import Feedback, Question
 from tests.slack_parts import Asked, Bot, answer_span, hit, reply, running_bot
-from tests.slack_server import SlackServer
+from tests.slack_server import Channel, SlackServer
 
 
 @pytest.fixture
@@ -114,16 +116,128 @@ def test_another_bot_gets_no_answer(bot: Bot) -> None:
     assert len(bot.answerer.asked) == 1
 
 
+def take_out(slack: SlackServer, channel: Channel) -> None:
+    slack.remove_bot(channel)
+
+
+def archive(slack: SlackServer, channel: Channel) -> None:
+    channel.is_archived = True
+
+
+def restrict(slack: SlackServer, channel: Channel) -> None:
+    channel.is_read_only = True
+
+
+@pytest.mark.parametrize(
+    ("close", "private", "error", "reason"),
+    [
+        (take_out, False, "not_in_channel", "I am not in that channel any more"),
+        (take_out, True, "channel_not_found", "I do not see that channel any more"),
+        (archive, False, "is_archived", "the channel is archived"),
+        (restrict, False, "restricted_action_read_only_channel", "I may not post there"),
+    ],
+)
+def test_an_answer_that_cannot_be_posted_comes_as_a_direct_message(
+    bot: Bot,
+    caplog: pytest.LogCaptureFixture,
+    close: Callable[[SlackServer, Channel], None],
+    private: bool,
+    error: str,
+    reason: str,
+) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira, private=private)
+    bot.answerer.gate.clear()
+    sent = bot.slack.mention(mira, general, "How long is parental leave?")
+    bot.slack.wait_for(lambda: bot.answerer.asked)
+    close(bot.slack, general)
+    bot.answerer.gate.set()
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)))
+    first, quote, *_ = message.plain.split("\n")
+    assert first.startswith(f"I could not answer in #{general.id}, because {reason}.")
+    assert quote == "> Everybody gets *sixteen weeks* of parental leave at full pay."
+    assert "sixteen weeks" in message.text
+    assert [call.error for call in bot.slack.calls_of("chat.postMessage")] == [error, None]
+    assert len(bot.slack.thread(general, sent.ts)) == 1
+    assert error in caplog.text
+
+
+def test_what_goes_wrong_where_nothing_can_be_posted_is_told_directly(bot: Bot) -> None:
+    bot.answerer.says = QuestionError("The question has 1,200 characters; ask shorter.")
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    general.is_read_only = True
+    bot.slack.mention(mira, general, "why " * 300)
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)))
+    assert message.plain.endswith("\nThe question has 1,200 characters; ask shorter.")
+
+
+def test_an_asker_out_of_reach_is_tried_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SlackServer() as slack:
+        mira = slack.add_user("mira")
+        general = slack.add_channel("general", mira)
+        with running_bot(slack, tmp_path) as bot:
+            bot.answerer.gate.clear()
+            slack.mention(mira, general, "How long is parental leave?")
+            slack.wait_for(lambda: bot.answerer.asked)
+            slack.remove_bot(general)
+            slack.deactivate(mira)
+            bot.answerer.gate.set()
+        # The bot has finished what it began.
+        errors = [call.error for call in slack.calls_of("chat.postMessage")]
+    assert errors == ["not_in_channel", "channel_not_found"]
+    assert f"{mira.id} could not be told either" in caplog.text
+
+
 def test_an_edited_question_is_not_answered_again(bot: Bot) -> None:
     mira = bot.slack.add_user("mira")
     place = bot.slack.dm(mira)
     sent = bot.slack.direct_message(mira, "How long is parental leeve?")
     bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
     edit = bot.slack.edit(sent.message, "How long is parental leave?")
-    assert edit is not None
-    assert edit.acknowledged
+    assert edit.event("message").acknowledged
     other = bot.slack.direct_message(mira, "And sick leave?")
     bot.slack.wait_for(lambda: bot.slack.thread(place, other.ts)[1:])
+    assert len(bot.answerer.asked) == 2
+
+
+def test_a_mention_that_an_edit_added_is_answered(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    talk = bot.slack.say(mira, general, "How long is parental leave?")
+    tag = f"<@{bot.slack.bot.id}>"
+    bot.slack.edit(talk.message, f"{tag} How long is parental leave?")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.thread(general, talk.ts)[1:])
+    assert "*sixteen weeks*" in answer.plain
+    # Edited once more, it has its answer already.
+    bot.slack.edit(talk.message, f"{tag} How long is paternal leave?")
+    other = bot.slack.mention(mira, general, "And sick leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, other.ts)[1:])
+    assert len(bot.slack.thread(general, talk.ts)) == 2
+    assert [asked.question for asked in bot.answerer.asked] == [
+        "How long is parental leave?",
+        "And sick leave?",
+    ]
+
+
+@pytest.mark.parametrize("days", [0, 5, 400])
+def test_an_edited_mention_is_not_answered_again(bot: Bot, days: int) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    sent = bot.slack.mention(mira, general, "How long is parental leeve?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, sent.ts)[1:])
+    if days > 7:  # long after, nobody remembers that it was answered
+        with bot.database.write() as session:
+            session.connection().exec_driver_sql("DELETE FROM slack_events")
+    edit = bot.slack.edit(
+        sent.message, f"<@{bot.slack.bot.id}> How long is parental leave?", days=days
+    )
+    assert edit.event("app_mention").acknowledged
+    other = bot.slack.mention(mira, general, "And sick leave?")
+    bot.slack.wait_for(lambda: bot.slack.thread(general, other.ts)[1:])
+    assert len(bot.slack.thread(general, sent.ts)) == 2
     assert len(bot.answerer.asked) == 2
 
 
@@ -135,7 +249,21 @@ def test_an_empty_mention_and_help_explain_the_bot(bot: Bot, text: str) -> None:
     [answer] = bot.slack.wait_for(lambda: bot.slack.thread(general, sent.ts)[1:])
     assert "word for word" in answer.plain
     assert "/ask" in answer.plain
+    assert "/kb upload" in answer.plain
     assert bot.answerer.asked == []
+
+
+def test_help_is_right_wherever_it_is_read(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    general = bot.slack.add_channel("general", mira)
+    in_channel = bot.slack.mention(mira, general, "help")
+    directly = bot.slack.direct_message(mira, "help")
+    bot.slack.slash_command(mira, "/ask", "help")
+    [first] = bot.slack.wait_for(lambda: bot.slack.thread(general, in_channel.ts)[1:])
+    [second] = bot.slack.wait_for(lambda: bot.slack.thread(bot.slack.dm(mira), directly.ts)[1:])
+    [third] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert first.plain == second.plain == third.plain
+    assert not re.search(r"\bhere\b", first.plain, re.IGNORECASE)
 
 
 def test_ask_answers_only_the_asker(bot: Bot) -> None:
@@ -211,6 +339,40 @@ def test_a_rate_limited_answer_is_sent_later(bot: Bot) -> None:
     place = bot.slack.dm(mira)
     assert bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:])
     assert [call.status for call in bot.slack.calls_of("chat.postMessage")] == [429, 200]
+
+
+def test_an_answer_that_slack_keeps_refusing_is_asked_for_again(
+    bot: Bot, caplog: pytest.LogCaptureFixture
+) -> None:
+    mira = bot.slack.add_user("mira")
+    attempts = 1 + 3  # as retry_handlers() has it
+    bot.slack.rate_limit("chat.postMessage", times=attempts, retry_after=0)
+    sent = bot.slack.direct_message(mira, "How long is parental leave?")
+    place = bot.slack.dm(mira)
+    [told] = bot.slack.wait_for(lambda: bot.slack.thread(place, sent.ts)[1:], timeout=60)
+    assert told.plain == RATE_LIMITED
+    assert "rate limit" in caplog.text
+    assert "Unexpected error" not in caplog.text
+
+
+def test_a_rate_limited_answer_to_ask_is_sent_later(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    bot.slack.rate_limit("response_url", times=2, retry_after=1)
+    bot.slack.slash_command(mira, "/ask", "How long is parental leave?")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses, timeout=60)
+    assert answer.user == mira.id
+    assert not answer.in_channel
+    assert "> Everybody gets *sixteen weeks* of parental leave" in answer.plain
+    assert bot.slack.messages(bot.slack.dm(mira)) == []
+
+
+def test_an_answer_to_ask_that_stays_limited_comes_as_a_direct_message(bot: Bot) -> None:
+    mira = bot.slack.add_user("mira")
+    bot.slack.rate_limit("response_url", times=4, retry_after=0)
+    bot.slack.slash_command(mira, "/ask", "How long is parental leave?")
+    [message] = bot.slack.wait_for(lambda: bot.slack.messages(bot.slack.dm(mira)), timeout=60)
+    assert "> Everybody gets *sixteen weeks* of parental leave" in message.plain
+    assert bot.slack.responses == []
 
 
 def test_no_answer_says_so_and_names_documents(bot: Bot) -> None:

@@ -257,7 +257,11 @@ def test_a_question_is_read_as_it_was_typed(typed: str, understood: str) -> None
     assert typed_text(typed, bot_user_id="U0BOT") == understood
 
 
-def test_help_names_the_bot() -> None:
-    shown = plain_text(render_help("handbook", admin_commands=True).blocks)
-    assert "@handbook" in shown
+def test_help_names_the_bot_and_where_files_go() -> None:
+    message = render_help("handbook")
+    assert not message_errors(message.blocks)
+    shown = plain_text(message.blocks)
+    assert "@handbook How long" in shown
+    assert "files in a direct message to me or beside @handbook in a channel" in shown
+    assert "/kb upload" in shown
     assert "/kb help" in shown

@@ -241,6 +241,10 @@ def test_channels_are_closed_to_outsiders(slack: SlackServer, mira: User) -> Non
     slack.add_channel("board", mira, private=True, with_bot=False)
     archive = slack.add_channel("archive", mira)
     archive.is_archived = True
+    slack.add_channel("news", mira).is_read_only = True
+    slack.remove_bot(slack.add_channel("left", mira))
+    theo = slack.add_user("theo")
+    slack.deactivate(theo)
 
     def post(channel: str) -> str:
         return str(error_of(lambda: client.chat_postMessage(channel=channel, text="x"))["error"])
@@ -249,6 +253,9 @@ def test_channels_are_closed_to_outsiders(slack: SlackServer, mira: User) -> Non
     assert post("#lounge") == "not_in_channel"
     assert post("#board") == "channel_not_found"
     assert post("#archive") == "is_archived"
+    assert post("#news") == "restricted_action_read_only_channel"
+    assert post("#left") == "not_in_channel"
+    assert post(theo.id) == "channel_not_found"
     slack.grant("chat:write.public")
     assert client.chat_postMessage(channel="#lounge", text="x")["ok"]
 
@@ -835,9 +842,30 @@ def test_other_bots_and_edits_are_events_too(slack: SlackServer, mira: User, mod
         assert said.event("message").payload["event"]["bot_id"] == other.bot_id
         hers = slack.say(mira, general, "hello")
         edit = slack.edit(hers.message, "hello again")
-        assert edit is not None
-        assert edit.payload["event"]["subtype"] == "message_changed"
-        assert edit.acknowledged
+        [change] = edit.deliveries
+        assert change.payload["event"]["subtype"] == "message_changed"
+        assert change.acknowledged
+
+
+def test_an_edit_that_mentions_the_bot_is_a_mention(
+    slack: SlackServer, mira: User, mode: Mode
+) -> None:
+    heard = Heard()
+    general = slack.add_channel("general", mira)
+    with mode(slack, heard):
+        for text in ("hello", f"<@{slack.bot.id}> hello"):
+            said = slack.say(mira, general, text)
+            edit = slack.edit(said.message, f"<@{slack.bot.id}> hello again", days=2)
+            assert {delivery.event_type for delivery in edit.deliveries} == {
+                "app_mention",
+                "message",
+            }
+            event = edit.event("app_mention").payload["event"]
+            assert event["ts"] == said.ts
+            assert float(event["edited"]["ts"]) - float(said.ts) > 2 * 86_400
+        written = slack.direct_message(mira, "hello")
+        edit = slack.edit(written.message, f"<@{slack.bot.id}> hello again")
+        assert [delivery.event_type for delivery in edit.deliveries] == ["message"]
 
 
 def test_a_command_is_answered_by_its_response_url(

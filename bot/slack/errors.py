@@ -12,12 +12,23 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import SpanbotError
-from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.destination import (
+    Conversation,
+    Destination,
+    OnlyYou,
+    is_rate_limit,
+    thread_of,
+)
 from bot.slack.message import plain
 from reader.errors import ReaderError
 from retriever.errors import RetrieverError
 
 logger = logging.getLogger(__name__)
+
+RATE_LIMITED = (
+    "Slack is limiting how much I may send, and did not take what I had for you. "
+    "Please ask me again in a minute."
+)
 
 # Their messages are written to be read by the person who caused them.
 _TYPED = (SpanbotError, RetrieverError, ReaderError)
@@ -39,6 +50,9 @@ def explain(error: BaseException) -> str:
             f"I lack the Slack permission “{scope}”. Whoever manages this app can add it under "
             "OAuth & Permissions at https://api.slack.com/apps and install the app again."
         )
+    if isinstance(error, SlackApiError) and is_rate_limit(error):
+        logger.warning("Slack's rate limit was still on after the last attempt: %s", error)
+        return RATE_LIMITED
     reference = secrets.token_hex(4)
     logger.error("Unexpected error, reference %s", reference, exc_info=error)
     return (
@@ -86,10 +100,7 @@ def destination_of(body: Mapping[str, Any], client: WebClient) -> Destination | 
     direct = Conversation(client, user) if user else None
     event = body.get("event")
     if isinstance(event, dict):
-        channel, ts = event.get("channel"), event.get("thread_ts") or event.get("ts")
-        if isinstance(channel, str) and isinstance(ts, str):
-            return Conversation(client, channel, ts)
-        return direct
+        return thread_of(event, client) or direct
     response_url = body.get("response_url")
     if isinstance(response_url, str) and response_url:
         return OnlyYou(response_url, fallback=direct)

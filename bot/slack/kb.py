@@ -1,9 +1,9 @@
-"""The knowledge base from within Slack: ``/kb`` and files sent to the bot. For admins."""
+"""The knowledge base from within Slack: ``/kb`` and files given to the bot. For admins."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ HELP = (
     "/kb status – what I know, and when I last looked at the sources\n"
     "/kb reindex – look at every source again now\n"
     "/kb help – this text\n"
-    "You can also send me files in a direct message. Only admins can do any of this."
+    "You can also give me files in a direct message, or beside a mention of me in a channel. "
+    "Only admins can do any of this."
 )
 REINDEXING = "I am looking at every source again and will write to you when it is done."
 BUSY = "I'm still busy with earlier uploads. Please try again in a few minutes."
@@ -176,22 +177,46 @@ class KnowledgeDesk:
         else:
             self._upload(files, direct)
 
-    def receive_files(self, event: dict[str, Any], user: str, destination: Destination) -> None:
-        """A direct message with files: an admin's are added."""
-        if self._admins.is_admin(user):
-            self._upload(event["files"], destination)
-        else:
-            destination.send(self._refusal())
+    def receive_files(
+        self,
+        event: dict[str, Any],
+        user: str,
+        destination: Destination,
+        then: Callable[[], None],
+    ) -> None:
+        """A direct message or mention with files: an admin's are added.
 
-    def _upload(self, files: Sequence[dict[str, Any]], destination: Destination) -> None:
+        ``then`` is called after it was said what became of them.
+        """
+        begun = False
+        with reporting(destination):
+            if self._admins.is_admin(user):
+                begun = self._upload(event["files"], destination, then)
+            else:
+                destination.send(self._refusal())
+        if not begun:
+            then()
+
+    def _upload(
+        self,
+        files: Sequence[dict[str, Any]],
+        destination: Destination,
+        then: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Add the files, and ``then`` go on; False, and only that is said, if there is no room."""
         taken = list(files)[:MAX_FILES]
 
         def job() -> None:
-            result = self._uploads.add(taken)
-            destination.send(render_upload(result, left_out=len(files) - len(taken)))
+            try:
+                result = self._uploads.add(taken)
+                destination.send(render_upload(result, left_out=len(files) - len(taken)))
+            finally:
+                then()
 
-        if not self._work.submit(job, on_error=reporter(destination)):
-            destination.send(plain(BUSY))
+        if self._work.submit(job, on_error=reporter(destination)):
+            return True
+        destination.send(plain(BUSY))
+        return False
 
     def _reindex(self, reply: Destination, direct: Destination) -> None:
         def job() -> None:

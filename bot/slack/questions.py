@@ -6,17 +6,19 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
-from bot.slack.destination import Conversation, Destination, OnlyYou
+from bot.slack.destination import Conversation, Destination, OnlyYou, thread_of
 from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
-from bot.slack.records import Records
+from bot.slack.records import KEEP, Records
+from bot.slack.remarks import is_question
 from bot.slack.render import render_help, render_reply
 from bot.slack.text import typed_text
 from bot.slack.work import WorkQueue
@@ -33,8 +35,11 @@ PATIENCE_S = 60.0
 # In a direct message a user's own words come without a subtype, or also sent to the channel.
 _SPOKEN = (None, "thread_broadcast", "file_share")
 _STATUS_TIMEOUT_S = 3
+# A day less than claims are kept: an edit may be delivered late.
+_EDITED_WITHIN_S = (KEEP - timedelta(days=1)).total_seconds()
 
-FileReceiver = Callable[[dict[str, Any], str, Destination], None]
+# Gets a message with files, its author, where to reply, and what to do once they are dealt with.
+FileReceiver = Callable[[dict[str, Any], str, Destination, Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ class QuestionDesk:
     """Takes questions in, has them answered, and sends the answers where they were asked.
 
     Args:
-        on_files: gets a direct message that carries files, its author and where to reply.
+        on_files: gets a message that carries files, its author, where to reply, and what to call
+            once it has said what became of the files: a question beside them comes after them,
+            for they may answer it.
         patience: seconds that a question may take, from its arrival on, waiting included.
     """
 
@@ -85,8 +92,14 @@ class QuestionDesk:
         )
 
     def on_mention(self, event: dict[str, Any], event_id: str | None) -> None:
-        """A mention in a channel or a thread."""
-        if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
+        """A mention in a channel or a thread, also one that an edit added.
+
+        Slack sends a mention again whenever its message is edited; the claim tells whether it was
+        answered before.
+        """
+        if not _is_from_a_person(event, self._bot_user_id) or _was_edited_late(event):
+            return
+        if not self._claim(event, event_id):
             return
         self._take("mention", event)
 
@@ -96,10 +109,7 @@ class QuestionDesk:
             return
         if not _is_from_a_person(event, self._bot_user_id) or not self._claim(event, event_id):
             return
-        if not event.get("files") or self._text_of(event):
-            self._take("dm", event)
-        if event.get("files"):
-            self._on_files(event, str(event["user"]), self._thread_of(event))
+        self._take("dm", event)
 
     def on_command(self, command: dict[str, Any]) -> None:
         """``/ask``: only the asker sees the answer."""
@@ -116,6 +126,17 @@ class QuestionDesk:
         )
 
     def _take(self, via: str, event: dict[str, Any]) -> None:
+        if not event.get("files"):
+            self._take_question(via, event)
+            return
+
+        def then() -> None:
+            if is_question(self._text_of(event)):
+                self._take_question(via, event)
+
+        self._on_files(event, str(event["user"]), self._thread_of(event), then)
+
+    def _take_question(self, via: str, event: dict[str, Any]) -> None:
         destination = self._thread_of(event)
         text = self._text_of(event)
         if not text:
@@ -129,7 +150,7 @@ class QuestionDesk:
 
     def _answer(self, asked: Asked, destination: Destination) -> None:
         if asked.text.strip(" .!?").lower() == "help":
-            destination.send(render_help(self._bot_name, admin_commands=True))
+            destination.send(render_help(self._bot_name))
             return
 
         # One bound for all the waiting, here and for the reader.
@@ -160,8 +181,10 @@ class QuestionDesk:
         return typed_text(str(event.get("text") or ""), bot_user_id=self._bot_user_id)
 
     def _thread_of(self, event: dict[str, Any]) -> Conversation:
-        thread_ts = event.get("thread_ts") or event["ts"]
-        return Conversation(self._client, str(event["channel"]), str(thread_ts))
+        found = thread_of(event, self._client)
+        if found is None:
+            raise ValueError(f"a message without a channel or a time: {sorted(event)}")
+        return found
 
     def _show_status(self, conversation: Conversation) -> None:
         # Before the question is queued: a status set after the answer would stay for minutes.
@@ -194,13 +217,23 @@ def register(app: App, desk: QuestionDesk) -> None:
 
 
 def _is_from_a_person(event: dict[str, Any], bot_user_id: str) -> bool:
-    """Bots are ignored, or two of them would talk forever; so are edits of a message."""
+    """Bots are ignored, or two of them would talk forever."""
     user = event.get("user")
     return (
         isinstance(user, str)
         and user not in (bot_user_id, "USLACKBOT")
         and not event.get("bot_id")
         and not event.get("bot_profile")
-        and not event.get("edited")
         and not event.get("hidden")
     )
+
+
+def _was_edited_late(event: dict[str, Any]) -> bool:
+    """Whether a message was edited so long after it was written that its claim may be forgotten."""
+    edited = event.get("edited")
+    if not edited:
+        return False
+    try:
+        return float(edited["ts"]) - float(event["ts"]) > _EDITED_WITHIN_S
+    except (KeyError, TypeError, ValueError):
+        return True  # no time that is known: not to be answered twice is worth more

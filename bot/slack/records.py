@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from retriever.store.database import Database
 from retriever.store.log import claim_event, forget_events, give_feedback
 
-# Slack delivers an event again for hours at most.
-_KEEP = timedelta(days=7)
+#: How long it is known that a delivery was taken on: Slack delivers an event again for hours at
+#: most, and a message again whenever it is edited.
+KEEP = timedelta(days=7)
 _TIDY_EVERY = timedelta(hours=6)
 
 
@@ -37,7 +38,7 @@ class Records:
         tidy = self._is_time_to_tidy(now)
         with self._database.write() as session:
             if tidy:
-                forget_events(session, now - _KEEP)
+                forget_events(session, now - KEEP)
             return claim_event(session, keys, now)
 
     def give_feedback(self, question_id: int, *, user: str, value: int) -> None:

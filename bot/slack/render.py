@@ -42,17 +42,17 @@ def render_reply(reply: Reply) -> Message:
     return _not_found(reply.closest)
 
 
-def render_help(bot_name: str, *, admin_commands: bool = False) -> Message:
-    """What the bot does and how to ask it."""
+def render_help(bot_name: str) -> Message:
+    """What the bot does, how to ask it and where files go; it stands in any conversation."""
     lines = [
         "Ask me a question, and I look for the answer in your team's documents. I quote the "
         "sentence that answers it, word for word, and link to where it stands.",
-        f"• In a channel: @{bot_name} How long is parental leave?",
-        "• Here, in a direct message: just ask.",
-        "• Only for your eyes: /ask How long is parental leave?",
+        f"• In a channel that I am in: @{bot_name} How long is parental leave?",
+        "• In a direct message to me: just ask.",
+        "• Only for your eyes, anywhere: /ask How long is parental leave?",
+        f"• Admins add documents: files in a direct message to me or beside @{bot_name} in a "
+        "channel, or /kb upload. /kb help names the rest.",
     ]
-    if admin_commands:
-        lines.append("• For admins: /kb help")
     return plain("\n".join(lines))
 
 

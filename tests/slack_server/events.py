@@ -72,22 +72,47 @@ class Events:
         place = space.channels[message.channel]
         if space.bot.id not in place.members:
             return ()
-        common = {
-            **space.message_json(message, self._base_url),
-            "channel": place.id,
-            "event_ts": message.ts,
-        }
-        found: list[Delivery] = []
-        # In direct messages a mention is no app_mention.
-        mentioned = space.bot.id in message.pings and message.user != space.bot.id
-        if mentioned and place.kind != "im" and self._may_read("app_mention"):
-            found.append(self.make({**common, "type": "app_mention"}))
+        found = self._of_mention(message, message.ts)
         if self._may_read(_MESSAGE_EVENTS[place.kind]):
-            event = {**common, "channel_type": place.kind}
+            event = {
+                **space.message_json(message, self._base_url),
+                "channel": place.id,
+                "event_ts": message.ts,
+                "channel_type": place.kind,
+            }
             if message.files:
                 event["subtype"] = "file_share"
             found.append(self.make(event))
         return tuple(found)
+
+    def of_edit(self, message: Message) -> tuple[Delivery, ...]:
+        """The events of a message that its author has edited.
+
+        If it mentions the bot now, it comes as an ``app_mention`` again, whether it did before or
+        not: with the same ``ts``, and with ``edited``.
+        """
+        found = self._of_mention(message, message.edited or message.ts)
+        change = self.of_change(message, "message_changed")
+        if change is not None:
+            found.append(change)
+        return tuple(found)
+
+    def _of_mention(self, message: Message, event_ts: str) -> list[Delivery]:
+        """The ``app_mention``, if the message is one: in direct messages a mention is none."""
+        space = self._space
+        place = space.channels[message.channel]
+        mentioned = space.bot.id in message.pings and message.user != space.bot.id
+        if not mentioned or place.kind == "im" or space.bot.id not in place.members:
+            return []
+        if not self._may_read("app_mention"):
+            return []
+        event: Json = {
+            **space.message_json(message, self._base_url),
+            "channel": place.id,
+            "event_ts": event_ts,
+            "type": "app_mention",
+        }
+        return [self.make(event)]
 
     def of_change(self, message: Message, subtype: str) -> Delivery | None:
         """The event ``message_changed`` or ``message_deleted``, if the app may have it."""

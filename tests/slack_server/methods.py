@@ -160,6 +160,8 @@ class WebApi:
         public = "chat:write.public" in self.workspace.tokens[arguments["token"]]
         if self.workspace.bot.id not in channel.members and not public:
             raise ApiError("not_in_channel")
+        if channel.is_read_only:
+            raise ApiError("restricted_action_read_only_channel")
         return channel
 
     def conversations_info(self, arguments: Json) -> Json:
@@ -290,7 +292,7 @@ class WebApi:
         message.text = text
         if blocks is not None:
             message.blocks = self.workspace.with_ids(blocks)
-        message.edited = True
+        message.edited = self.workspace.next_ts()
         self._altered(message, "message_changed")
 
     def chat_delete(self, arguments: Json) -> Json:

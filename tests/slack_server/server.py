@@ -17,7 +17,7 @@ before the server.
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
@@ -166,6 +166,16 @@ class SlackServer:
         """A channel with these members, and the app's bot unless told otherwise."""
         ids = {_id(member) for member in members} | ({self.bot.id} if with_bot else set())
         return self.workspace.add_channel(name, ids, private=private)
+
+    def remove_bot(self, channel: Channel) -> None:
+        """Somebody takes the bot out of the channel."""
+        with self.workspace.changed:
+            channel.members.discard(self.bot.id)
+
+    def deactivate(self, user: User) -> None:
+        """The person leaves the workspace; nobody can write to them any more."""
+        with self.workspace.changed:
+            self.workspace.users[user.id] = replace(user, deleted=True)
 
     def dm(self, user: User | str) -> Channel:
         """The bot's direct messages with the user."""
@@ -321,16 +331,19 @@ class SlackServer:
         file = self.upload(user, name, content, mimetype)
         return self.say(user, channel, text, thread_ts=thread_ts, files=[file])
 
-    def edit(self, message: Message, text: str) -> Delivery | None:
-        """The author edits a message: a ``message_changed`` event."""
+    def edit(self, message: Message, text: str, *, days: int = 0) -> Sent:
+        """The author edits a message, so many days after it was written.
+
+        The events ``message_changed``, and ``app_mention`` if the bot is mentioned now.
+        """
         with self.workspace.changed:
             message.text = render.escape_typed(text)
             message.blocks = render.typed_blocks(message.text, self.workspace.next_id("b"))
-            message.edited = True
-        delivery = self._events.of_change(message, "message_changed")
-        if delivery is not None:
-            self._dispatcher.deliver(delivery)
-        return delivery
+            seconds = int(float(self.workspace.next_ts())) + days * 86_400
+            message.edited = f"{seconds}.000000"
+            deliveries = self._events.of_edit(message)
+        self._dispatcher.deliver(*deliveries)
+        return Sent(message, deliveries)
 
     def open_app_home(self, user: User | str, tab: str = "messages") -> Delivery:
         """The person opens the app's pane: an ``app_home_opened`` event."""

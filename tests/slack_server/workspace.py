@@ -45,13 +45,17 @@ class User:
 
 @dataclass(slots=True)
 class Channel:
-    """A public channel, a private one (``group``) or a direct message (``im``)."""
+    """A public channel, a private one (``group``) or a direct message (``im``).
+
+    Where ``is_read_only`` is set, some people may post, and apps may not.
+    """
 
     id: str
     name: str
     kind: Kind
     members: set[str] = field(default_factory=set)
     is_archived: bool = False
+    is_read_only: bool = False
 
 
 @dataclass(slots=True)
@@ -74,7 +78,10 @@ class SlackFile:
 
 @dataclass(slots=True)
 class Message:
-    """A message in a channel; ``text`` escaped and ``blocks`` with ids, as Slack keeps them."""
+    """A message in a channel; ``text`` escaped and ``blocks`` with ids, as Slack keeps them.
+
+    ``edited`` is when it was edited last.
+    """
 
     ts: str
     channel: str
@@ -84,7 +91,7 @@ class Message:
     thread_ts: str | None = None
     bot_id: str | None = None
     files: list[SlackFile] = field(default_factory=list)
-    edited: bool = False
+    edited: str | None = None
     arguments: Json = field(default_factory=dict)
     reactions: dict[str, set[str]] = field(default_factory=dict)
 
@@ -437,5 +444,5 @@ class Workspace:
         if message.files:
             answer["files"] = [self.file_json(file, base_url) for file in message.files]
         if message.edited:
-            answer["edited"] = {"user": message.user, "ts": message.ts}
+            answer["edited"] = {"user": message.user, "ts": message.edited}
         return answer

@@ -1,0 +1,144 @@
+"""``spanbot serve`` and ``spanbot demo`` as they are run: processes of their own, told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from retriever.store.database import Database
+from retriever.store.models import IndexRun
+from tests.command_line import spanbot
+from tests.slack_server import SlackServer
+
+ROOT = Path(__file__).parent.parent
+
+#: Seconds until a wait is given up: a busy machine takes long to load what the program needs.
+PATIENCE = 120.0
+
+READY = "The bot is connected by Socket Mode"
+OLD = "# Guest wifi\n\nThe code of the guest wifi is valid for twelve hours.\n"
+NEW = OLD.replace("twelve hours", "three days")
+QUESTION = "How long is the code of the guest wifi valid?"
+
+
+@pytest.fixture
+def notes(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A document that was added and has changed since."""
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    monkeypatch.setenv("SPANBOT_PRECISION", "0")  # whatever is found is an answer
+    monkeypatch.setenv("SPANBOT_RETRIEVER", "rank_bm25")  # has no loops to compile first
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "wifi.md").write_text(OLD, encoding="utf-8")
+    assert spanbot("add", folder).code == 0
+    (folder / "wifi.md").write_text(NEW, encoding="utf-8")
+    return folder
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running ``spanbot``, and what it has printed so far."""
+
+    process: subprocess.Popen[str]
+    out: list[str]
+
+    def has_said(self, text: str) -> bool:
+        """Whether a line begins so; fails once the program has ended without."""
+        if any(line.startswith(text) for line in self.out):
+            return True
+        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.out}"
+        return False
+
+
+@contextmanager
+def program(slack: SlackServer, command: str, **variables: str) -> Iterator[Program]:
+    """``spanbot COMMAND`` with the server's tokens, without a terminal; in the end it is killed."""
+    tokens = {
+        "SLACK_API_URL": slack.api_url,
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bot.cli.main", command],
+        cwd=ROOT,
+        env={**os.environ, **tokens, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    reading = threading.Thread(target=lines.extend, args=[process.stdout])
+    reading.start()
+    try:
+        yield Program(process, lines)
+    finally:
+        process.kill()
+        process.wait()
+        reading.join()
+        process.stdout.close()
+
+
+def answer_to_a_mention(slack: SlackServer) -> str:
+    mira = slack.add_user("mira")
+    sent = slack.mention(mira, slack.add_channel("general", mira), QUESTION)
+    [answer] = slack.wait_for(lambda: slack.thread(sent.channel, sent.ts)[1:], timeout=PATIENCE)
+    return answer.plain
+
+
+def stop(running: Program) -> None:
+    """What systemd and Docker do; the program ends in order."""
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(PATIENCE) == 0, running.out
+
+
+def scheduled_runs(home: Path) -> list[tuple[str, int]]:
+    """The states of the runs that the schedule began, with the documents that had changed."""
+    database = Database(f"sqlite:///{home / 'spanbot.db'}")
+    try:
+        with database.read() as session:
+            found = session.execute(
+                select(IndexRun.state, IndexRun.changed).where(IndexRun.trigger == "schedule")
+            )
+            return [(state, changed) for state, changed in found]
+    finally:
+        database.close()
+
+
+def test_serve_answers_and_reindexes_until_it_is_stopped(notes: Path, home: Path) -> None:
+    with (
+        SlackServer(ack_timeout=PATIENCE) as slack,
+        # This year's only slot, which nobody has run yet: it is made up for at the start.
+        program(slack, "serve", SPANBOT_REINDEX_CRON="0 0 1 1 *") as running,
+    ):
+        slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
+        slack.wait_for(lambda: scheduled_runs(home) == [("done", 1)], timeout=PATIENCE)
+        shown = answer_to_a_mention(slack)
+        assert "valid for *three days*." in shown
+        assert "Guest wifi" in shown
+        stop(running)
+    assert any("stopping: no more questions are taken" in line for line in running.out)
+
+
+def test_the_demo_goes_on_in_slack_where_there_are_tokens(notes: Path, home: Path) -> None:
+    with (
+        SlackServer(ack_timeout=PATIENCE) as slack,
+        program(slack, "demo") as running,
+    ):
+        slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
+        assert "*twelve hours*" in answer_to_a_mention(slack)
+        stop(running)
+    assert running.out[0].startswith(str(home))  # "… holds documents already; no sample is added"
+    assert scheduled_runs(home) == []
