@@ -35,8 +35,10 @@ class Pretrainer(nn.Module):
 
     def forward(self, batch: HostBatch) -> Tensor:
         """Sums of the cross entropies of the masked-piece and the boundary head. Shape (2,)."""
-        states = self.bert(input_ids=batch.ids).last_hidden_state  # (rows, length, hidden)
-        states = states.flatten(0, 1)  # (rows * length, hidden)
+        # Made ready for attention here: transformers would wait for the device to look at it.
+        mask = None if batch.inside is None else batch.inside[:, None, None, :]
+        states = self.bert(input_ids=batch.ids, attention_mask=mask).last_hidden_state
+        states = states.flatten(0, 1)  # (rows, length, hidden) to (rows * length, hidden)
         logits = self.pieces(states[batch.positions], self.embeddings)  # (targets, vocabulary)
         masked = _summed(logits, batch.labels)
         if self.boundary is None:

@@ -7,19 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from reader import checkpoint as checkpoints
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
+from reader.corpus import Rows, prepare
 from reader.curve import draw
 from reader.errors import CheckpointError, TrainingError
-from reader.masking import MaskingConfig
+from reader.masking import MaskingConfig, Vocabulary
 from reader.pretrain import PretrainConfig, Progress, pretrain
-from reader.pretrain_batches import HostBatch, Step, in_background
+from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer
 from reader.throughput import measured_peak, prefers_bf16, training_flops
-from tests.reader_models import checkpoint
+from tests.reader_models import checkpoint, tokenizer
 
 CPU = torch.device("cpu")
 TEXTS = [
@@ -142,7 +144,7 @@ def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
     assert len(names) == len(model.state_dict())
     one = torch.tensor([1])
     batch = HostBatch(
-        torch.tensor([[2, 10, 3]]), one, one * 10, one * 0, one * 2, one * 0, one * 10
+        torch.tensor([[2, 10, 3]]), None, one, one * 10, one * 0, one * 2, one * 0, one * 10
     )
     model(batch).sum().backward()
     gradient = model.embeddings.grad
@@ -151,18 +153,122 @@ def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
     assert float(gradient[50].abs().sum()) > 0
 
 
-def test_unused_targets_count_for_nothing(start: Path) -> None:
+def pretrainer(start: Path) -> Pretrainer:
+    """The start weights with new heads, the same each time, and no dropout."""
+    torch.manual_seed(2)
     loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=0.0)
     bert: Any = loaded.model.bert
     sizes = (bert.config.hidden_size, bert.config.vocab_size)
-    model = Pretrainer(bert, PieceHead(*sizes), BoundaryHead(*sizes)).eval()
+    return Pretrainer(bert, PieceHead(*sizes), BoundaryHead(*sizes))
+
+
+def test_targets_to_ignore_count_for_nothing(start: Path) -> None:
+    model = pretrainer(start)
     ids = torch.tensor([[2, 10, 11, 3]])
     short = [torch.tensor([v]) for v in (1, 10, 0, 2, 0, 10)]
     long = [
         torch.cat([value, torch.tensor([IGNORED if name in (1, 5) else 0])])
         for name, value in enumerate(short)
     ]
-    assert torch.allclose(model(HostBatch(ids, *short)), model(HostBatch(ids, *long)))
+    assert torch.allclose(model(HostBatch(ids, None, *short)), model(HostBatch(ids, None, *long)))
+
+
+def test_padding_and_the_other_rows_change_nothing(start: Path, tmp_path: Path) -> None:
+    """A batch of documents of unlike length costs what its rows cost one by one."""
+    model = pretrainer(start)
+    texts = ["the code is valid for hours", "ask who is valid", "how many days for the vpn token?"]
+    steps = steps_of(texts, tmp_path, config(rows=4))
+    (batch,) = steps(0).batches
+    assert batch.inside is not None
+    assert batch.inside.sum(dim=1).tolist() == [10, 8, 6]
+    total = torch.zeros(2)
+    for row, kept in enumerate(batch.inside):
+        mine = batch.positions // batch.ids.shape[1] == row
+        base = row * batch.ids.shape[1]
+        total += model(
+            HostBatch(
+                batch.ids[row : row + 1, kept],
+                None,
+                batch.positions[mine] - base,
+                batch.labels[mine],
+                batch.left[mine] - base,
+                batch.right[mine] - base,
+                batch.offsets[mine],
+                batch.boundary_labels[mine],
+            )
+        )
+    assert torch.allclose(model(batch), total, rtol=1e-5)
+
+
+def steps_of(texts: list[str], folder: Path, settings: PretrainConfig) -> Steps:
+    tokens = tokenizer()
+    corpus = prepare(texts, tokens, folder)
+    return Steps(
+        Rows(corpus, length=settings.length, cls_id=tokens.cls_id, sep_id=tokens.sep_id),
+        Vocabulary.of_pieces(tokens.vocabulary()),
+        settings,
+        length=settings.length,
+        pad_id=tokens.pad_id,
+        pin=False,
+    )
+
+
+#: Documents of 1 to 25 words, each a piece, and those that do not fit into a row of 16.
+UNLIKE = [" ".join(["code", "token", "hours"][n % 3] for _ in range(n)) for n in range(1, 26)] * 4
+
+
+def test_an_epoch_holds_every_row_once_and_the_next_in_another_order(tmp_path: Path) -> None:
+    steps = steps_of(UNLIKE, tmp_path, config(rows=2, accumulate=3, length=16))
+    count = 4 * (14 + 2 * 11)  # of 25 documents 11 are longer than the 14 pieces of a row
+    epochs = [
+        [steps.rows_of(e * steps.per_epoch + n) for n in range(steps.per_epoch)] for e in (0, 1)
+    ]
+    for epoch in epochs:
+        assert sorted(np.concatenate(epoch).tolist()) == list(range(count))
+    assert [rows.tolist() for rows in epochs[0]] != [rows.tolist() for rows in epochs[1]]
+    # Other rows lie together, too.
+    together = [{frozenset(rows.tolist()) for rows in epoch} for epoch in epochs]
+    assert len(together[0] & together[1]) < steps.per_epoch / 2
+    again = steps_of(UNLIKE, tmp_path / "again", config(rows=2, accumulate=3, length=16))
+    late = steps.per_epoch + 3
+    assert again.rows_of(late).tolist() == steps.rows_of(late).tolist()
+
+
+def test_steps_are_of_like_rows_within_their_bound(tmp_path: Path) -> None:
+    steps = steps_of(UNLIKE, tmp_path, config(rows=2, accumulate=3, length=16))
+    real = padded = 0
+    for number in range(steps.per_epoch):
+        step = steps(number)
+        assert sum(len(batch.ids) for batch in step.batches) == len(step.lengths)
+        assert all(batch.ids.numel() <= 2 * 16 for batch in step.batches)
+        assert int(step.lengths.max()) * len(step.lengths) <= 2 * 3 * 16
+        real += int(step.lengths.sum())
+        padded += sum(batch.ids.numel() for batch in step.batches)
+        kept = [b.ids.numel() if b.inside is None else int(b.inside.sum()) for b in step.batches]
+        assert sum(kept) == step.lengths.sum()
+    assert real > 0.9 * padded
+
+
+def test_no_row_holds_two_documents_and_no_target_lies_beyond_its_row(tmp_path: Path) -> None:
+    texts = ["the code is valid for hours", "ask who is valid", "how many days"] * 9
+    tokens = tokenizer()
+    wanted = {tuple(tokens.pieces(text).ids) for text in texts}
+    steps = steps_of(texts, tmp_path, config(rows=4, length=32))
+    for number in range(steps.per_epoch):
+        for batch in steps(number).batches:
+            ids = batch.ids.clone()
+            ids.view(-1)[batch.positions] = batch.labels  # what was there before it was hidden
+            width = ids.shape[1]
+            inside = (
+                torch.ones_like(ids, dtype=torch.bool) if batch.inside is None else batch.inside
+            )
+            for row, kept in zip(ids, inside, strict=True):
+                text = row[kept].tolist()
+                assert (text[0], text[-1]) == (tokens.cls_id, tokens.sep_id)
+                assert tuple(text[1:-1]) in wanted
+            for side in (batch.left, batch.right):
+                assert torch.equal(side // width, batch.positions // width)
+                assert inside.view(-1)[side].all()
 
 
 def test_the_heads_go_on_with_the_next_run(start: Path, tmp_path: Path) -> None:
@@ -181,10 +287,10 @@ def test_the_heads_go_on_with_the_next_run(start: Path, tmp_path: Path) -> None:
 
 
 def test_an_epoch_is_as_many_steps_as_hold_the_text(start: Path, tmp_path: Path) -> None:
+    """Twelve rows of 15 or 17 pieces, of which seven are within four rows of 32: two steps."""
     seen: list[Progress] = []
-    run_it(start, tmp_path / "a", config(steps=None, epochs=2), progress=seen.append)
-    pieces = json.loads((tmp_path / "a" / "history.json").read_text())["corpus"]["pieces"]
-    assert seen[-1].steps == -(-2 * (pieces // 30) // 4)
+    run_it(start, tmp_path / "a", config(steps=None, epochs=2.5), progress=seen.append)
+    assert seen[-1].steps == 5
 
 
 def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
@@ -207,7 +313,7 @@ def test_an_error_in_the_background_is_raised_in_the_foreground() -> None:
     def make(number: int) -> Step:
         if number == 2:
             raise OSError("the disk is gone")
-        return Step((), number, 0)
+        return Step((), number, 0, np.zeros(0, dtype=np.int64))
 
     taken: list[int] = []
     with pytest.raises(OSError, match="the disk is gone"):
@@ -229,11 +335,13 @@ def test_arithmetic_is_counted_as_by_hand() -> None:
     class Bert:
         hidden_size, intermediate_size, num_hidden_layers, vocab_size = 4, 8, 2, 10
 
-    # A piece: 2 layers of 4 products of 4x4, two of 4x8, and attention over 3 pieces, twice.
-    piece = 2 * (2 * (4 * 16 + 2 * 32) + 2 * 2 * 3 * 4)
+    # A piece: 2 layers of 4 products of 4x4, two of 4x8; and attention over its row, twice.
+    pieces = 3 + 3 + 5
+    encoder = 2 * (2 * (4 * 16 + 2 * 32) * pieces + 2 * 2 * 4 * (9 + 9 + 25))
     target = 2 * 16 + 2 * 40
     boundary = 2 * (11 * 4 + 16) + 2 * 40
-    assert training_flops(Bert, rows=5, length=3, targets=7) == 3 * (15 * piece + 7 * target)
-    with_boundary = training_flops(Bert, rows=5, length=3, targets=7, boundary_inputs=11)
-    assert with_boundary == 3 * (15 * piece + 7 * (target + boundary))
+    lengths = np.array([3, 3, 5])
+    assert training_flops(Bert, lengths, targets=7) == 3 * (encoder + 7 * target)
+    both = training_flops(Bert, lengths, targets=7, boundary_targets=6, boundary_inputs=11)
+    assert both == 3 * (encoder + 7 * target + 6 * boundary)
     assert measured_peak(CPU, bf16=False, size=32, repeats=1) > 0
