@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ from reader.boundary import POSITION_SIZE
 from reader.corpus import Corpus, Rows, prepare
 from reader.errors import TrainingError
 from reader.masking import MaskingConfig, Vocabulary
-from reader.pretrain_batches import Step, Steps, in_background
+from reader.network import release
+from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer, build, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from reader.training import History, Training
@@ -103,11 +104,16 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class PretrainHistory(History):
-    """Also what the run was on, and how fast it was."""
+    """Also what the run was on, and how fast it was.
+
+    Attributes:
+        parts: each step at which memory ran out, and into how many parts batches go from then on.
+    """
 
     corpus: dict[str, Any]
     machine: dict[str, Any]
     reports: list[dict[str, float]] = field(default_factory=list)
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 def pretrain(
@@ -138,7 +144,7 @@ def pretrain(
         CheckpointError: ``start`` cannot be loaded.
         CorpusError: too little text, or text that cannot be read.
         TrainingError: a run folder of another configuration or other data, a loss that is not a
-            number, or too little memory on the device.
+            number, or too little memory on the device for a single row.
     """
     torch.manual_seed(config.seed)
     folder = checkpoints.resolve(start, notify=notify)
@@ -163,11 +169,20 @@ def pretrain(
     history = _new_history(config, steps, corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
     done = training.resume(same=("config", "steps", "corpus"))
+    parts = history.parts[-1][1] if history.parts else 1
     meter = _Meter(model, history.machine["peak_flops"])
     model.train()
     with in_background(make_step, range(done, steps)) as made:
         for number, step in enumerate(made, start=done + 1):
-            meter.add(step, _train_step(model, step, place, bf16))
+            losses, needed = _train_step(model, step, place, bf16=bf16, parts=parts)
+            if needed != parts:
+                parts = needed
+                history.parts.append((number, parts))
+                notify(
+                    f"memory ran out at step {number} on {place}; batches go in {parts} parts from "
+                    "here on, which trains the same"
+                )
+            meter.add(step, losses)
             training.step()
             saves = number == steps or number % config.save_every == 0
             if not saves and number % config.report_every:
@@ -229,26 +244,50 @@ class _Meter:
         )
 
 
-def _train_step(model: Pretrainer, step: Step, device: torch.device, bf16: bool) -> Tensor:
-    """Gradients of one step; returns the detached mean losses of both heads, shape (2,)."""
+def _train_step(
+    model: Pretrainer, step: Step, device: torch.device, *, bf16: bool, parts: int = 1
+) -> tuple[Tensor, int]:
+    """Gradients of one step, each batch in so many parts, or in more where memory is short.
+
+    The gradients are the same in any number of parts.
+
+    Returns:
+        The detached mean losses of both heads, shape (2,), and the number of parts.
+    """
+    while True:
+        try:
+            batches = (
+                step.batches
+                if parts == 1
+                else [part for batch in step.batches for part in batch.parted(parts)]
+            )
+            return _gradients(model, step, batches, device, bf16), parts
+        except torch.OutOfMemoryError as error:
+            if parts >= max(len(batch.ids) for batch in step.batches):
+                raise TrainingError(
+                    f"a row of {int(step.lengths.max())} pieces does not fit into the memory of "
+                    f"{device}; choose a smaller length and a new folder"
+                ) from error
+        # Behind the except clause, where the error no longer holds on to what it interrupted.
+        model.zero_grad(set_to_none=True)
+        release(device)
+        parts *= 2
+
+
+def _gradients(
+    model: Pretrainer, step: Step, batches: Sequence[HostBatch], device: torch.device, bf16: bool
+) -> Tensor:
+    """Adds the gradients of a step in these batches; its mean losses, shape (2,)."""
     counts = torch.tensor([max(1, step.masked), max(1, step.boundary)], dtype=torch.float32)
     if device.type == "cuda":
         counts = counts.pin_memory().to(device, non_blocking=True)
-    total: Tensor | None = None
-    try:
-        for batch in step.batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                sums = model(batch.on_device(device))
-            means = sums / counts
-            means.sum().backward()
-            total = means.detach() if total is None else total + means.detach()
-    except torch.cuda.OutOfMemoryError as error:
-        rows = step.batches[0].ids.shape[0]
-        raise TrainingError(
-            f"{rows} rows at once do not fit into the memory of {device}; take half of them and "
-            "twice the accumulation, which trains the same"
-        ) from error
-    assert total is not None
+    total = torch.zeros(2, device=device)
+    for batch in batches:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            sums = model(batch.on_device(device))
+        means = sums / counts
+        means.sum().backward()
+        total += means.detach()
     return total
 
 

@@ -71,6 +71,29 @@ class HostBatch:
         """The same in memory from which a GPU copies while it computes."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def parted(self, parts: int) -> list[HostBatch]:
+        """The same rows in so many batches, or in one for each row. On the host."""
+        rows, length = self.ids.shape
+        size = -(-rows // parts)
+        owners = self.positions // length  # the row of each target
+        found = []
+        for first in range(0, rows, size):
+            mine = (owners >= first) & (owners < first + size)
+            base = first * length
+            found.append(
+                HostBatch(
+                    ids=self.ids[first : first + size],
+                    inside=None if self.inside is None else self.inside[first : first + size],
+                    positions=self.positions[mine] - base,
+                    labels=self.labels[mine],
+                    left=self.left[mine] - base,
+                    right=self.right[mine] - base,
+                    offsets=self.offsets[mine],
+                    boundary_labels=self.boundary_labels[mine],
+                )
+            )
+        return found
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> HostBatch:
         inside = None if self.inside is None else change(self.inside)
         rest = {f.name: change(getattr(self, f.name)) for f in fields(self) if f.name != "inside"}

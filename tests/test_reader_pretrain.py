@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from reader.corpus import Rows, prepare
 from reader.curve import draw
 from reader.errors import CheckpointError, TrainingError
 from reader.masking import MaskingConfig, Vocabulary
-from reader.pretrain import PretrainConfig, Progress, pretrain
+from reader.pretrain import PretrainConfig, Progress, _train_step, pretrain
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer
 from reader.throughput import measured_peak, prefers_bf16, training_flops
@@ -120,18 +121,6 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(
     assert one["losses"][-1] == other["losses"][-1]
     again = run_it(start, tmp_path / "cut", settings)  # complete: nothing is trained
     assert equal(weights(whole), weights(again))
-
-
-def test_accumulated_batches_train_as_one_large_one(start: Path, tmp_path: Path) -> None:
-    """Gradients of the parts add up to those of the whole: the first step's losses agree."""
-    losses = []
-    for rows, accumulate in ((4, 1), (2, 2), (1, 4)):
-        settings = config(rows=rows, accumulate=accumulate, steps=4, dropout=0.0)
-        seen: list[Progress] = []
-        run_it(start, tmp_path / f"{rows}", settings, progress=seen.append)
-        losses.append((seen[0].masked, seen[0].boundary))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert losses[0] == pytest.approx(losses[2], rel=1e-4)
 
 
 def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
@@ -247,6 +236,117 @@ def test_steps_are_of_like_rows_within_their_bound(tmp_path: Path) -> None:
         kept = [b.ids.numel() if b.inside is None else int(b.inside.sum()) for b in step.batches]
         assert sum(kept) == step.lengths.sum()
     assert real > 0.9 * padded
+
+
+def gradients(model: Pretrainer) -> dict[str, torch.Tensor]:
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert len(one) > 40
+    for name, value in one.items():
+        assert torch.allclose(value, other[name], rtol=1e-3, atol=1e-6), name
+
+
+def test_the_gradients_of_a_step_are_those_of_its_mean_losses(start: Path, tmp_path: Path) -> None:
+    """Whatever the batches, the sums of all are parted by the counts of all, each head's own."""
+    texts = UNLIKE[40:50]
+    (batch,) = steps_of(texts, tmp_path, config(rows=12))(0).batches
+    model = pretrainer(start)
+    sums = model(batch)
+    masked = len(batch.labels)
+    wanted_losses = torch.stack([sums[0] / masked, sums[1] / (masked + 5)])
+    torch.autograd.backward(wanted_losses.sum())
+    wanted = gradients(model)
+    assert max(float(value.abs().max()) for value in wanted.values()) > 1e-2
+    for rows, accumulate, batches in ((12, 1, 1), (6, 2, 2), (3, 4, 3), (1, 12, 10)):
+        step = steps_of(texts, tmp_path, config(rows=rows, accumulate=accumulate))(0)
+        assert len(step.batches) == batches
+        assert step.masked == step.boundary == masked
+        model = pretrainer(start)
+        step = replace(step, boundary=masked + 5)  # as if more were left to the other head
+        losses, parts = _train_step(model, step, CPU, bf16=False)
+        assert parts == 1
+        assert torch.allclose(losses, wanted_losses, rtol=1e-4)
+        assert_close(gradients(model), wanted)
+
+
+def test_each_head_counts_what_it_guesses(tmp_path: Path) -> None:
+    """Words of 25 pieces, of which a row of 202 has room for one: 20 have a place in the span."""
+    words = config(rows=1, length=202)
+    step = steps_of([" ".join(["z" * 25] * 8)], tmp_path, words)(0)
+    assert (step.masked, step.boundary, step.lengths.tolist()) == (25, 20, [202])
+
+
+class Memory:
+    """Lets the network have so many rows at once, as a device with little memory does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.most = 10**9
+        self.seen: list[int] = []
+        inner = Pretrainer.forward
+
+        def forward(model: Pretrainer, batch: HostBatch) -> torch.Tensor:
+            self.seen.append(len(batch.ids))
+            if self.seen[-1] > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return inner(model, batch)
+
+        patch.setattr(Pretrainer, "forward", forward)
+
+
+def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(monkeypatch)
+    step = steps_of(UNLIKE[40:50], tmp_path, config(rows=4, accumulate=3))(0)
+    assert [len(batch.ids) for batch in step.batches] == [4, 5, 1]
+    assert step.batches[1].inside is not None
+    model = pretrainer(start)
+    whole, _ = _train_step(model, step, CPU, bf16=False)
+    wanted = gradients(model)
+    # The first batch fits and leaves gradients behind before the second one does not.
+    memory.most, memory.seen = 4, []
+    model = pretrainer(start)
+    losses, parts = _train_step(model, step, CPU, bf16=False)
+    assert (memory.seen, parts) == ([4, 5, 2, 2, 3, 2, 1], 2)
+    assert torch.allclose(losses, whole, rtol=1e-5)
+    assert_close(gradients(model), wanted)
+    memory.most, memory.seen = 1, []
+    model = pretrainer(start)
+    _, parts = _train_step(model, step, CPU, bf16=False, parts=2)  # as the step before needed
+    assert (memory.seen, parts) == ([2, 1, 1, 1, 1, 2, *[1] * 10], 8)
+    assert_close(gradients(model), wanted)
+    memory.most = 0
+    with pytest.raises(TrainingError, match=r"a row of \d+ pieces does not fit into the memory of"):
+        _train_step(model, step, CPU, bf16=False)
+
+
+def test_a_run_goes_on_where_memory_is_short_and_can_be_resumed(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(monkeypatch)
+    told: list[str] = []
+
+    def progress(report: Progress) -> None:
+        memory.most = 3  # from the fifth step on another program takes most of the memory
+        if cut and report.step == 8:
+            raise CutError
+
+    settings, cut = config(), False
+    whole = run_it(start, tmp_path / "whole", settings, progress=progress, notify=told.append)
+    assert len(told) == 1
+    assert "memory ran out at step 5 on cpu; batches go in 4 parts" in told[0]
+    history = json.loads((tmp_path / "whole" / "history.json").read_text())
+    assert history["parts"] == [[5, 4]]
+    memory.most, cut = 10**9, True
+    with pytest.raises(CutError):
+        run_it(start, tmp_path / "cut", settings, progress=progress)
+    memory.seen, cut = [], False
+    resumed = run_it(start, tmp_path / "cut", settings, progress=progress)
+    assert max(memory.seen) <= 3  # it knows what fits
+    assert equal(weights(whole), weights(resumed))
 
 
 def test_no_row_holds_two_documents_and_no_target_lies_beyond_its_row(tmp_path: Path) -> None:
