@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from reader import checkpoint as checkpoints
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
@@ -160,6 +161,39 @@ def test_targets_to_ignore_count_for_nothing(start: Path) -> None:
         for name, value in enumerate(short)
     ]
     assert torch.allclose(model(HostBatch(ids, None, *short)), model(HostBatch(ids, None, *long)))
+
+
+def test_the_boundary_head_reads_the_pieces_on_both_sides(start: Path) -> None:
+    model = pretrainer(start)
+    ids = torch.tensor([[2, 10, 4, 4, 11, 3]])
+    places, labels = torch.tensor([2, 3]), torch.tensor([20, 21])
+    sides = torch.tensor([1, 1]), torch.tensor([4, 4])
+    offsets = torch.tensor([0, 1])
+    states = model.bert(input_ids=ids).last_hidden_state[0]  # (length, hidden)
+    assert model.boundary is not None
+    logits = model.boundary(states[sides[0]], states[sides[1]], offsets, model.embeddings)
+    found = model(HostBatch(ids, None, places, labels, *sides, offsets, labels))
+    assert torch.allclose(found[1], cross_entropy(logits, labels, reduction="sum"))
+
+
+def test_words_that_a_row_cuts_are_not_hidden(tmp_path: Path) -> None:
+    """Words of four pieces in rows of 38: the row's end cuts one, the next row begins with it."""
+    tokens = tokenizer()
+    steps = steps_of(["abcd " * 50], tmp_path, config(rows=3, length=40))
+    starts = tokens.pieces("abcd").ids[0]
+    hidden = 0
+    for number in range(10 * steps.per_epoch):
+        for batch in steps(number).batches:
+            ids = batch.ids.clone()
+            ids.view(-1)[batch.positions] = batch.labels  # what was there before it was hidden
+            guessed = torch.zeros_like(ids, dtype=torch.bool)
+            guessed.view(-1)[batch.positions] = True
+            for row, mine in zip(ids.tolist(), guessed.tolist(), strict=True):
+                whole = [n for n, piece in enumerate(row) if piece == starts and n + 4 < len(row)]
+                inside = {n + step for n in whole for step in range(4)}
+                assert all(n in inside for n, is_hidden in enumerate(mine) if is_hidden)
+                hidden += sum(mine)
+    assert hidden > 0
 
 
 def test_padding_and_the_other_rows_change_nothing(start: Path, tmp_path: Path) -> None:
@@ -347,6 +381,43 @@ def test_a_run_goes_on_where_memory_is_short_and_can_be_resumed(
     resumed = run_it(start, tmp_path / "cut", settings, progress=progress)
     assert max(memory.seen) <= 3  # it knows what fits
     assert equal(weights(whole), weights(resumed))
+
+
+def test_seeds_draw_other_rows_and_other_masks(tmp_path: Path) -> None:
+    rows = [
+        [steps_of(UNLIKE, tmp_path, config(seed=seed)).rows_of(n).tolist() for n in range(5)]
+        for seed in (1, 2, 1)
+    ]
+    assert rows[0] == rows[2] != rows[1]
+    text = [UNLIKE[24]]  # one row, so that only the masks can differ
+    masks = [
+        [steps_of(text, tmp_path, config(seed=seed))(n).batches[0].ids.tolist() for n in range(5)]
+        for seed in (1, 2, 1)
+    ]
+    assert masks[0] == masks[2] != masks[1]
+    assert masks[0][0] != masks[0][1]
+
+
+def test_a_seed_is_that_of_the_heads_and_of_the_data(start: Path, tmp_path: Path) -> None:
+    """At a learning rate of next to nothing the weights stay those that the run began with."""
+    still = {"steps": 4, "learning_rate": 1e-30, "dropout": 0.0}
+    heads = [
+        weights(run_it(start, tmp_path / f"a{n}", config(seed=seed, **still)))
+        for n, seed in enumerate((1, 2, 1))
+    ]
+    name = "pieces.transform.0.weight"
+    assert torch.equal(heads[0][name], heads[2][name])
+    assert not torch.equal(heads[0][name], heads[1][name])
+    losses = []
+    for n, seed in enumerate((1, 2, 1)):  # the same heads in each
+        seen: list[Progress] = []
+        run_it(
+            tmp_path / "a0" / "model", tmp_path / f"b{n}", config(seed=seed, **still),
+            progress=seen.append,
+        )  # fmt: skip
+        losses.append(seen[0].loss)
+    assert losses[0] == losses[2]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
 
 def test_no_row_holds_two_documents_and_no_target_lies_beyond_its_row(tmp_path: Path) -> None:
