@@ -34,7 +34,7 @@ from reader.errors import TrainingError
 from reader.masking import MaskingConfig, Vocabulary
 from reader.network import release
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
-from reader.pretrain_model import Pretrainer, build, save
+from reader.pretrain_model import Pretrainer, build, fingerprint, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from reader.training import History, Training
 
@@ -107,9 +107,11 @@ class PretrainHistory(History):
     """Also what the run was on, and how fast it was.
 
     Attributes:
+        start: digest of the weights that it began with.
         parts: each step at which memory ran out, and into how many parts batches go from then on.
     """
 
+    start: str
     corpus: dict[str, Any]
     machine: dict[str, Any]
     reports: list[dict[str, float]] = field(default_factory=list)
@@ -143,8 +145,8 @@ def pretrain(
     Raises:
         CheckpointError: ``start`` cannot be loaded.
         CorpusError: too little text, or text that cannot be read.
-        TrainingError: a run folder of another configuration or other data, a loss that is not a
-            number, or too little memory on the device for a single row.
+        TrainingError: a run folder of another configuration, other start weights or other data, a
+            loss that is not a number, or too little memory on the device for a single row.
     """
     torch.manual_seed(config.seed)
     folder = checkpoints.resolve(start, notify=notify)
@@ -166,9 +168,9 @@ def pretrain(
     steps = config.steps or math.ceil(config.epochs * make_step.per_epoch)
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
     model = build(chosen, folder, config.masking)
-    history = _new_history(config, steps, corpus, place, bf16)
+    history = _new_history(config, steps, fingerprint(chosen, folder), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
-    done = training.resume(same=("config", "steps", "corpus"))
+    done = training.resume(same=("config", "steps", "start", "corpus"))
     parts = history.parts[-1][1] if history.parts else 1
     meter = _Meter(model, history.machine["peak_flops"])
     model.train()
@@ -292,12 +294,18 @@ def _gradients(
 
 
 def _new_history(
-    config: PretrainConfig, steps: int, corpus: Corpus, device: torch.device, bf16: bool
+    config: PretrainConfig,
+    steps: int,
+    start: str,
+    corpus: Corpus,
+    device: torch.device,
+    bf16: bool,
 ) -> PretrainHistory:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return PretrainHistory(
         config=asdict(config),
         steps=steps,
+        start=start,
         corpus={
             "pieces": len(corpus.ids),
             "documents": corpus.documents,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from reader import checkpoint as checkpoints
@@ -23,7 +25,7 @@ from reader.pretrain import PretrainConfig, Progress, _train_step, pretrain
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer
 from reader.throughput import measured_peak, prefers_bf16, training_flops
-from tests.reader_models import checkpoint, tokenizer
+from tests.reader_models import checkpoint, tokenizer, vocabulary
 
 CPU = torch.device("cpu")
 TEXTS = [
@@ -46,8 +48,6 @@ def run_it(start: Path, run: Path, settings: PretrainConfig, **more: Any) -> Pat
 
 
 def weights(model: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
     heads = load_file(model / "pretraining_heads.safetensors")
     return {**load_file(model / "model.safetensors"), **heads}
 
@@ -478,6 +478,24 @@ def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
     for wrong in ({"rows": 0}, {"epochs": 0}, {"length": 4}, {"steps": 0}):
         with pytest.raises(TrainingError, match=next(iter(wrong))):
             config(**wrong)
+
+
+def test_a_run_does_not_go_on_from_other_start_weights(start: Path, tmp_path: Path) -> None:
+    run, other, same = tmp_path / "run", tmp_path / "other", tmp_path / "same"
+    run_it(start, run, config(steps=2))
+    for folder in (other, same):
+        shutil.copytree(start, folder)
+    state = load_file(other / "model.safetensors")
+    state["encoder.layer.1.output.dense.bias"][3] += 0.5
+    save_file(state, other / "model.safetensors", metadata={"format": "pt"})
+    run_it(same, run, config(steps=2))  # another folder of the same weights will do
+    with pytest.raises(TrainingError, match="choose a new folder"):
+        run_it(other, run, config(steps=2))
+    # Heads of an earlier pre-training are start weights too.
+    heads = {"pieces.bias": torch.ones(len(vocabulary()))}
+    save_file(heads, same / "pretraining_heads.safetensors")
+    with pytest.raises(TrainingError, match="choose a new folder"):
+        run_it(same, run, config(steps=2))
 
 
 def test_an_error_in_the_background_is_raised_in_the_foreground() -> None:
