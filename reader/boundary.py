@@ -69,23 +69,28 @@ def targets_of(
     Raises:
         ValueError: a span has no piece of its row beside it.
     """
-    parts: list[NDArray[np.int64]] = []  # each (6, pieces of a span), in the order of the fields
+    found: list[tuple[int, int, int]] = []  # row, first and last piece of each span
     for number, (row, hidden) in enumerate(zip(rows, masked, strict=True)):
-        base = number * length
         for first, last in hidden.spans:
             if first < 1 or last > len(row) - 2:
                 raise ValueError(f"the span {first} to {last} has no piece beside it")
-            inside = np.arange(first, last + 1)
-            place = inside - first
-            part = np.empty((6, len(inside)), dtype=np.int64)
-            part[0] = base + inside
-            part[1] = row[inside]
-            part[2], part[3] = base + first - 1, base + last + 1
-            part[4] = np.minimum(place, max_span_pieces - 1)
-            part[5] = np.where(place < max_span_pieces, row[inside], IGNORED)
-            parts.append(part)
-    joined = np.concatenate(parts, axis=1) if parts else np.zeros((6, 0), dtype=np.int64)
-    return Targets(*np.ascontiguousarray(joined))
+            found.append((number, first, last))
+    owners, firsts, lasts = np.array(found, dtype=np.int64).reshape(-1, 3).T  # each (spans,)
+    sizes = lasts + 1 - firsts
+    span = np.repeat(np.arange(len(sizes)), sizes)  # (targets,) the span of each target
+    place = np.arange(len(span)) - (np.cumsum(sizes) - sizes)[span]
+    ends = np.cumsum([len(row) for row in rows])
+    begins = np.append(0, ends[:-1])  # of the rows without padding
+    labels = np.concatenate(rows)[(begins[owners] + firsts)[span] + place]
+    base = owners * length
+    return Targets(
+        positions=(base + firsts)[span] + place,
+        labels=labels,
+        left=(base + firsts - 1)[span],
+        right=(base + lasts + 1)[span],
+        offsets=np.minimum(place, max_span_pieces - 1),
+        boundary_labels=np.where(place < max_span_pieces, labels, IGNORED),
+    )
 
 
 class PieceHead(nn.Module):
