@@ -4,8 +4,10 @@
         --out FOLDER [--minutes 9]
 
 Two arms, ``spans`` (with the boundary head) and ``pieces`` (plain masking), from the same weights,
-over the same rows of text, then fine-tuned alike and scored on the dev file; once for each seed.
-The difference of their F1 comes with a paired bootstrap interval.
+over the same rows of text in the same order, each of one document (:mod:`reader.corpus`), then
+fine-tuned alike and scored on the dev file; once for each seed. The difference of their F1 comes
+with a paired bootstrap interval. The defaults are meant for half an hour of one modern GPU; they
+have not been timed on one.
 
 The command stops by itself after ``--minutes`` and goes on when it is given again. Results
 (``FOLDER/results``: predictions and figures of each finished run, ``masking.json``,

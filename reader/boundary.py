@@ -19,7 +19,7 @@ from torch.nn.functional import linear
 
 from reader.masking import Masked
 
-#: A target that counts for nothing: it fills the arrays up to a fixed size.
+#: The label of a target that counts for nothing.
 IGNORED = -100
 
 #: Pieces of a span beyond this many are left to the masked-piece head alone, as in the paper's
@@ -32,17 +32,16 @@ POSITION_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What is to be guessed in a batch, int64 arrays of shape (targets,).
+    """What is to be guessed in a batch, int64 arrays of shape (targets,), row after row.
 
-    Positions index the batch's hidden states flattened to (rows * length, hidden). Unused entries
-    have ``labels`` (``boundary_labels``) of ``IGNORED`` and point at position 0.
+    Positions index the batch's hidden states flattened to (rows * length, hidden).
 
     Attributes:
         positions: the masked piece itself, for the masked-piece head.
         labels: its id.
         left, right: the pieces before and after its span.
         offsets: its place in the span, from 0.
-        boundary_labels: its id, for the boundary head.
+        boundary_labels: its id, for the boundary head, or ``IGNORED``.
     """
 
     positions: NDArray[np.int64]
@@ -54,48 +53,44 @@ class Targets:
 
 
 def targets_of(
-    rows: NDArray[np.int64],
+    rows: Sequence[NDArray[np.int64]],
     masked: Sequence[Masked],
-    size: int,
+    length: int,
     *,
     max_span_pieces: int = MAX_SPAN_PIECES,
 ) -> Targets:
-    """The targets of a batch, filled up to ``size``, so that every batch has the same shapes.
+    """The targets of a batch.
 
     Args:
-        rows: (rows, length) the ids before masking, ``[CLS]`` first and ``[SEP]`` last.
+        rows: of each row the ids before masking, ``[CLS]`` first and ``[SEP]`` last, no padding.
         masked: what was masked in each of them.
+        length: pieces to which every row is padded in the batch.
 
     Raises:
-        ValueError: a span has no piece beside it, or there are more than ``size`` targets.
+        ValueError: a span has no piece of its row beside it.
     """
-    length = rows.shape[1]
-    spans: list[tuple[int, int]] = []  # in the flattened batch
-    for number, row in enumerate(masked):
-        base = number * length
-        for first, last in row.spans:
-            if first < 1 or last > length - 2:
+    found: list[tuple[int, int, int]] = []  # row, first and last piece of each span
+    for number, (row, hidden) in enumerate(zip(rows, masked, strict=True)):
+        for first, last in hidden.spans:
+            if first < 1 or last > len(row) - 2:
                 raise ValueError(f"the span {first} to {last} has no piece beside it")
-            spans.append((base + first, base + last))
-    total = sum(last + 1 - first for first, last in spans)
-    if total > size:
-        raise ValueError(f"{total} targets do not fit into {size}")
-    positions, left, right, offsets = (np.zeros(size, dtype=np.int64) for _ in range(4))
-    labels = np.full(size, IGNORED, dtype=np.int64)
-    boundary_labels = labels.copy()
-    flat = rows.reshape(-1)
-    at = 0
-    for first, last in spans:
-        inside = np.arange(first, last + 1)
-        here = slice(at, at + len(inside))
-        positions[here] = inside
-        labels[here] = flat[inside]
-        left[here], right[here] = first - 1, last + 1
-        place = inside - first
-        offsets[here] = np.minimum(place, max_span_pieces - 1)
-        boundary_labels[here] = np.where(place < max_span_pieces, flat[inside], IGNORED)
-        at += len(inside)
-    return Targets(positions, labels, left, right, offsets, boundary_labels)
+            found.append((number, first, last))
+    owners, firsts, lasts = np.array(found, dtype=np.int64).reshape(-1, 3).T  # each (spans,)
+    sizes = lasts + 1 - firsts
+    span = np.repeat(np.arange(len(sizes)), sizes)  # (targets,) the span of each target
+    place = np.arange(len(span)) - (np.cumsum(sizes) - sizes)[span]
+    ends = np.cumsum([len(row) for row in rows])
+    begins = np.append(0, ends[:-1])  # of the rows without padding
+    labels = np.concatenate(rows)[(begins[owners] + firsts)[span] + place]
+    base = owners * length
+    return Targets(
+        positions=(base + firsts)[span] + place,
+        labels=labels,
+        left=(base + firsts - 1)[span],
+        right=(base + lasts + 1)[span],
+        offsets=np.minimum(place, max_span_pieces - 1),
+        boundary_labels=np.where(place < max_span_pieces, labels, IGNORED),
+    )
 
 
 class PieceHead(nn.Module):

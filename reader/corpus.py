@@ -4,6 +4,10 @@ A corpus is a UTF-8 text file, ``.xz`` too, whose documents are separated by bla
 are read one by one and cut into pieces in small batches; what is kept is ``pieces.bin``, every
 document's ids closed by ``[SEP]``, which training reads through a memory map. Memory stays small
 however large the corpus is.
+
+A row of training is contiguous text of one document, as in the paper (Joshi et al. 2020, section
+4.2: up to 512 pieces, or until the document ends). No row holds text of two documents, so nothing
+is ever learnt from what another document says. A short document makes a short row.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together
 _MIN_PIECES = 16  # below this there is nothing to learn from
+_SCANNED = 1 << 24  # pieces searched at once for the ends of documents
 
 
 def documents(paths: Sequence[Path]) -> Iterator[str]:
@@ -94,7 +99,8 @@ class Corpus:
     """Prepared pieces.
 
     Attributes:
-        ids: (pieces,) unsigned integers, every document's ids and then ``[SEP]``.
+        ids: (pieces,) unsigned integers, every document's ids and then ``[SEP]``, which stands
+            nowhere else.
         documents: how many there are.
         digest: SHA-256 of the ids, hexadecimal.
     """
@@ -148,6 +154,8 @@ def prepare(
     with part.open("wb") as file:
         while batch := list(islice(stream, _BATCH)):
             for ids in tokenizer.ids_batch(batch):
+                if tokenizer.sep_id in ids:  # a text that speaks of "[SEP]" does not end there
+                    ids = [piece for piece in ids if piece != tokenizer.sep_id]
                 if not ids:
                     continue
                 raw = np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes()
@@ -194,37 +202,43 @@ class Row:
 
 
 class Rows:
-    """Rows of one fixed length, without end: a full corpus after the other, each in a new order.
+    """The rows of a corpus in its order: every document from its beginning, cut every ``length``.
 
-    Every epoch cuts the corpus, joined to a ring, at another place, so that no row ever needs
-    padding; documents follow each other in a row with ``[SEP]`` between them. Row number n is the
-    same in every run of a seed, which is all that resuming needs.
+    The last row of a document is what is left of it.
+
+    Attributes:
+        lengths: (rows,) int64, pieces of each row with its ``[CLS]`` and ``[SEP]``.
     """
 
-    def __init__(self, corpus: Corpus, *, length: int, cls_id: int, sep_id: int, seed: int) -> None:
-        self._ids = corpus.ids
-        self._width = min(length - 2, len(corpus.ids))
-        if self._width < 1:
+    def __init__(self, corpus: Corpus, *, length: int, cls_id: int, sep_id: int) -> None:
+        width = length - 2
+        if width < 1:
             raise CorpusError(f"rows of {length} pieces leave no room for text")
-        self.length = self._width + 2
-        self.per_epoch = len(corpus.ids) // self._width
-        self._cls_id, self._sep_id, self._seed = cls_id, sep_id, seed
-        self._epoch = -1
-        self._shift = 0
-        self._order = np.zeros(0, dtype=np.int64)
+        self._ids = corpus.ids
+        self._cls_id, self._sep_id = cls_id, sep_id
+        ends = _document_ends(corpus.ids, sep_id)  # (documents,)
+        begins = np.append(0, ends[:-1] + 1)
+        counts = -(-(ends - begins) // width)  # rows of each document
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        self._begins = np.repeat(begins, counts) + place * width  # (rows,)
+        self._ends = np.minimum(self._begins + width, np.repeat(ends, counts))
+        self.lengths: NDArray[np.int64] = self._ends - self._begins + 2
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
     def __getitem__(self, number: int) -> Row:
-        epoch, place = divmod(number, self.per_epoch)
-        if epoch != self._epoch:
-            generator = np.random.default_rng([self._seed, epoch])
-            self._shift = int(generator.integers(len(self._ids)))
-            self._order = generator.permutation(self.per_epoch)
-            self._epoch = epoch
-        begin = (self._shift + int(self._order[place]) * self._width) % len(self._ids)
-        taken = self._ids[begin : begin + self._width + 1]  # with one look ahead
-        if len(taken) <= self._width:
-            taken = np.concatenate([taken, self._ids[: self._width + 1 - len(taken)]])
-        ids = np.empty(self.length, dtype=np.int64)
+        begin, end = self._begins[number], self._ends[number]
+        ids = np.empty(end - begin + 2, dtype=np.int64)
         ids[0], ids[-1] = self._cls_id, self._sep_id
-        ids[1:-1] = taken[: self._width]
-        return Row(ids, int(taken[self._width]))
+        ids[1:-1] = self._ids[begin:end]
+        return Row(ids, int(self._ids[end]))
+
+
+def _document_ends(ids: NDArray[np.unsignedinteger], sep_id: int) -> NDArray[np.int64]:
+    """Where the documents' ``[SEP]`` stand, looked for in parts: the pieces may exceed memory."""
+    found = [
+        begin + np.flatnonzero(ids[begin : begin + _SCANNED] == sep_id)
+        for begin in range(0, len(ids), _SCANNED)
+    ]
+    return np.concatenate(found)

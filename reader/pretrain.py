@@ -3,7 +3,8 @@
 Spans of words are masked and guessed twice, by the masked-piece head and by the span boundary head
 (Joshi et al. 2020); the loss is the sum of both means. With ``MaskingConfig(kind="pieces")`` the
 same run is the plain baseline, BERT's masking of single pieces and no boundary head. Rows are
-single sequences, without a next-sentence task.
+contiguous text of one document each, without a next-sentence task. As in the paper they end where
+the document does; unlike there, spans never touch and words stay whole (:mod:`reader.masking`).
 
 Batches come from a background thread (:mod:`reader.pretrain_batches`); losses stay on the device
 until they are reported, so that nothing waits on it between two steps.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from reader import checkpoint as checkpoints
 from reader.boundary import POSITION_SIZE
 from reader.corpus import Corpus, Rows, prepare
 from reader.errors import TrainingError
-from reader.masking import MaskingConfig, Vocabulary, piece_budget
-from reader.pretrain_batches import Step, in_background, make_step
-from reader.pretrain_model import Pretrainer, build, save
+from reader.masking import MaskingConfig, Vocabulary
+from reader.network import release
+from reader.pretrain_batches import HostBatch, Step, Steps, in_background
+from reader.pretrain_model import Pretrainer, build, fingerprint, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from reader.training import History, Training
 
@@ -46,7 +48,8 @@ class PretrainConfig:
     Attributes:
         epochs: how often the corpus is seen; parts of it count.
         steps: takes the place of ``epochs``.
-        rows: rows of ``length`` pieces that the device sees at once.
+        rows: rows of ``length`` pieces that the device sees at once, or shorter ones with no more
+            pieces, padding included.
         accumulate: such batches a step; more of them stand for a larger batch, exactly.
         warmup: share of the steps in which the learning rate rises.
         bf16: None takes bfloat16 where it is fast, see :func:`reader.throughput.prefers_bf16`.
@@ -85,8 +88,9 @@ class Progress:
 
     Attributes:
         loss: ``masked`` + ``boundary``, each the mean cross entropy of a piece.
-        pieces_per_second: pieces read by the network.
-        utilisation: share of the measured matrix rate that went into the model, 0 to 1.
+        pieces_per_second: pieces read by the network, padding not counted.
+        utilisation: share of the measured matrix rate that went into the model, 0 to 1; what was
+            spent on padding does not count.
     """
 
     step: int
@@ -100,11 +104,18 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class PretrainHistory(History):
-    """Also what the run was on, and how fast it was."""
+    """Also what the run was on, and how fast it was.
 
+    Attributes:
+        start: digest of the weights that it began with.
+        parts: each step at which memory ran out, and into how many parts batches go from then on.
+    """
+
+    start: str
     corpus: dict[str, Any]
     machine: dict[str, Any]
     reports: list[dict[str, float]] = field(default_factory=list)
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 def pretrain(
@@ -134,8 +145,8 @@ def pretrain(
     Raises:
         CheckpointError: ``start`` cannot be loaded.
         CorpusError: too little text, or text that cannot be read.
-        TrainingError: a run folder of another configuration or other data, a loss that is not a
-            number, or too little memory on the device.
+        TrainingError: a run folder of another configuration, other start weights or other data, a
+            loss that is not a number, or too little memory on the device for a single row.
     """
     torch.manual_seed(config.seed)
     folder = checkpoints.resolve(start, notify=notify)
@@ -145,29 +156,35 @@ def pretrain(
     place, tokenizer = chosen.device, chosen.tokenizer
     vocabulary = Vocabulary.of_pieces(tokenizer.vocabulary())
     corpus = prepare(texts, tokenizer, pieces or run / "corpus", source=source, progress=prepared)
-    rows = Rows(
-        corpus,
-        length=min(config.length, chosen.max_length),
-        cls_id=tokenizer.cls_id,
-        sep_id=tokenizer.sep_id,
-        seed=config.seed,
+    length = min(config.length, chosen.max_length)
+    make_step = Steps(
+        Rows(corpus, length=length, cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id),
+        vocabulary,
+        config,
+        length=length,
+        pad_id=tokenizer.pad_id,
+        pin=place.type == "cuda",
     )
-    steps = config.steps or max(
-        1, math.ceil(config.epochs * rows.per_epoch / (config.rows * config.accumulate))
-    )
+    steps = config.steps or math.ceil(config.epochs * make_step.per_epoch)
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
     model = build(chosen, folder, config.masking)
-    history = _new_history(config, steps, corpus, place, bf16)
+    history = _new_history(config, steps, fingerprint(chosen, folder), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
-    done = training.resume(same=("config", "steps", "corpus"))
-    meter = _Meter(model, rows, config, history.machine["peak_flops"])
+    done = training.resume(same=("config", "steps", "start", "corpus"))
+    parts = history.parts[-1][1] if history.parts else 1
+    meter = _Meter(model, history.machine["peak_flops"])
     model.train()
-    with in_background(
-        lambda number: make_step(number, rows, vocabulary, config, pin=place.type == "cuda"),
-        range(done, steps),
-    ) as made:
+    with in_background(make_step, range(done, steps)) as made:
         for number, step in enumerate(made, start=done + 1):
-            meter.add(_train_step(model, step, place, bf16))
+            losses, needed = _train_step(model, step, place, bf16=bf16, parts=parts)
+            if needed != parts:
+                parts = needed
+                history.parts.append((number, parts))
+                notify(
+                    f"memory ran out at step {number} on {place}; batches go in {parts} parts from "
+                    "here on, which trains the same"
+                )
+            meter.add(step, losses)
             training.step()
             saves = number == steps or number % config.save_every == 0
             if not saves and number % config.report_every:
@@ -189,33 +206,35 @@ def pretrain(
 class _Meter:
     """Losses and speed between two reports; the losses stay on the device until then."""
 
-    def __init__(self, model: Pretrainer, rows: Rows, config: PretrainConfig, peak: float) -> None:
-        batch_targets = config.rows * piece_budget(rows.length, config.masking.budget)
-        hidden = model.bert.config.hidden_size
-        self._flops = config.accumulate * training_flops(
-            model.bert.config,
-            rows=config.rows,
-            length=rows.length,
-            targets=batch_targets,
-            boundary_inputs=2 * hidden + POSITION_SIZE if model.boundary is not None else 0,
-        )
-        self._pieces = config.rows * config.accumulate * rows.length
+    def __init__(self, model: Pretrainer, peak: float) -> None:
+        self._config = model.bert.config
+        self._boundary_inputs = 2 * self._config.hidden_size + POSITION_SIZE
+        self._has_boundary = model.boundary is not None
         self._peak = peak
         self.start()
 
     def start(self) -> None:
-        self._steps = 0
+        self._steps = self._pieces = 0
+        self._flops = 0.0
         self._sum: Tensor | None = None
         self._began = time.perf_counter()
 
-    def add(self, losses: Tensor) -> None:
+    def add(self, step: Step, losses: Tensor) -> None:
         self._sum = losses if self._sum is None else self._sum + losses
         self._steps += 1
+        self._pieces += int(step.lengths.sum())
+        self._flops += training_flops(
+            self._config,
+            step.lengths,
+            targets=step.masked,
+            boundary_targets=step.boundary if self._has_boundary else 0,
+            boundary_inputs=self._boundary_inputs,
+        )
 
     def read(self, step: int, steps: int) -> Progress:
         assert self._sum is not None
         masked, boundary = (self._sum / self._steps).tolist()  # waits for the device
-        seconds = (time.perf_counter() - self._began) / self._steps
+        seconds = time.perf_counter() - self._began
         return Progress(
             step=step,
             steps=steps,
@@ -227,36 +246,66 @@ class _Meter:
         )
 
 
-def _train_step(model: Pretrainer, step: Step, device: torch.device, bf16: bool) -> Tensor:
-    """Gradients of one step; returns the detached mean losses of both heads, shape (2,)."""
+def _train_step(
+    model: Pretrainer, step: Step, device: torch.device, *, bf16: bool, parts: int = 1
+) -> tuple[Tensor, int]:
+    """Gradients of one step, each batch in so many parts, or in more where memory is short.
+
+    The gradients are the same in any number of parts.
+
+    Returns:
+        The detached mean losses of both heads, shape (2,), and the number of parts.
+    """
+    while True:
+        try:
+            batches = (
+                step.batches
+                if parts == 1
+                else [part for batch in step.batches for part in batch.parted(parts)]
+            )
+            return _gradients(model, step, batches, device, bf16), parts
+        except torch.OutOfMemoryError as error:
+            if parts >= max(len(batch.ids) for batch in step.batches):
+                raise TrainingError(
+                    f"a row of {int(step.lengths.max())} pieces does not fit into the memory of "
+                    f"{device}; choose a smaller length and a new folder"
+                ) from error
+        # Behind the except clause, where the error no longer holds on to what it interrupted.
+        model.zero_grad(set_to_none=True)
+        release(device)
+        parts *= 2
+
+
+def _gradients(
+    model: Pretrainer, step: Step, batches: Sequence[HostBatch], device: torch.device, bf16: bool
+) -> Tensor:
+    """Adds the gradients of a step in these batches; its mean losses, shape (2,)."""
     counts = torch.tensor([max(1, step.masked), max(1, step.boundary)], dtype=torch.float32)
     if device.type == "cuda":
         counts = counts.pin_memory().to(device, non_blocking=True)
-    total: Tensor | None = None
-    try:
-        for batch in step.batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                sums = model(batch.on_device(device))
-            means = sums / counts
-            means.sum().backward()
-            total = means.detach() if total is None else total + means.detach()
-    except torch.cuda.OutOfMemoryError as error:
-        rows = step.batches[0].ids.shape[0]
-        raise TrainingError(
-            f"{rows} rows at once do not fit into the memory of {device}; take half of them and "
-            "twice the accumulation, which trains the same"
-        ) from error
-    assert total is not None
+    total = torch.zeros(2, device=device)
+    for batch in batches:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            sums = model(batch.on_device(device))
+        means = sums / counts
+        means.sum().backward()
+        total += means.detach()
     return total
 
 
 def _new_history(
-    config: PretrainConfig, steps: int, corpus: Corpus, device: torch.device, bf16: bool
+    config: PretrainConfig,
+    steps: int,
+    start: str,
+    corpus: Corpus,
+    device: torch.device,
+    bf16: bool,
 ) -> PretrainHistory:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return PretrainHistory(
         config=asdict(config),
         steps=steps,
+        start=start,
         corpus={
             "pieces": len(corpus.ids),
             "documents": corpus.documents,

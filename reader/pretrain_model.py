@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ class Pretrainer(nn.Module):
 
     def forward(self, batch: HostBatch) -> Tensor:
         """Sums of the cross entropies of the masked-piece and the boundary head. Shape (2,)."""
-        states = self.bert(input_ids=batch.ids).last_hidden_state  # (rows, length, hidden)
-        states = states.flatten(0, 1)  # (rows * length, hidden)
+        # Made ready for attention here: transformers would wait for the device to look at it.
+        mask = None if batch.inside is None else batch.inside[:, None, None, :]
+        states = self.bert(input_ids=batch.ids, attention_mask=mask).last_hidden_state
+        states = states.flatten(0, 1)  # (rows, length, hidden) to (rows * length, hidden)
         logits = self.pieces(states[batch.positions], self.embeddings)  # (targets, vocabulary)
         masked = _summed(logits, batch.labels)
         if self.boundary is None:
@@ -77,6 +80,22 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
                 f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
             ) from error
     return model.to(chosen.device)
+
+
+def fingerprint(chosen: Checkpoint, folder: Path) -> str:
+    """SHA-256 of the weights that :func:`build` starts from, hexadecimal: encoder and kept heads.
+
+    New heads are not in it: they are the seed's.
+    """
+    digest = hashlib.sha256()
+    bert: Any = chosen.model.bert
+    for name, value in sorted(bert.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+    path = folder / _HEADS
+    if path.is_file():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:

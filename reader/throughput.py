@@ -11,7 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reader.bert import Shape
 
@@ -59,22 +61,30 @@ def forward_flops(shape: Shape, lengths: Sequence[int]) -> float:
 
 
 def training_flops(
-    config: Any, *, rows: int, length: int, targets: int, boundary_inputs: int = 0
+    config: Any,
+    lengths: NDArray[np.int64],
+    *,
+    targets: int,
+    boundary_targets: int = 0,
+    boundary_inputs: int = 0,
 ) -> float:
     """FLOPs of one training step's matrix products: forward, and twice that backward.
 
+    Only pieces of text count: what is spent on padding is not arithmetic that the model needs.
+
     Args:
         config: a BERT's configuration.
-        rows, length: shape of the batch.
-        targets: pieces guessed by each head.
-        boundary_inputs: width of the boundary head's input; 0 without that head.
+        lengths: (rows,) pieces of each row, without padding.
+        targets: pieces guessed by the masked-piece head.
+        boundary_targets: pieces guessed by the boundary head.
+        boundary_inputs: width of that head's input.
     """
     hidden, inner = config.hidden_size, config.intermediate_size
-    per_piece = config.num_hidden_layers * (
-        2 * (4 * hidden * hidden + 2 * hidden * inner) + 4 * length * hidden
+    pieces, pairs = int(lengths.sum()), int((lengths * lengths).sum())
+    encoder = config.num_hidden_layers * (
+        2 * (4 * hidden * hidden + 2 * hidden * inner) * pieces + 4 * hidden * pairs
     )
     output = 2 * hidden * config.vocab_size
-    per_target = 2 * hidden * hidden + output
-    if boundary_inputs:
-        per_target += 2 * (boundary_inputs * hidden + hidden * hidden) + output
-    return 3.0 * float(rows * length * per_piece + targets * per_target)
+    guessed = targets * (2 * hidden * hidden + output)
+    beside = boundary_targets * (2 * (boundary_inputs * hidden + hidden * hidden) + output)
+    return 3.0 * float(encoder + guessed + beside)

@@ -990,6 +990,7 @@ def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(
     documents = spanbot("docs", "list", "--json").json()
     history = json.loads((run / "history.json").read_text())
     assert history["corpus"]["documents"] == len(documents)
+    assert history["config"]["seed"] == 3
     spanbot("reader", "pretrain", corpus, "--from-documents", *short, "--run", run / "both").json()
     history = json.loads((run / "both" / "history.json").read_text())
     assert history["corpus"]["documents"] == len(documents) + 31

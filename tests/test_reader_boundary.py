@@ -17,12 +17,12 @@ def masked(*spans: tuple[int, int]) -> Masked:
     return Masked(np.zeros(8, dtype=np.int64), spans)
 
 
-ROWS = np.array([[2, 10, 11, 12, 13, 14, 15, 3], [2, 20, 21, 22, 23, 24, 25, 3]])
+ROWS = [np.array([2, 10, 11, 12, 13, 14, 15, 3]), np.array([2, 20, 21, 22, 23, 24, 25, 3])]
 
 
 def test_the_inputs_of_a_span_are_its_neighbours_and_the_place_in_it() -> None:
     """Pieces 2 to 4 of the second row: positions 10 to 12 of the flattened batch."""
-    found = targets_of(ROWS, [masked(), masked((2, 4))], 3)
+    found = targets_of(ROWS, [masked(), masked((2, 4))], 8)
     assert found.positions.tolist() == [10, 11, 12]
     assert found.labels.tolist() == [21, 22, 23]
     assert found.left.tolist() == [9, 9, 9]  # x_{s-1}: the piece 20
@@ -32,30 +32,45 @@ def test_the_inputs_of_a_span_are_its_neighbours_and_the_place_in_it() -> None:
 
 
 def test_at_the_edges_of_a_row_the_neighbours_are_cls_and_sep() -> None:
-    found = targets_of(ROWS, [masked((1, 2)), masked((6, 6), (1, 1))], 6)
-    assert found.positions.tolist() == [1, 2, 14, 9, 0, 0]
-    assert found.left.tolist() == [0, 0, 13, 8, 0, 0]
-    assert found.right.tolist() == [3, 3, 15, 10, 0, 0]
-    assert found.labels.tolist() == [10, 11, 25, 20, IGNORED, IGNORED]
-    flat = ROWS.reshape(-1)
+    found = targets_of(ROWS, [masked((1, 2)), masked((6, 6), (1, 1))], 8)
+    assert found.positions.tolist() == [1, 2, 14, 9]
+    assert found.left.tolist() == [0, 0, 13, 8]
+    assert found.right.tolist() == [3, 3, 15, 10]
+    assert found.labels.tolist() == [10, 11, 25, 20]
+    flat = np.concatenate(ROWS)
     assert flat[found.left[0]] == 2  # [CLS]
     assert flat[found.right[2]] == 3  # [SEP]
     assert flat[found.left[3]] == 2  # the second row's own [CLS]
 
 
+def test_short_rows_are_padded_and_their_neighbours_are_their_own() -> None:
+    """Rows of 8, 4 and 3 pieces, each padded to 8: the second one begins at 8, the third at 16."""
+    short = [ROWS[0], np.array([2, 30, 31, 3]), np.array([2, 40, 3])]
+    found = targets_of(short, [masked(), masked((2, 2)), masked((1, 1))], 8)
+    assert found.positions.tolist() == [10, 17]
+    assert found.labels.tolist() == [31, 40]
+    assert found.left.tolist() == [9, 16]  # the piece 30, and the third row's [CLS]
+    assert found.right.tolist() == [11, 18]  # each row's own [SEP], not the padding
+    with pytest.raises(ValueError, match="the span 2 to 3 has no piece beside it"):
+        targets_of(short, [masked(), masked((2, 3)), masked()], 8)
+
+
 def test_pieces_beyond_the_last_place_are_left_to_the_other_head() -> None:
-    found = targets_of(ROWS, [masked((1, 4)), masked()], 4, max_span_pieces=3)
+    found = targets_of(ROWS, [masked((1, 4)), masked()], 8, max_span_pieces=3)
     assert found.labels.tolist() == [10, 11, 12, 13]
     assert found.offsets.tolist() == [0, 1, 2, 2]
     assert found.boundary_labels.tolist() == [10, 11, 12, IGNORED]
 
 
-def test_spans_without_a_piece_beside_them_or_room_are_refused() -> None:
+def test_spans_without_a_piece_beside_them_are_refused() -> None:
     for span in ((0, 2), (5, 7)):
         with pytest.raises(ValueError, match="no piece beside it"):
-            targets_of(ROWS, [masked(span), masked()], 9)
-    with pytest.raises(ValueError, match="3 targets do not fit into 2"):
-        targets_of(ROWS, [masked((1, 3)), masked()], 2)
+            targets_of(ROWS, [masked(span), masked()], 8)
+
+
+def test_a_batch_may_hold_nothing_to_guess() -> None:
+    found = targets_of(ROWS, [masked(), masked()], 8)
+    assert found.positions.shape == found.boundary_labels.shape == (0,)
 
 
 def test_the_boundary_head_is_the_papers_formula() -> None:

@@ -1,4 +1,4 @@
-"""Corpora: documents across files, pieces on disk, rows without end."""
+"""Corpora: documents across files, pieces on disk, rows that end where documents do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from reader.corpus import Corpus, Rows, documents, fingerprint, prepare
 from reader.errors import CorpusError
-from tests.reader_models import tokenizer
+from reader.tokenization import PieceTokenizer
+from tests.reader_models import SPECIALS, tokenizer, vocabulary
 
 
 def test_documents_are_parted_by_blank_lines_and_by_files(tmp_path: Path) -> None:
@@ -87,24 +91,62 @@ def test_an_error_while_preparing_leaves_nothing_that_looks_whole(tmp_path: Path
     assert not (tmp_path / "p" / "pieces.bin").exists()
 
 
-def test_an_epoch_holds_every_piece_once_and_the_next_in_another_order() -> None:
-    ids = np.arange(100, 200, dtype=np.uint16)
-    rows = Rows(Corpus(ids, 1, ""), length=12, cls_id=2, sep_id=3, seed=5)
-    assert (rows.length, rows.per_epoch) == (12, 10)
-    epochs = [[rows[e * 10 + n] for n in range(10)] for e in range(2)]
-    for epoch in epochs:
-        inside = [piece for row in epoch for piece in row.ids[1:-1].tolist()]
-        assert sorted(inside) == ids.tolist()
-        for row in epoch:
-            assert (row.ids[0], row.ids[-1]) == (2, 3)
-            assert row.next_id == (row.ids[-2] - 99) % 100 + 100  # the ring closes
-    assert [r.ids.tolist() for r in epochs[0]] != [r.ids.tolist() for r in epochs[1]]
-    other = Rows(Corpus(ids, 1, ""), length=12, cls_id=2, sep_id=3, seed=5)
-    assert other[13].ids.tolist() == epochs[1][3].ids.tolist()
+def test_a_text_that_names_sep_does_not_end_there(tmp_path: Path) -> None:
+    tokens = pieces_of_names()
+    corpus = prepare(["the code [SEP] is valid", "[SEP]", "ask " * 20], tokens, tmp_path)
+    assert tokens.sep_id in tokens.pieces("the code [SEP] is valid").ids
+    assert np.flatnonzero(corpus.ids == tokens.sep_id).tolist() == [4, 25]
+    assert corpus.documents == 2
 
 
-def test_little_text_makes_one_short_row() -> None:
-    ids = np.arange(100, 120, dtype=np.uint16)
-    rows = Rows(Corpus(ids, 1, ""), length=512, cls_id=2, sep_id=3, seed=5)
-    assert (rows.length, rows.per_epoch) == (22, 1)
-    assert sorted(rows[7].ids[1:-1].tolist()) == ids.tolist()
+def pieces_of_names() -> PieceTokenizer:
+    """A tokenizer that takes "[SEP]" in a text for the piece, as those in folders do."""
+    inner = Tokenizer(WordPiece({w: n for n, w in enumerate(vocabulary())}, unk_token="[UNK]"))
+    inner.pre_tokenizer = BertPreTokenizer()
+    inner.add_special_tokens(SPECIALS)
+    return PieceTokenizer(inner)
+
+
+CLS, SEP = 2, 3
+
+
+def corpus_of(*sizes: int) -> Corpus:
+    """Documents of so many pieces, the pieces numbered from 100 on through all of them."""
+    ids: list[int] = []
+    first = 100
+    for size in sizes:
+        ids += [*range(first, first + size), SEP]
+        first += size
+    return Corpus(np.array(ids, dtype=np.uint16), len(sizes), "")
+
+
+def test_rows_are_contiguous_text_that_ends_where_the_document_does() -> None:
+    rows = Rows(corpus_of(4, 13, 1, 10, 5), length=7, cls_id=CLS, sep_id=SEP)
+    found = [rows[n] for n in range(len(rows))]
+    assert [row.ids.tolist() for row in found] == [
+        [CLS, 100, 101, 102, 103, SEP],
+        [CLS, 104, 105, 106, 107, 108, SEP],
+        [CLS, 109, 110, 111, 112, 113, SEP],
+        [CLS, 114, 115, 116, SEP],
+        [CLS, 117, SEP],
+        [CLS, 118, 119, 120, 121, 122, SEP],
+        [CLS, 123, 124, 125, 126, 127, SEP],
+        [CLS, 128, 129, 130, 131, 132, SEP],
+    ]
+    assert rows.lengths.tolist() == [len(row.ids) for row in found]
+    # What comes next is the rest of the document, or its end: never the next document.
+    assert [row.next_id for row in found] == [SEP, 109, 114, SEP, SEP, 123, SEP, SEP]
+
+
+def test_the_ends_of_documents_are_found_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = corpus_of(4, 13, 1, 10, 5)
+    whole = Rows(corpus, length=7, cls_id=CLS, sep_id=SEP)
+    monkeypatch.setattr("reader.corpus._SCANNED", 5)
+    parts = Rows(corpus, length=7, cls_id=CLS, sep_id=SEP)
+    assert parts.lengths.tolist() == whole.lengths.tolist()
+    assert all((parts[n].ids == whole[n].ids).all() for n in range(len(whole)))
+
+
+def test_rows_without_room_are_refused() -> None:
+    with pytest.raises(CorpusError, match="rows of 2 pieces leave no room"):
+        Rows(corpus_of(20), length=2, cls_id=CLS, sep_id=SEP)

@@ -298,7 +298,7 @@ def pretrain(
     ] = Masking.SPANS,
     epochs: Annotated[float, real(least=0, help="How often the text is seen.")] = 1.0,
     steps: Annotated[int | None, whole(least=1, help="Steps, in the place of epochs.")] = None,
-    rows: Annotated[int, whole(least=1, help="Rows at once.")] = 32,
+    rows: Annotated[int, whole(least=1, help="Rows at once; more where they are short.")] = 32,
     accumulate: Annotated[int, whole(least=1, help="So many batches of rows make one step.")] = 1,
     length: Annotated[int, whole(least=8, help="Word pieces a row.")] = 512,
     learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 1e-4,
