@@ -125,7 +125,7 @@ class Variant:
         says: what it has that ``base`` has not.
         groups: its training data.
         passages: passages a question, so that batches of all variants hold as many questions.
-        options: of :class:`reader.finetune.FinetuneConfig`, where they are not base's.
+        options: of :class:`reader.recipes.FinetuneConfig`, where they are not base's.
         pretrained: its start is pre-trained on plain text first.
     """
 

@@ -20,10 +20,11 @@ from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
 from reader.corpus import fingerprint
 from reader.evaluate import evaluate, load_predictions, save_predictions
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import Group, load_groups, load_training, save_groups
 from reader.metrics import squad_scores
 from reader.reader import load_reader
+from reader.recipes import FinetuneConfig
 from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
 

@@ -1,10 +1,10 @@
 """Fine-tuning a BERT for extractive question answering.
 
-The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`. Batches hold questions
-whose windows are of like length up to a budget of pieces, which wastes little on padding; the
-learning rate warms up linearly and falls linearly. An encoder that ranks passages, by the mean of
-its last layer, can be made to keep doing so (:mod:`reader.contrast_loss`): the same network then
-reads and ranks.
+The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`, the settings in
+:mod:`reader.recipes`. Batches hold questions whose windows are of like length up to a budget of
+pieces, which wastes little on padding; the learning rate warms up linearly and falls linearly. An
+encoder that ranks passages, by the mean of its last layer, can be made to keep doing so
+(:mod:`reader.contrast_loss`): the same network then reads and ranks.
 
 A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
 ``history.json`` (what :mod:`reader.curve` draws), and the finished model in ``model/``.
@@ -31,45 +31,11 @@ from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
 from reader.network import release
 from reader.ranker import MAX_LENGTH
+from reader.recipes import FinetuneConfig
 from reader.training import History, Training
 from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneConfig:
-    """One training run. Lengths in word pieces.
-
-    ``batch_pieces`` bounds the padded pieces of a batch; 5,120 is about 32 SQuAD paragraphs.
-    ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
-    The learning rate falls to ``final_rate``, a share of its peak, at the end of the run.
-    ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
-    ``match`` gives the network the match feature (:mod:`reader.matching`); one that has it keeps
-    it. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
-    ``distill`` at the ``temperature`` (:mod:`reader.distill`). ``ranking`` weighs the contrastive
-    loss of the batch's questions and passages; above 0 the model is marked as one that ranks.
-    """
-
-    epochs: int = 1
-    learning_rate: float = 2e-4
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    batch_pieces: int = 5120
-    max_length: int = 384
-    overlap: int = 128
-    dropout: float = 0.0
-    bf16: bool = False
-    no_answer: float = 0.0
-    final_rate: float = 0.0
-    seed: int = 13
-    save_every: int = 200
-    match: bool = False
-    teacher: str | None = None
-    distill: float = 1.0
-    temperature: float = 2.0
-    ranking: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

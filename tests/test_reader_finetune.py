@@ -13,9 +13,10 @@ from reader.curve import draw
 from reader.distill import Teacher
 from reader.errors import TrainingError
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, Progress, _train_step, finetune
+from reader.finetune import Progress, _train_step, finetune
 from reader.groups import Group, GroupPassage, of_squad
 from reader.reader import Passage, reader_of
+from reader.recipes import FinetuneConfig
 from reader.squad import Example, GoldAnswer
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint
