@@ -78,6 +78,8 @@ def finetune(
         )
     if not config.ranking >= 0:
         raise TrainingError(f"the weight of ranking is {config.ranking}; choose one of at least 0")
+    if config.accumulate < 1:
+        raise TrainingError(f"accumulate is {config.accumulate}; choose at least 1")
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
         start,
@@ -105,10 +107,7 @@ def finetune(
         if config.teacher is None
         else Teacher.load(config.teacher, chosen.device, bf16=config.bf16, notify=notify)
     )
-    plan: list[list[TrainingGroup]] = []
-    for epoch in range(config.epochs):
-        generator = np.random.default_rng([config.seed, epoch])
-        plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
+    plan = _planned(items, config)
     history = History(config=asdict(config), steps=len(plan))
     training = Training(run, model, config, history, final_rate=config.final_rate)
     done = training.resume()
@@ -134,38 +133,65 @@ def finetune(
     return run / "model"
 
 
+def _planned(
+    items: Sequence[TrainingGroup], config: FinetuneConfig
+) -> list[list[list[TrainingGroup]]]:
+    """The batches of every step; no step is of two epochs."""
+    plan = []
+    for epoch in range(config.epochs):
+        generator = np.random.default_rng([config.seed, epoch])
+        found = batches(items, batch_pieces=config.batch_pieces, generator=generator)
+        size = config.accumulate
+        plan += [found[n : n + size] for n in range(0, len(found), size)]
+    return plan
+
+
 def _train_step(
     chosen: checkpoints.Checkpoint,
-    batch: Sequence[TrainingGroup],
+    step: Sequence[Sequence[TrainingGroup]],
     config: FinetuneConfig,
     teacher: Teacher | None,
 ) -> tuple[float, int]:
-    """Gradients of one step; its loss, and the padded pieces that were read.
+    """Gradients of one step's batches; its loss, and the padded pieces that were read.
 
-    Where memory is short the batch goes in parts, with the gradients that the whole one has.
+    The gradients are those of one batch of all their questions. Where memory is short the batches
+    go in parts, with the same gradients.
     """
     model: Any = chosen.model
+    questions = [group for batch in step for group in batch]
+    whole = _counts(questions)
+    largest = max(map(len, step))
     parts = 1
     while True:
         try:
-            size = -(-len(batch) // parts)
-            whole = _counts(batch)
             done = [
-                _gradients(chosen, batch[n : n + size], whole, config, teacher)
-                for n in range(0, len(batch), size)
+                _gradients(chosen, part, whole, config, teacher)
+                for batch in step
+                for part in _cut(batch, parts)
             ]
-            ranking = _ranking_gradients(chosen, batch, config, parts) if config.ranking else 0.0
+            ranking = (
+                _ranking_gradients(chosen, questions, config, parts * len(step))
+                if config.ranking
+                else 0.0
+            )
             return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
         except torch.OutOfMemoryError as error:
-            if parts >= len(batch):
+            if parts >= largest:
+                longest = max(questions, key=lambda group: group.longest * len(group.windows))
                 raise TrainingError(
-                    f"a question with {len(batch[0].windows)} windows of up to "
-                    f"{batch[0].longest} pieces does not fit into the memory of {chosen.device}; "
+                    f"a question with {len(longest.windows)} windows of up to "
+                    f"{longest.longest} pieces does not fit into the memory of {chosen.device}; "
                     "give questions fewer or shorter passages"
                 ) from error
         model.zero_grad(set_to_none=True)
         release(chosen.device)
         parts *= 2
+
+
+def _cut(batch: Sequence[TrainingGroup], parts: int) -> list[Sequence[TrainingGroup]]:
+    """The batch in at most so many parts."""
+    size = -(-len(batch) // parts)
+    return [batch[n : n + size] for n in range(0, len(batch), size)]
 
 
 def _counts(batch: Sequence[TrainingGroup]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ class FinetuneConfig:
     """One training run; the defaults are those of the recipe ``small``. Lengths in word pieces.
 
     ``batch_pieces`` bounds the padded pieces of a batch; 5,632 are 32 windows of SQuAD in the mean.
+    ``accumulate`` batches make one step, with the gradients of one batch of all their questions.
     ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
     The learning rate rises in the share ``warmup`` of the steps and then falls to ``final_rate``, a
     share of its peak, at the end of the run. ``clip_norm`` bounds the norm of a step's gradients.
@@ -34,6 +35,7 @@ class FinetuneConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     batch_pieces: int = 5120
+    accumulate: int = 1
     max_length: int = 384
     overlap: int = 128
     dropout: float = 0.0

@@ -1005,8 +1005,8 @@ def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> Non
 def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) -> None:
     changed = {
         "epochs": 2, "learning_rate": 1e-3, "warmup": 0.3, "weight_decay": 0.5, "clip_norm": 0.25,
-        "batch_pieces": 77, "max_length": 128, "overlap": 9, "dropout": 0.2, "final_rate": 0.1,
-        "no_answer": 0.7, "seed": 4,
+        "batch_pieces": 77, "accumulate": 3, "max_length": 128, "overlap": 9, "dropout": 0.2,
+        "final_rate": 0.1, "no_answer": 0.7, "seed": 4,
     }  # fmt: skip
     options = {"max_length": "length"}
     words = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from reader.curve import draw
 from reader.distill import Teacher
 from reader.errors import TrainingError
 from reader.evaluate import evaluate
-from reader.finetune import Progress, _train_step, finetune
+from reader.finetune import Progress, _planned, _train_step, finetune
 from reader.groups import Group, GroupPassage, of_squad
 from reader.reader import Passage, reader_of
 from reader.recipes import FinetuneConfig
@@ -128,16 +129,68 @@ def test_a_run_with_code_in_its_checkpoint_is_refused_and_the_code_not_run(tmp_p
     assert not witness.exists()
 
 
+#: Every loss that a step can have, none of them 0.
+ALL_LOSSES = config(no_answer=0.5, temperature=3.0, ranking=0.7)
+
+
+def gradients(
+    folder: Path, numbers: Sequence[Sequence[int]], settings: FinetuneConfig = ALL_LOSSES
+) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradients of a step; each of its batches is of groups by their numbers."""
+    teacher = Teacher.load(str(checkpoint(folder / "teacher")), CPU, bf16=False, notify=print)
+    student = checkpoints.load(checkpoint(folder / "student", cased=True), device=CPU)
+    items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+    step = [[items[number] for number in batch] for batch in numbers]
+    loss, _ = _train_step(student, step, settings, teacher)
+    weights = student.model.parameters()
+    return loss, [value.grad for value in weights if value.grad is not None]
+
+
+def same(one: tuple[float, list[torch.Tensor]], other: tuple[float, list[torch.Tensor]]) -> bool:
+    """Whether losses and gradients are equal but for rounding."""
+    assert len(one[1]) == len(other[1]) > 30
+    assert any(float(grad.abs().max()) > 1e-2 for grad in one[1])
+    return one[0] == pytest.approx(other[0], rel=1e-5) and all(
+        torch.allclose(a, b, atol=1e-6) for a, b in zip(one[1], other[1], strict=True)
+    )
+
+
+def test_accumulated_batches_have_the_gradients_of_one_batch(tmp_path: Path) -> None:
+    # The third question has no answer: means over questions and over windows differ in it.
+    whole = gradients(tmp_path, [[0, 1, 2]])
+    assert same(whole, gradients(tmp_path, [[0], [1], [2]]))
+    assert same(whole, gradients(tmp_path, [[2], [0, 1]]))
+    assert not same(whole, gradients(tmp_path, [[0, 1]]))
+
+
+def test_a_step_is_of_so_many_batches_of_one_epoch(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    tokens = checkpoints.load(start, device=CPU).tokenizer
+    items = training_groups(GROUPS * 2, tokens, max_length=128, overlap=16)  # six questions
+    plan = _planned(items, config(epochs=2, batch_pieces=1, accumulate=4))
+    assert [[len(batch) for batch in step] for step in plan] == [[1] * 4, [1] * 2] * 2
+    for epoch in (plan[:2], plan[2:]):
+        seen = [id(group) for step in epoch for batch in step for group in batch]
+        assert sorted(seen) == sorted(map(id, items))
+    steps: list[Progress] = []
+    settings = config(epochs=2, batch_pieces=1, accumulate=4)
+    finetune(start, GROUPS * 2, tmp_path / "run", settings, device=CPU, progress=steps.append)
+    assert [(step.step, step.steps) for step in steps] == [(n, 4) for n in (1, 2, 3, 4)]
+    with pytest.raises(TrainingError, match="accumulate is 0; choose at least 1"):
+        finetune(start, GROUPS, tmp_path / "none", config(accumulate=0), device=CPU)
+
+
 def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = checkpoint(tmp_path / "start")
-    settings = config(no_answer=0.5, temperature=3.0, ranking=0.7)
-    teacher = Teacher.load(str(start), CPU, bf16=False, notify=print)
-    inner, sizes = BertForQuestionAnswering.forward, []
+    inner = BertForQuestionAnswering.forward
+    sizes: list[int] = []
 
-    def step(most: int) -> tuple[float, list[torch.Tensor]]:
-        """Loss and gradients on a device with room for ``most`` windows."""
+    def on_a_device_for(
+        most: int, step: Sequence[Sequence[int]]
+    ) -> tuple[float, list[torch.Tensor]]:
+        """Loss and gradients where there is room for ``most`` windows."""
+        sizes.clear()
 
         def forward(self: Any, **inputs: Any) -> Any:
             sizes.append(len(inputs["input_ids"]))
@@ -146,21 +199,16 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
             return inner(self, **inputs)
 
         monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
-        student = checkpoints.load(checkpoint(tmp_path / "student", cased=True), device=CPU)
-        batch = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
-        loss, _ = _train_step(student, batch, settings, teacher)
-        weights = student.model.parameters()
-        return loss, [value.grad for value in weights if value.grad is not None]
+        return gradients(tmp_path, step)
 
-    whole, parts = step(3), step(2)
-    assert sizes == [3, 3, 2, 1]
-    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
-    assert len(whole[1]) == len(parts[1]) > 30
-    for one, other in zip(whole[1], parts[1], strict=True):
-        assert torch.allclose(one, other, atol=1e-6)
-    assert any(float(grad.abs().max()) > 1e-2 for grad in whole[1])
+    whole = on_a_device_for(3, [[0, 1, 2]])
+    assert sizes == [3]
+    assert same(whole, on_a_device_for(2, [[0, 1, 2]]))
+    assert sizes == [3, 2, 1]
+    assert same(whole, on_a_device_for(1, [[1], [0, 2]]))
+    assert sizes == [1, 2, 1, 1, 1]
     with pytest.raises(TrainingError, match=r"1 windows of up to .* does not fit into the memory"):
-        step(0)
+        on_a_device_for(0, [[0, 1, 2]])
 
 
 def test_training_on_groups_learns_which_passage_answers_and_which_does_not(tmp_path: Path) -> None:

@@ -228,6 +228,10 @@ def finetune(
             ),
         ),
     ] = None,
+    accumulate: Annotated[
+        int | None,
+        whole(least=1, help=_by_recipe("So many batches make one step", "accumulate")),
+    ] = None,
     length: Annotated[
         int | None, whole(least=128, help=_by_recipe("Most word pieces a window", "max_length"))
     ] = None,
@@ -290,6 +294,7 @@ def finetune(
         "weight_decay": weight_decay,
         "clip_norm": clip_norm,
         "batch_pieces": batch_pieces,
+        "accumulate": accumulate,
         "max_length": length,
         "overlap": overlap,
         "dropout": dropout,
@@ -351,8 +356,8 @@ def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: b
     )
     return (
         f"Recipe {name}, {why}: learning rate {config.learning_rate:g}, epochs {config.epochs}, "
-        f"batches of {config.batch_pieces:,} pieces, length {config.max_length}, overlap "
-        f"{config.overlap}, warm-up {config.warmup:g}, weight decay {config.weight_decay:g}, "
+        f"{config.accumulate} x {config.batch_pieces:,} pieces a step, length "
+        f"{config.max_length}, overlap {config.overlap}, warm-up {config.warmup:g}, weight decay {config.weight_decay:g}, "
         f"clipping {config.clip_norm:g}, dropout {config.dropout:g}"
     )
 
