@@ -24,6 +24,7 @@ import torch
 
 from reader import checkpoint as checkpoints
 from reader.contrast_loss import batch_loss, contrasts
+from reader.digests import digest_of_groups, digest_of_weights
 from reader.distill import Teacher, distillation_loss
 from reader.errors import TrainingError
 from reader.features import pad
@@ -68,8 +69,9 @@ def finetune(
 
     Raises:
         CheckpointError: the start weights or the teacher cannot be loaded.
-        TrainingError: nothing to train on, a run folder of another configuration, a teacher that
-            cannot read the passages, a weight below 0, or a loss that is not a number.
+        TrainingError: nothing to train on, a run folder of another configuration, other groups or
+            other start weights, a teacher that cannot read the passages, a weight below 0, or a
+            loss that is not a number.
     """
     if not (config.temperature > 0 and config.distill >= 0):
         raise TrainingError(
@@ -108,7 +110,12 @@ def finetune(
         else Teacher.load(config.teacher, chosen.device, bf16=config.bf16, notify=notify)
     )
     plan = _planned(items, config)
-    history = History(config=asdict(config), steps=len(plan))
+    history = History(
+        config=asdict(config),
+        steps=len(plan),
+        data=digest_of_groups([groups]),
+        start=digest_of_weights(model),
+    )
     training = Training(run, model, config, history, final_rate=config.final_rate)
     done = training.resume()
     model.train()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from reader.recipes import FinetuneConfig
 from reader.squad import Example, GoldAnswer
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint
-from tests.resumed_runs import resumed_as_whole
+from tests.resumed_runs import CutError, resumed_as_whole
 
 CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
 EXAMPLES = [
@@ -88,12 +90,51 @@ def test_a_run_of_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
         finetune(start, GROUPS, run, config(epochs=1, final_rate=0.1), device=CPU)
 
 
+@pytest.mark.parametrize("done", [True, False], ids=["finished", "cut off"])
+def test_a_run_does_not_go_on_with_other_data_or_other_weights(tmp_path: Path, done: bool) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    settings = config(epochs=2, batch_pieces=1, save_every=1)
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 4 and not done:
+            raise CutError
+
+    with nullcontext() if done else pytest.raises(CutError):
+        finetune(start, GROUPS, run, settings, device=CPU, progress=cut)
+    before = (run / "checkpoint.pt").read_bytes()
+    other = checkpoints.load(start, device=CPU)
+    with torch.no_grad():
+        other.model.qa_outputs.bias[0] += 1e-3
+    checkpoints.save(other, tmp_path / "other")
+    data = r"run holds a run of .* other data: its training data are others\. Give what"
+    moved = replace(EXAMPLES[0], answers=(GoldAnswer("hours", 25),))  # as many, and as long
+    for groups in (of_squad([moved, *EXAMPLES[1:]]), [GROUPS[1], GROUPS[0], GROUPS[2]]):
+        with pytest.raises(TrainingError, match=data):
+            finetune(start, groups, run, settings, device=CPU)
+    with pytest.raises(TrainingError, match=r"start weights are others\. .* folder \(--run\)"):
+        finetune(tmp_path / "other", GROUPS, run, settings, device=CPU)
+    with pytest.raises(TrainingError, match=r"data are others; its start weights are others"):
+        finetune(tmp_path / "other", groups, run, settings, device=CPU)
+    assert (run / "checkpoint.pt").read_bytes() == before
+    finetune(start, GROUPS, run, settings, device=CPU)
+
+
+def test_of_a_run_that_noted_neither_data_nor_start_it_is_said(tmp_path: Path) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    del state["data"], state["start"]
+    torch.save(state, run / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="before training data were noted; it was written bef"):
+        finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+
+
 def test_runs_that_cannot_start(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     with pytest.raises(TrainingError, match="none of the 1 questions has an answer"):
         finetune(start, GROUPS[2:], tmp_path / "run", config(), device=CPU)
     finetune(start, GROUPS, tmp_path / "run", config(epochs=1), device=CPU)
-    with pytest.raises(TrainingError, match="another configuration"):
+    with pytest.raises(TrainingError, match=r"has epochs 1 there and 2 here; it has .*--run"):
         finetune(start, GROUPS, tmp_path / "run", config(epochs=2), device=CPU)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):

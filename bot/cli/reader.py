@@ -357,8 +357,9 @@ def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: b
     return (
         f"Recipe {name}, {why}: learning rate {config.learning_rate:g}, epochs {config.epochs}, "
         f"{config.accumulate} x {config.batch_pieces:,} pieces a step, length "
-        f"{config.max_length}, overlap {config.overlap}, warm-up {config.warmup:g}, weight decay {config.weight_decay:g}, "
-        f"clipping {config.clip_norm:g}, dropout {config.dropout:g}"
+        f"{config.max_length}, overlap {config.overlap}, warm-up {config.warmup:g}, "
+        f"weight decay {config.weight_decay:g}, clipping {config.clip_norm:g}, "
+        f"dropout {config.dropout:g}"
     )
 
 
