@@ -32,7 +32,7 @@ from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
 from reader.network import release
 from reader.ranker import MAX_LENGTH
-from reader.recipes import FinetuneConfig
+from reader.recipes import NO_ANSWER, FinetuneConfig
 from reader.training import History, Training
 from reader.training_data import TrainingGroup, batches, training_groups
 
@@ -65,6 +65,7 @@ def finetune(
 
     Args:
         start: folder or hub id of the weights to start from; a span head is made if missing.
+        notify: is told of licences, and of questions that nothing is learnt from.
         evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
 
     Raises:
@@ -103,6 +104,12 @@ def finetune(
     if not any(group.answerable for group in groups) or not items:
         raise TrainingError(
             f"none of the {len(groups)} questions has an answer to train on; check the data"
+        )
+    silent = sum(not group.answerable for group in groups)
+    if silent and not config.no_answer:
+        notify(
+            f"{silent:,} of {len(groups):,} questions have no answer, and nothing is learnt from "
+            f"them while the weight of no answer is 0; {NO_ANSWER} is one to give (--no-answer)"
         )
     teacher = (
         None

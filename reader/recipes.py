@@ -68,6 +68,9 @@ RECIPES: Mapping[str, FinetuneConfig] = {
     SMALL: FinetuneConfig(),
 }
 
+#: The weight of learning where no answer is, for data that has questions without one.
+NO_ANSWER = 0.3
+
 #: The hidden size from which on a network is one for ``base``.
 BASE_HIDDEN = 768
 

@@ -1022,6 +1022,21 @@ def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) ->
     assert config_of(run) == asdict(RECIPES["small"]) | changed
 
 
+def test_from_questions_without_an_answer_something_is_learnt(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json", unanswerable=True)
+    plain = squad(tmp_path / "plain.json")
+    common = ["--start", model, "--no-bf16", "--run"]
+    ran = spanbot("reader", "finetune", data, *common, tmp_path / "asked")
+    assert "1 of 3 questions have no answer; learning that weighs 0.3" in unboxed(ran.err)
+    assert config_of(tmp_path / "asked")["no_answer"] == 0.3
+    ran = spanbot("reader", "finetune", data, *common, tmp_path / "off", "--no-answer", "0")
+    assert "nothing is learnt from them while the weight of no answer is 0" in unboxed(ran.err)
+    assert config_of(tmp_path / "off")["no_answer"] == 0.0
+    ran = spanbot("reader", "finetune", plain, *common, tmp_path / "plain")
+    assert "no answer" not in unboxed(ran.err)
+    assert config_of(tmp_path / "plain")["no_answer"] == 0.0
+
+
 def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(
     filled: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -252,6 +252,24 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
         on_a_device_for(0, [[0, 1, 2]])
 
 
+def test_it_is_told_when_questions_without_an_answer_teach_nothing(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    told: dict[str, list[str]] = {"off": [], "on": [], "none": []}
+    settings = config(epochs=1)
+    for name, groups, weight in (("off", GROUPS, 0), ("on", GROUPS, 0.3), ("none", GROUPS[:2], 0)):
+        finetune(
+            start,
+            groups,
+            tmp_path / name,
+            replace(settings, no_answer=weight),
+            device=CPU,
+            notify=told[name].append,
+        )
+    assert (told["on"], told["none"]) == ([], [])
+    [notice] = told["off"]
+    assert notice.startswith("1 of 3 questions have no answer, and nothing is learnt from them")
+
+
 def test_training_on_groups_learns_which_passage_answers_and_which_does_not(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start", head=False)
     vpn = "vpn: reset it in 12 hours"

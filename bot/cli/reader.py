@@ -20,7 +20,7 @@ from bot.cli.options import one_of, real, whole
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
 from bot.errors import SpanbotError
 from bot.settings import from_environment
-from reader.recipes import BASE, BASE_HIDDEN, RECIPES, SMALL, FinetuneConfig, recipe_for
+from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
 
 class Masking(StrEnum):
@@ -244,8 +244,13 @@ def finetune(
         real(least=0, most=0.9, help=_by_recipe("Share of values dropped", "dropout")),
     ] = None,
     no_answer: Annotated[
-        float, real(least=0, help="Weight of learning where no answer is; 0: off.")
-    ] = 0.0,
+        float | None,
+        real(
+            least=0,
+            help="Weight of learning where no answer is; by default "
+            f"{NO_ANSWER:g} if questions have none, else 0 (off).",
+        ),
+    ] = None,
     final_rate: Annotated[
         float, real(least=0, most=1, help="Share of the learning rate left at the end.")
     ] = 0.0,
@@ -299,11 +304,17 @@ def finetune(
         "overlap": overlap,
         "dropout": dropout,
     }
+    silent = sum(not group.answerable for group in groups)
+    if no_answer is None and silent:
+        errors.print(
+            f"{silent:,} of {len(groups):,} questions have no answer; learning that weighs "
+            f"{NO_ANSWER:g} (--no-answer)"
+        )
     name = recipe_for(hidden) if recipe is None else recipe.value
     config = replace(
         RECIPES[name],
         **{key: value for key, value in given.items() if value is not None},
-        no_answer=no_answer,
+        no_answer=(NO_ANSWER if silent else 0.0) if no_answer is None else no_answer,
         final_rate=final_rate,
         bf16=prefers_bf16(device) if bf16 is None else bf16,
         seed=seed,
