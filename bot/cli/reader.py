@@ -20,6 +20,7 @@ from bot.cli.options import one_of, real, whole
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
 from bot.errors import SpanbotError
 from bot.settings import from_environment
+from reader.groups import Group
 from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
 
@@ -254,6 +255,10 @@ def finetune(
     final_rate: Annotated[
         float, real(least=0, most=1, help="Share of the learning rate left at the end.")
     ] = 0.0,
+    negatives: Annotated[
+        int,
+        whole(least=0, help="So many wrong passages beside each question's own, found by BM25."),
+    ] = 0,
     match: Annotated[
         bool, typer.Option("--match", help="Mark the words of the question in the passages.")
     ] = False,
@@ -287,7 +292,7 @@ def finetune(
     from reader.throughput import prefers_bf16
 
     settings = from_environment()
-    groups = [group for path in data for group in load_training(path)]
+    groups = [group for path in data for group in _groups_of(load_training(path), negatives, seed)]
     device = checkpoints.choose_device(settings.device)
     measured = load_squad(dev) if dev is not None else []
     measured = measured[:: max(1, len(measured) // dev_questions)]
@@ -356,6 +361,19 @@ def finetune(
         checkpoints.save(checkpoints.load(model), run / "model-fp16", half=True)
     draw(run / "history.json", run / "curve.png")
     console.print(Text(json.dumps({"model": str(model)})))
+
+
+def _groups_of(groups: list[Group], negatives: int, seed: int) -> list[Group]:
+    """A file's questions, with so many wrong passages of that file beside their own."""
+    from bot.negatives import with_negatives
+
+    if not negatives:
+        return groups
+    with count_progress("Finding wrong passages", len(groups)) as progress:
+        found = with_negatives(groups, negatives, seed=seed, progress=progress)
+    before, after = (sum(len(group.passages) for group in each) for each in (groups, found))
+    errors.print(f"{after - before:,} wrong passages beside those of {len(groups):,} questions")
+    return found
 
 
 def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: bool) -> str:
