@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from bot.cli.main import app
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
+from reader.throughput import prefers_bf16
 from retriever.store.database import Database
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
@@ -1020,6 +1022,18 @@ def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) ->
         "--no-bf16", *words,
     ).json()  # fmt: skip
     assert config_of(run) == asdict(RECIPES["small"]) | changed
+
+
+def test_the_precision_is_that_of_the_option_or_what_is_fast_here(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    data = squad(tmp_path / "train.json")
+    fast = prefers_bf16(torch.device("cpu"))
+    for options, expected in ((["--bf16"], True), (["--no-bf16"], False), ([], fast)):
+        run = tmp_path / "_".join(["run", *options])
+        spanbot("reader", "finetune", data, "--start", model, "--run", run, *options).json()
+        assert config_of(run)["bf16"] is expected
 
 
 def test_from_questions_without_an_answer_something_is_learnt(model: Path, tmp_path: Path) -> None:

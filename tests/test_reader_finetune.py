@@ -204,6 +204,30 @@ def test_accumulated_batches_have_the_gradients_of_one_batch(tmp_path: Path) -> 
     assert not same(whole, gradients(tmp_path, [[0, 1]]))
 
 
+@pytest.mark.parametrize(("bf16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_network_computes_in_the_precision_that_was_asked_for(
+    tmp_path: Path, bf16: bool, expected: torch.dtype
+) -> None:
+    student = checkpoints.load(checkpoint(tmp_path / "student"), device=CPU)
+    model: Any = student.model
+    seen: dict[str, list[torch.dtype]] = {"layer": [], "head": []}
+    for name, module in (("layer", model.bert.encoder.layer[1].output.dense),
+                         ("head", model.qa_outputs)):  # fmt: skip
+        module.register_forward_hook(lambda _, __, output, n=name: seen[n].append(output.dtype))
+    items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+    settings = config(bf16=bf16, no_answer=0.5, ranking=0.7)
+    loss, _ = _train_step(student, [items], settings, None)
+    assert seen["head"] == [expected]
+    # Once for reading, twice for ranking: the questions' vectors and the texts'.
+    assert seen["layer"] == [expected] * 3
+    assert loss > 0
+    # The weights and their gradients stay exact.
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert {value.grad.dtype for value in model.parameters() if value.grad is not None} == {
+        torch.float32
+    }
+
+
 def test_a_step_is_of_so_many_batches_of_one_epoch(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     tokens = checkpoints.load(start, device=CPU).tokenizer
