@@ -1036,6 +1036,15 @@ def test_the_precision_is_that_of_the_option_or_what_is_fast_here(
         assert config_of(run)["bf16"] is expected
 
 
+def test_so_many_questions_of_the_dev_file_are_asked(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json")
+    dev = squad(tmp_path / "dev.json", unanswerable=True)  # of three questions
+    common = ["reader", "finetune", data, "--start", model, "--no-bf16", "--dev", dev]
+    for count, asked in ((2, 2), (3, 3), (500, 3)):
+        ran = spanbot(*common, "--run", tmp_path / str(count), "--dev-questions", count)
+        assert re.search(rf"dev F1 [\d.]+ on {asked} questions", unboxed(ran.err))
+
+
 def test_from_questions_without_an_answer_something_is_learnt(model: Path, tmp_path: Path) -> None:
     data = squad(tmp_path / "train.json", unanswerable=True)
     plain = squad(tmp_path / "plain.json")

@@ -276,6 +276,29 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
         on_a_device_for(0, [[0, 1, 2]])
 
 
+def test_the_settings_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = checkpoint(tmp_path / "start")
+    text = "ask who " * 60 + CONTEXT
+    groups = [Group("how?", (GroupPassage(text, ((480 + 22, 480 + 30),)),))]
+    inner, shapes, rates = BertForQuestionAnswering.forward, [], []
+
+    def forward(self: Any, **inputs: Any) -> Any:
+        shapes.append(tuple(inputs["input_ids"].shape))
+        rates.append({m.p for m in self.modules() if isinstance(m, torch.nn.Dropout)})
+        return inner(self, **inputs)
+
+    monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
+    settings = config(epochs=2, learning_rate=1e-3, max_length=40, overlap=0, dropout=0.25)
+    finetune(start, groups, tmp_path / "a", replace(settings, final_rate=0.1), device=CPU)
+    finetune(start, groups, tmp_path / "b", replace(settings, overlap=16), device=CPU)
+    apart, overlapping = shapes[0], shapes[2]
+    assert apart[1] == overlapping[1] == 40
+    assert overlapping[0] > 1.5 * apart[0]
+    assert rates == [{0.25}] * 4
+    state = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)
+    assert state["schedule"]["_last_lr"] == pytest.approx([1e-4] * 2)
+
+
 def test_it_is_told_when_questions_without_an_answer_teach_nothing(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     told: dict[str, list[str]] = {"off": [], "on": [], "none": []}

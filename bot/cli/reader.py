@@ -194,7 +194,7 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option(help="SQuAD JSON to score the weights on while training.")
     ] = None,
-    dev_questions: Annotated[int, whole(least=1, help="How many of its questions.")] = 500,
+    dev_questions: Annotated[int, whole(least=1, help="So many of its questions.")] = 500,
     evaluate_every: Annotated[int, whole(least=1, help="Score every so many steps.")] = 500,
     recipe: Annotated[
         Recipe | None,
@@ -288,14 +288,13 @@ def finetune(
     from reader.finetune import finetune as train
     from reader.groups import load_training
     from reader.reader import reader_of
-    from reader.squad import load_squad
+    from reader.squad import load_squad, spread
     from reader.throughput import prefers_bf16
 
     settings = from_environment()
     groups = [group for path in data for group in _groups_of(load_training(path), negatives, seed)]
     device = checkpoints.choose_device(settings.device)
-    measured = load_squad(dev) if dev is not None else []
-    measured = measured[:: max(1, len(measured) // dev_questions)]
+    measured = spread(load_squad(dev), dev_questions) if dev is not None else []
     hidden = checkpoints.read(start, head_required=False, notify=_notify).shape.hidden
     given: dict[str, Any] = {
         "epochs": epochs,
