@@ -47,10 +47,11 @@ from reader import checkpoint as checkpoints
 from reader.arguments import positive, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import Progress, finetune
 from reader.pretrain import PretrainConfig, pretrain
 from reader.pretrain import Progress as PretrainProgress
 from reader.reader import Passage, load_reader
+from reader.recipes import FinetuneConfig
 from reader.squad import Example, load_squad, spread
 from reader.throughput import prefers_bf16
 

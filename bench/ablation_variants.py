@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.open_questions import index_of
 from bench.recipe_data import READER_SETS, file_of
+from bot.negatives import beside, wrong_passages
 from reader.checkpoint import EMBEDDED
 from reader.groups import Group, GroupPassage, of_squad
 from reader.squad import Example, load_squad, spread
-from retriever.analysis import Analyzer
 
-#: Wrong paragraphs of a group, and BM25's best that they are looked for among.
+#: Wrong paragraphs of a group.
 NEGATIVES = 2
-_DEPTH = 20
 
 _TRAIN = READER_SETS["SQuAD 1.1 train, reconstructed"][0]
 _OTHERS = (("QAMR dev", "QAMR test"), ("SQuADShifts, Reddit",))
@@ -51,24 +48,11 @@ class Material:
         return spread(self.train, self.count)
 
     @cached_property
-    def negatives(self) -> list[list[str]]:
+    def negatives(self) -> list[list[GroupPassage]]:
         """For each question the paragraphs without its answer that BM25 ranks highest."""
-        paragraphs = list(dict.fromkeys(example.context for example in self.train))
-        analyzer = Analyzer()
-        found = []
-        with tempfile.TemporaryDirectory() as folder:
-            index = index_of(Path(folder), paragraphs, analyzer)
-            for example in self.squad:
-                ranked = index.search(analyzer.terms(example.question), _DEPTH)
-                texts = (paragraphs[place.passage_id] for place in ranked)
-                others = [
-                    text
-                    for text in texts
-                    if text != example.context
-                    and not any(answer in text for answer in example.answer_texts)
-                ]
-                found.append(others[:NEGATIVES])
-        return found
+        paragraphs = (GroupPassage(example.context) for example in self.train)
+        with wrong_passages(paragraphs) as find:
+            return [find(group, NEGATIVES) for group in of_squad(self.squad)]
 
     def more(self, count: int) -> list[Group]:
         """``count`` questions of the other sets, half of them of QAMR."""
@@ -92,19 +76,17 @@ def unanswerable(material: Material) -> list[Group]:
     """And every other question once more on a paragraph without its answer, by itself."""
     wrong = zip(material.squad[1::2], material.negatives[1::2], strict=True)
     return plain(material) + [
-        Group(example.question, (GroupPassage(texts[0]),)) for example, texts in wrong if texts
+        Group(example.question, (passages[0],)) for example, passages in wrong if passages
     ]
 
 
 def shared(material: Material) -> list[Group]:
     """Each question with the wrong paragraphs beside its own, in any order."""
     generator = np.random.default_rng(material.seed)
-    groups = []
-    for group, texts in zip(plain(material), material.negatives, strict=True):
-        passages = [*group.passages, *map(GroupPassage, texts)]
-        order = generator.permutation(len(passages))
-        groups.append(Group(group.question, tuple(passages[n] for n in order)))
-    return groups
+    return [
+        beside(group, passages, generator)
+        for group, passages in zip(plain(material), material.negatives, strict=True)
+    ]
 
 
 def more_sets(material: Material) -> list[Group]:
@@ -125,7 +107,7 @@ class Variant:
         says: what it has that ``base`` has not.
         groups: its training data.
         passages: passages a question, so that batches of all variants hold as many questions.
-        options: of :class:`reader.finetune.FinetuneConfig`, where they are not base's.
+        options: of :class:`reader.recipes.FinetuneConfig`, where they are not base's.
         pretrained: its start is pre-trained on plain text first.
     """
 

@@ -37,6 +37,7 @@ from bench.arguments import foreseen, named_home, settings_of
 from bot.candidates import above
 from bot.evaluation import is_document
 from bot.installation import Installation
+from bot.negatives import beside
 from bot.quotes import quote_around
 from reader.arguments import existing_file, whole
 from reader.errors import DatasetError
@@ -165,9 +166,9 @@ def groups(
             others = [hit for hit in others if hit.document_id == source.number]
         elif generator.random() < 0.5:
             others.sort(key=lambda hit: hit.document_id != source.number)
-        passages += [GroupPassage(h.text, (), above(h)) for h in others[:negatives]]
-        order = generator.permutation(len(passages))
-        yield Group(item.question, tuple(passages[n] for n in order)) if passages else None
+        wrong = [GroupPassage(h.text, (), above(h)) for h in others[:negatives]]
+        group = beside(Group(item.question, tuple(passages)), wrong, generator)
+        yield group if group.passages else None
 
 
 def _answers(hit: Hit, source: Source, place: tuple[int, int], answer: str | None) -> bool:

@@ -35,12 +35,13 @@ from reader import checkpoint as checkpoints
 from reader.arguments import positive, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import of_squad
 from reader.masking import Kind, MaskingConfig
 from reader.metrics import best_over, exact_match, f1
 from reader.pretrain import PretrainConfig, Progress, pretrain
 from reader.reader import load_reader
+from reader.recipes import FinetuneConfig
 from reader.squad import Example, load_squad, spread
 from reader.throughput import prefers_bf16
 

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering import AnswerOptions
+from bot.negatives import index_of
 from reader.squad import Example, load_squad
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage, segment_of
-from retriever.index.folder import IndexFolder
-from retriever.index.generation import PassageIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +88,6 @@ def find(
                 )
             )
     return Found(paragraphs, questions)
-
-
-def index_of(
-    folder: Path,
-    paragraphs: Sequence[str],
-    analyzer: Analyzer,
-    vectors: NDArray[np.float32] | None = None,
-    encoder: str | None = None,
-) -> PassageIndex:
-    """An index of paragraphs in a folder that is empty; a passage's id is its number."""
-    passages = (
-        IndexedPassage(
-            number, 1, analyzer.terms(text), None if vectors is None else vectors[number]
-        )
-        for number, text in enumerate(paragraphs)
-    )
-    index = IndexFolder(folder)
-    with index.writer():
-        return index.update(None, new=segment_of(passages), content_version=1, encoder=encoder)
 
 
 def _vectors(

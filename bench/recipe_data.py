@@ -13,16 +13,15 @@ from typing import TypeVar
 import numpy as np
 
 from bench.arguments import settings_of
-from bench.groups import groups, in_sentences, load
+from bench.groups import groups as groups_of
+from bench.groups import in_sentences, load
 from bot.installation import Installation
+from bot.negatives import beside, wrong_passages
 from bot.settings import Settings
 from reader.errors import DatasetError
 from reader.files import read_text
 from reader.groups import Group, GroupPassage, load_groups, of_squad, save_groups
-from reader.squad import Example, load_squad, spread
-from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage
-from retriever.okapi import OkapiIndex
+from reader.squad import load_squad, spread
 
 _Item = TypeVar("_Item")
 
@@ -258,7 +257,7 @@ def of_handbook(
             folder,
             lambda part, generator: [
                 group
-                for group in groups(
+                for group in groups_of(
                     part,
                     installation,
                     negatives=negatives,
@@ -280,32 +279,13 @@ def sentences_of(made: Sequence[Group], seed: int = 13) -> list[Group]:
 def squad_groups(path: Path, count: int, folder: Path, check: Callable[..., None]) -> list[Group]:
     """SQuAD questions, every other one with the paragraph that BM25 ranks highest without it."""
     examples = load_squad(path)
-    contexts = list(dict.fromkeys(example.context for example in examples))
-    analyzer = Analyzer()
-    index = OkapiIndex(
-        [IndexedPassage(n, 0, analyzer.terms(text), None) for n, text in enumerate(contexts)],
-        encoder=None,
-        content_version=0,
-    )
-
-    def make(part: Sequence[Example], generator: np.random.Generator) -> list[Group]:
-        found = []
-        for number, (example, group) in enumerate(zip(part, of_squad(part), strict=True)):
-            passages = list(group.passages)
-            if number % 2:
-                texts = (
-                    contexts[hit.passage_id]
-                    for hit in index.search(analyzer.terms(example.question), 10)
-                )
-                others = [
-                    text
-                    for text in texts
-                    if text != example.context
-                    and not any(answer in text for answer in example.answer_texts)
-                ]
-                passages += [GroupPassage(text) for text in others[:1]]
-            order = generator.permutation(len(passages))
-            found.append(Group(group.question, tuple(passages[n] for n in order)))
-        return found
-
-    return in_chunks(spread(examples, count), folder, make, check)
+    with wrong_passages(GroupPassage(example.context) for example in examples) as find:
+        return in_chunks(
+            of_squad(spread(examples, count)),
+            folder,
+            lambda part, generator: [
+                beside(group, find(group, number % 2), generator)
+                for number, group in enumerate(part)
+            ],
+            check,
+        )

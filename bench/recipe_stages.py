@@ -20,11 +20,12 @@ from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate, load_predictions, save_predictions
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import Group, load_groups, load_training, save_groups
 from reader.metrics import squad_scores
 from reader.pretrain import PretrainConfig, pretrain
 from reader.reader import load_reader
+from reader.recipes import FinetuneConfig
 from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
 

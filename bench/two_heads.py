@@ -36,10 +36,11 @@ from reader.checkpoint import choose_device
 from reader.compare import compare
 from reader.errors import DatasetError
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import Progress, finetune
 from reader.groups import Group
 from reader.ranker import Ranker, load_ranker, store
 from reader.reader import load_reader
+from reader.recipes import FinetuneConfig
 from reader.squad import load_squad, spread
 from reader.throughput import prefers_bf16
 

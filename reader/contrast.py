@@ -25,6 +25,7 @@ import torch
 from reader import checkpoint as checkpoints
 from reader.arguments import positive, told
 from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
+from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
 from reader.groups import Group, load_training
 from reader.training import History, Training
@@ -80,8 +81,8 @@ def train(
 
     Raises:
         CheckpointError: see :func:`reader.checkpoint.read`.
-        TrainingError: nothing to train on, a run folder of another configuration, or a loss that
-            is not a number.
+        TrainingError: nothing to train on, a run folder of another configuration, other groups or
+            other start weights, or a loss that is not a number.
     """
     torch.manual_seed(config.seed)
     stored = checkpoints.load(start, device=device, head_required=False, dropout=0.0, ranking=False)
@@ -92,7 +93,12 @@ def train(
     )
     if not plan:
         raise TrainingError("no question has a text that answers it; check the data")
-    history = History(config=asdict(config), steps=len(plan))
+    history = History(
+        config=asdict(config),
+        steps=len(plan),
+        data=digest_of_groups(files),
+        start=digest_of_weights(model),
+    )
     training = Training(run, model, config, history)
     done = training.resume()
     model.train()

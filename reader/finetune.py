@@ -1,10 +1,10 @@
 """Fine-tuning a BERT for extractive question answering.
 
-The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`. Batches hold questions
-whose windows are of like length up to a budget of pieces, which wastes little on padding; the
-learning rate warms up linearly and falls linearly. An encoder that ranks passages, by the mean of
-its last layer, can be made to keep doing so (:mod:`reader.contrast_loss`): the same network then
-reads and ranks.
+The objective is in :mod:`reader.losses`, the data in :mod:`reader.groups`, the settings in
+:mod:`reader.recipes`. Batches hold questions whose windows are of like length up to a budget of
+pieces, which wastes little on padding; the learning rate warms up linearly and falls linearly. An
+encoder that ranks passages, by the mean of its last layer, can be made to keep doing so
+(:mod:`reader.contrast_loss`): the same network then reads and ranks.
 
 A run is a folder: ``checkpoint.pt`` (written atomically, the state to resume from),
 ``history.json`` (what :mod:`reader.curve` draws), and the finished model in ``model/``.
@@ -24,6 +24,7 @@ import torch
 
 from reader import checkpoint as checkpoints
 from reader.contrast_loss import batch_loss, contrasts
+from reader.digests import digest_of_groups, digest_of_weights
 from reader.distill import Teacher, distillation_loss
 from reader.errors import TrainingError
 from reader.features import pad
@@ -31,45 +32,11 @@ from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
 from reader.network import release
 from reader.ranker import MAX_LENGTH
+from reader.recipes import NO_ANSWER, FinetuneConfig
 from reader.training import History, Training
 from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneConfig:
-    """One training run. Lengths in word pieces.
-
-    ``batch_pieces`` bounds the padded pieces of a batch; 5,120 is about 32 SQuAD paragraphs.
-    ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
-    The learning rate falls to ``final_rate``, a share of its peak, at the end of the run.
-    ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
-    ``match`` gives the network the match feature (:mod:`reader.matching`); one that has it keeps
-    it. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
-    ``distill`` at the ``temperature`` (:mod:`reader.distill`). ``ranking`` weighs the contrastive
-    loss of the batch's questions and passages; above 0 the model is marked as one that ranks.
-    """
-
-    epochs: int = 1
-    learning_rate: float = 2e-4
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    batch_pieces: int = 5120
-    max_length: int = 384
-    overlap: int = 128
-    dropout: float = 0.0
-    bf16: bool = False
-    no_answer: float = 0.0
-    final_rate: float = 0.0
-    seed: int = 13
-    save_every: int = 200
-    match: bool = False
-    teacher: str | None = None
-    distill: float = 1.0
-    temperature: float = 2.0
-    ranking: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +65,14 @@ def finetune(
 
     Args:
         start: folder or hub id of the weights to start from; a span head is made if missing.
+        notify: is told of licences, and of questions that nothing is learnt from.
         evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
 
     Raises:
         CheckpointError: the start weights or the teacher cannot be loaded.
-        TrainingError: nothing to train on, a run folder of another configuration, a teacher that
-            cannot read the passages, a weight below 0, or a loss that is not a number.
+        TrainingError: nothing to train on, a run folder of another configuration, other groups or
+            other start weights, a teacher that cannot read the passages, a weight below 0, or a
+            loss that is not a number.
     """
     if not (config.temperature > 0 and config.distill >= 0):
         raise TrainingError(
@@ -112,6 +81,8 @@ def finetune(
         )
     if not config.ranking >= 0:
         raise TrainingError(f"the weight of ranking is {config.ranking}; choose one of at least 0")
+    if config.accumulate < 1:
+        raise TrainingError(f"accumulate is {config.accumulate}; choose at least 1")
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
         start,
@@ -134,16 +105,24 @@ def finetune(
         raise TrainingError(
             f"none of the {len(groups)} questions has an answer to train on; check the data"
         )
+    silent = sum(not group.answerable for group in groups)
+    if silent and not config.no_answer:
+        notify(
+            f"{silent:,} of {len(groups):,} questions have no answer, and nothing is learnt from "
+            f"them while the weight of no answer is 0; {NO_ANSWER} is one to give (--no-answer)"
+        )
     teacher = (
         None
         if config.teacher is None
         else Teacher.load(config.teacher, chosen.device, bf16=config.bf16, notify=notify)
     )
-    plan: list[list[TrainingGroup]] = []
-    for epoch in range(config.epochs):
-        generator = np.random.default_rng([config.seed, epoch])
-        plan.extend(batches(items, batch_pieces=config.batch_pieces, generator=generator))
-    history = History(config=asdict(config), steps=len(plan))
+    plan = _planned(items, config)
+    history = History(
+        config=asdict(config),
+        steps=len(plan),
+        data=digest_of_groups([groups]),
+        start=digest_of_weights(model),
+    )
     training = Training(run, model, config, history, final_rate=config.final_rate)
     done = training.resume()
     model.train()
@@ -168,38 +147,65 @@ def finetune(
     return run / "model"
 
 
+def _planned(
+    items: Sequence[TrainingGroup], config: FinetuneConfig
+) -> list[list[list[TrainingGroup]]]:
+    """The batches of every step; no step is of two epochs."""
+    plan = []
+    for epoch in range(config.epochs):
+        generator = np.random.default_rng([config.seed, epoch])
+        found = batches(items, batch_pieces=config.batch_pieces, generator=generator)
+        size = config.accumulate
+        plan += [found[n : n + size] for n in range(0, len(found), size)]
+    return plan
+
+
 def _train_step(
     chosen: checkpoints.Checkpoint,
-    batch: Sequence[TrainingGroup],
+    step: Sequence[Sequence[TrainingGroup]],
     config: FinetuneConfig,
     teacher: Teacher | None,
 ) -> tuple[float, int]:
-    """Gradients of one step; its loss, and the padded pieces that were read.
+    """Gradients of one step's batches; its loss, and the padded pieces that were read.
 
-    Where memory is short the batch goes in parts, with the gradients that the whole one has.
+    The gradients are those of one batch of all their questions. Where memory is short the batches
+    go in parts, with the same gradients.
     """
     model: Any = chosen.model
+    questions = [group for batch in step for group in batch]
+    whole = _counts(questions)
+    largest = max(map(len, step))
     parts = 1
     while True:
         try:
-            size = -(-len(batch) // parts)
-            whole = _counts(batch)
             done = [
-                _gradients(chosen, batch[n : n + size], whole, config, teacher)
-                for n in range(0, len(batch), size)
+                _gradients(chosen, part, whole, config, teacher)
+                for batch in step
+                for part in _cut(batch, parts)
             ]
-            ranking = _ranking_gradients(chosen, batch, config, parts) if config.ranking else 0.0
+            ranking = (
+                _ranking_gradients(chosen, questions, config, parts * len(step))
+                if config.ranking
+                else 0.0
+            )
             return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
         except torch.OutOfMemoryError as error:
-            if parts >= len(batch):
+            if parts >= largest:
+                longest = max(questions, key=lambda group: group.longest * len(group.windows))
                 raise TrainingError(
-                    f"a question with {len(batch[0].windows)} windows of up to "
-                    f"{batch[0].longest} pieces does not fit into the memory of {chosen.device}; "
+                    f"a question with {len(longest.windows)} windows of up to "
+                    f"{longest.longest} pieces does not fit into the memory of {chosen.device}; "
                     "give questions fewer or shorter passages"
                 ) from error
         model.zero_grad(set_to_none=True)
         release(chosen.device)
         parts *= 2
+
+
+def _cut(batch: Sequence[TrainingGroup], parts: int) -> list[Sequence[TrainingGroup]]:
+    """The batch in at most so many parts."""
+    size = -(-len(batch) // parts)
+    return [batch[n : n + size] for n in range(0, len(batch), size)]
 
 
 def _counts(batch: Sequence[TrainingGroup]) -> tuple[int, int]:

@@ -32,11 +32,14 @@ class TrainingConfig(Protocol):
 class History:
     """What a run has done so far; the curve is drawn from it.
 
-    Losses and evaluations are each a step, from 1, and its value.
+    Losses and evaluations are each a step, from 1, and its value. ``data`` and ``start`` are
+    digests (:mod:`reader.digests`) of what is trained on and of the weights before the first step.
     """
 
     config: dict[str, Any]
     steps: int
+    data: str = ""
+    start: str = ""
     losses: list[tuple[int, float]] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
 
@@ -73,15 +76,15 @@ class Training:
             self._optimizer, history.steps, warmup=config.warmup, final=final_rate
         )
 
-    def resume(self, same: Sequence[str] = ("config", "steps")) -> int:
+    def resume(self, same: Sequence[str] = ("config", "data", "start", "steps")) -> int:
         """Go on where the folder's run stopped; the steps that it has done, 0 where there is none.
 
         Args:
             same: the fields of the history in which a run must agree with the one it goes on from.
 
         Raises:
-            TrainingError: the folder holds a run of another configuration or other data, or a
-                damaged checkpoint.
+            TrainingError: the folder holds a run of another configuration, other data or other
+                start weights, which the message tells apart, or a damaged checkpoint.
         """
         state = _read(self._run)
         if state is None:
@@ -90,11 +93,8 @@ class Training:
         # A run of before an option was there is one that leaves it at its default.
         defaults = asdict(type(self._config)())  # type: ignore[call-overload]
         before = {**state, "config": {**defaults, **state.get("config", {})}}
-        refusal = TrainingError(
-            f"{self._run} holds a run of another configuration or other data; choose a new folder"
-        )
-        if any(before.get(name) != getattr(history, name) for name in same):
-            raise refusal
+        if differing := [text for name in same if (text := _difference(name, before, history))]:
+            raise self._refusal(*differing)
         try:
             self._model.load_state_dict(state["model"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -103,11 +103,17 @@ class Training:
                 if isinstance(getattr(history, each.name), list):
                     setattr(history, each.name, list(state[each.name]))
             torch.set_rng_state(state["random"])
-        except (KeyError, ValueError, RuntimeError) as error:  # other start weights
-            raise refusal from error
+        except (KeyError, ValueError, RuntimeError) as error:  # another network
+            raise self._refusal("its network has other weights") from error
         if torch.cuda.is_available() and state.get("cuda_random"):
             torch.cuda.set_rng_state_all(state["cuda_random"])
         return int(state["step"])
+
+    def _refusal(self, *differing: str) -> TrainingError:
+        return TrainingError(
+            f"{self._run} holds a run of another configuration or other data: "
+            f"{'; '.join(differing)}. Give what it was begun with, or another folder (--run)"
+        )
 
     def check(self, loss: float, step: int) -> None:
         """Raises TrainingError for a loss that is not a number."""
@@ -137,6 +143,29 @@ class Training:
             "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         _write(self._run, state, record)
+
+
+def _difference(name: str, before: dict[str, Any], now: History) -> str | None:
+    """In what a run differs from the one before; None where they agree in that field."""
+    old, new = before.get(name), getattr(now, name)
+    if old == new:
+        return None
+    if name == "config" and old is not None:
+        settings = (
+            f"{key} {old.get(key)} there and {new.get(key)} here"
+            for key in sorted({*old, *new})
+            if old.get(key) != new.get(key)
+        )
+        return f"its configuration has {', '.join(settings)}"
+    if old is None:
+        return f"it was written before {_NOUNS.get(name, name)} were noted"
+    if name == "steps":
+        return f"it has {old} steps and this one {new}"
+    return f"its {_NOUNS.get(name, name)} are others"
+
+
+#: The fields of a history, as messages call them.
+_NOUNS = {"data": "training data", "start": "start weights", "corpus": "texts"}
 
 
 def _parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

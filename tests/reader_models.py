@@ -38,7 +38,12 @@ def tokenizer() -> PieceTokenizer:
 
 
 def checkpoint(
-    folder: Path, *, cased: bool = False, head: bool = True, layout: str = "full"
+    folder: Path,
+    *,
+    cased: bool = False,
+    head: bool = True,
+    layout: str = "full",
+    hidden: int = 32,
 ) -> Path:
     """A random BERT of two tiny layers.
 
@@ -52,7 +57,7 @@ def checkpoint(
     words = vocabulary(cased=cased)
     config = BertConfig(
         vocab_size=len(words),
-        hidden_size=32,
+        hidden_size=hidden,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,

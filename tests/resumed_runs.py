@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from reader import checkpoint as checkpoints
-from reader.finetune import FinetuneConfig, Progress, finetune
+from reader.finetune import Progress, finetune
 from reader.groups import Group
+from reader.recipes import FinetuneConfig
 
 
 class CutError(Exception):

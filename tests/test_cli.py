@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from bot.cli.main import app
+from reader import checkpoint as checkpoints
+from reader.recipes import RECIPES
+from reader.throughput import prefers_bf16
 from retriever.store.database import Database
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
@@ -140,7 +146,7 @@ NUMBERS = [
     for words, command in COMMANDS.items()
     for parameter in command.params
     if (isinstance(parameter.default, int | float) and not parameter.is_flag)
-    or "OR MORE" in str(parameter.metavar)
+    or re.search(" OR MORE| TO ", str(parameter.metavar))
 ]
 OUT_OF_RANGE = [
     (words, parameter, value)
@@ -972,6 +978,88 @@ def test_a_reader_is_trained_and_used(
     assert half < 0.6 * (trained / "model.safetensors").stat().st_size
     # The same run with another configuration would not be the same run.
     assert "another configuration" in spanbot(*arguments, "--epochs", "3").err
+
+
+def config_of(run: Path) -> dict[str, Any]:
+    """The configuration of a training run."""
+    found = json.loads((run / "history.json").read_text())["config"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json")
+    starts = {
+        "base": checkpoint(tmp_path / "wide", hidden=768),
+        "small": checkpoint(tmp_path / "narrow", hidden=736),
+    }
+    for name, other in (("base", "small"), ("small", "base")):
+        run = tmp_path / name
+        common = ["reader", "finetune", data, "--start", starts[name], "--no-bf16", "--epochs", "1"]
+        ran = spanbot(*common, "--run", run)
+        hidden = checkpoints.read(starts[name]).shape.hidden
+        why = f"as the start's hidden size is {hidden} (base is for 768 and more)"
+        assert f"Recipe {name}, {why}: learning rate" in unboxed(ran.err)
+        assert config_of(run) == asdict(replace(RECIPES[name], epochs=1))
+        ran = spanbot(*common, "--run", run / "other", "--recipe", other)
+        assert f"Recipe {other}, as --recipe says: learning rate" in unboxed(ran.err)
+        assert config_of(run / "other") == asdict(replace(RECIPES[other], epochs=1))
+
+
+def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) -> None:
+    changed = {
+        "epochs": 2, "learning_rate": 1e-3, "warmup": 0.3, "weight_decay": 0.5, "clip_norm": 0.25,
+        "batch_pieces": 77, "accumulate": 3, "max_length": 128, "overlap": 9, "dropout": 0.2,
+        "final_rate": 0.1, "no_answer": 0.7, "seed": 4,
+    }  # fmt: skip
+    options = {"max_length": "length"}
+    words = [
+        part
+        for name, value in changed.items()
+        for part in (f"--{options.get(name, name).replace('_', '-')}", value)
+    ]
+    run = tmp_path / "run"
+    spanbot(
+        "reader", "finetune", squad(tmp_path / "train.json"), "--start", model, "--run", run,
+        "--no-bf16", *words,
+    ).json()  # fmt: skip
+    assert config_of(run) == asdict(RECIPES["small"]) | changed
+
+
+def test_the_precision_is_that_of_the_option_or_what_is_fast_here(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    data = squad(tmp_path / "train.json")
+    fast = prefers_bf16(torch.device("cpu"))
+    for options, expected in ((["--bf16"], True), (["--no-bf16"], False), ([], fast)):
+        run = tmp_path / "_".join(["run", *options])
+        spanbot("reader", "finetune", data, "--start", model, "--run", run, *options).json()
+        assert config_of(run)["bf16"] is expected
+
+
+def test_so_many_questions_of_the_dev_file_are_asked(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json")
+    dev = squad(tmp_path / "dev.json", unanswerable=True)  # of three questions
+    common = ["reader", "finetune", data, "--start", model, "--no-bf16", "--dev", dev]
+    for count, asked in ((2, 2), (3, 3), (500, 3)):
+        ran = spanbot(*common, "--run", tmp_path / str(count), "--dev-questions", count)
+        assert re.search(rf"dev F1 [\d.]+ on {asked} questions", unboxed(ran.err))
+
+
+def test_from_questions_without_an_answer_something_is_learnt(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json", unanswerable=True)
+    plain = squad(tmp_path / "plain.json")
+    common = ["--start", model, "--no-bf16", "--run"]
+    ran = spanbot("reader", "finetune", data, *common, tmp_path / "asked")
+    assert "1 of 3 questions have no answer; learning that weighs 0.3" in unboxed(ran.err)
+    assert config_of(tmp_path / "asked")["no_answer"] == 0.3
+    ran = spanbot("reader", "finetune", data, *common, tmp_path / "off", "--no-answer", "0")
+    assert "nothing is learnt from them while the weight of no answer is 0" in unboxed(ran.err)
+    assert config_of(tmp_path / "off")["no_answer"] == 0.0
+    ran = spanbot("reader", "finetune", plain, *common, tmp_path / "plain")
+    assert "no answer" not in unboxed(ran.err)
+    assert config_of(tmp_path / "plain")["no_answer"] == 0.0
 
 
 def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from reader import checkpoint as checkpoints
 from reader import contrast, ranker
@@ -187,15 +187,28 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no model folder"):
         train(tmp_path / "nowhere", [groups()], tmp_path / "run", small())
     train(start, [groups()], tmp_path / "run", small())
-    with pytest.raises(TrainingError, match="another configuration or other data"):
+    with pytest.raises(TrainingError, match="has batch_questions 4 there and 2 here; it has 4 st"):
         train(start, [groups()], tmp_path / "run", small(batch_questions=2))
-    with pytest.raises(TrainingError, match="another configuration or other data"):
+    with pytest.raises(TrainingError, match="data: its training data are others; it has 4 steps"):
         train(start, [groups() * 2], tmp_path / "run", small())
-    other = checkpoint(
-        tmp_path / "other", head=False, cased=True
-    )  # its vocabulary has another size
-    with pytest.raises(TrainingError, match="another configuration or other data"):
+    other = checkpoint(tmp_path / "other", head=False, cased=True)
+    with pytest.raises(TrainingError, match=r"data: its start weights are others\. Give"):
         train(other, [groups()], tmp_path / "run", small())
+
+
+def test_a_run_is_of_its_data_and_its_start_weights(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    run = tmp_path / "run"
+    train(start, [groups()], run, small())
+    [first, *rest] = groups()
+    changed = Group(first.question, (first.passages[0], GroupPassage("the vpn is valid.")))
+    with pytest.raises(TrainingError, match=r"other data: its training data are others\. G"):
+        train(start, [[changed, *rest]], run, small())
+    weights = load_file(start / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"][0] += 1e-3
+    save_file(weights, start / "model.safetensors", {"format": "pt"})
+    with pytest.raises(TrainingError, match=r"other data: its start weights are others\. Gi"):
+        train(start, [groups()], run, small())
 
 
 def test_the_command_takes_every_nth_question_of_a_file(

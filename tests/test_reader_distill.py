@@ -11,9 +11,10 @@ import torch
 from reader import checkpoint as checkpoints
 from reader.distill import Teacher, distillation_loss, moved
 from reader.errors import CheckpointError, TrainingError
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import Group, GroupPassage
 from reader.reader import Passage, load_reader
+from reader.recipes import FinetuneConfig
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint, tokenizer
 from tests.resumed_runs import resumed_as_whole

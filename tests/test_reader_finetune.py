@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,14 @@ from reader.curve import draw
 from reader.distill import Teacher
 from reader.errors import TrainingError
 from reader.evaluate import evaluate
-from reader.finetune import FinetuneConfig, Progress, _train_step, finetune
+from reader.finetune import Progress, _planned, _train_step, finetune
 from reader.groups import Group, GroupPassage, of_squad
 from reader.reader import Passage, reader_of
+from reader.recipes import FinetuneConfig
 from reader.squad import Example, GoldAnswer
 from reader.training_data import training_groups
 from tests.reader_models import checkpoint
-from tests.resumed_runs import resumed_as_whole
+from tests.resumed_runs import CutError, resumed_as_whole
 
 CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
 EXAMPLES = [
@@ -86,12 +90,51 @@ def test_a_run_of_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
         finetune(start, GROUPS, run, config(epochs=1, final_rate=0.1), device=CPU)
 
 
+@pytest.mark.parametrize("done", [True, False], ids=["finished", "cut off"])
+def test_a_run_does_not_go_on_with_other_data_or_other_weights(tmp_path: Path, done: bool) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    settings = config(epochs=2, batch_pieces=1, save_every=1)
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 4 and not done:
+            raise CutError
+
+    with nullcontext() if done else pytest.raises(CutError):
+        finetune(start, GROUPS, run, settings, device=CPU, progress=cut)
+    before = (run / "checkpoint.pt").read_bytes()
+    other = checkpoints.load(start, device=CPU)
+    with torch.no_grad():
+        other.model.qa_outputs.bias[0] += 1e-3
+    checkpoints.save(other, tmp_path / "other")
+    data = r"run holds a run of .* other data: its training data are others\. Give what"
+    moved = replace(EXAMPLES[0], answers=(GoldAnswer("hours", 25),))  # as many, and as long
+    for groups in (of_squad([moved, *EXAMPLES[1:]]), [GROUPS[1], GROUPS[0], GROUPS[2]]):
+        with pytest.raises(TrainingError, match=data):
+            finetune(start, groups, run, settings, device=CPU)
+    with pytest.raises(TrainingError, match=r"start weights are others\. .* folder \(--run\)"):
+        finetune(tmp_path / "other", GROUPS, run, settings, device=CPU)
+    with pytest.raises(TrainingError, match=r"data are others; its start weights are others"):
+        finetune(tmp_path / "other", groups, run, settings, device=CPU)
+    assert (run / "checkpoint.pt").read_bytes() == before
+    finetune(start, GROUPS, run, settings, device=CPU)
+
+
+def test_of_a_run_that_noted_neither_data_nor_start_it_is_said(tmp_path: Path) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    del state["data"], state["start"]
+    torch.save(state, run / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="before training data were noted; it was written bef"):
+        finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+
+
 def test_runs_that_cannot_start(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     with pytest.raises(TrainingError, match="none of the 1 questions has an answer"):
         finetune(start, GROUPS[2:], tmp_path / "run", config(), device=CPU)
     finetune(start, GROUPS, tmp_path / "run", config(epochs=1), device=CPU)
-    with pytest.raises(TrainingError, match="another configuration"):
+    with pytest.raises(TrainingError, match=r"has epochs 1 there and 2 here; it has .*--run"):
         finetune(start, GROUPS, tmp_path / "run", config(epochs=2), device=CPU)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
     with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
@@ -127,16 +170,92 @@ def test_a_run_with_code_in_its_checkpoint_is_refused_and_the_code_not_run(tmp_p
     assert not witness.exists()
 
 
+#: Every loss that a step can have, none of them 0.
+ALL_LOSSES = config(no_answer=0.5, temperature=3.0, ranking=0.7)
+
+
+def gradients(
+    folder: Path, numbers: Sequence[Sequence[int]], settings: FinetuneConfig = ALL_LOSSES
+) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradients of a step; each of its batches is of groups by their numbers."""
+    teacher = Teacher.load(str(checkpoint(folder / "teacher")), CPU, bf16=False, notify=print)
+    student = checkpoints.load(checkpoint(folder / "student", cased=True), device=CPU)
+    items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+    step = [[items[number] for number in batch] for batch in numbers]
+    loss, _ = _train_step(student, step, settings, teacher)
+    weights = student.model.parameters()
+    return loss, [value.grad for value in weights if value.grad is not None]
+
+
+def same(one: tuple[float, list[torch.Tensor]], other: tuple[float, list[torch.Tensor]]) -> bool:
+    """Whether losses and gradients are equal but for rounding."""
+    assert len(one[1]) == len(other[1]) > 30
+    assert any(float(grad.abs().max()) > 1e-2 for grad in one[1])
+    return one[0] == pytest.approx(other[0], rel=1e-5) and all(
+        torch.allclose(a, b, atol=1e-6) for a, b in zip(one[1], other[1], strict=True)
+    )
+
+
+def test_accumulated_batches_have_the_gradients_of_one_batch(tmp_path: Path) -> None:
+    # The third question has no answer: means over questions and over windows differ in it.
+    whole = gradients(tmp_path, [[0, 1, 2]])
+    assert same(whole, gradients(tmp_path, [[0], [1], [2]]))
+    assert same(whole, gradients(tmp_path, [[2], [0, 1]]))
+    assert not same(whole, gradients(tmp_path, [[0, 1]]))
+
+
+@pytest.mark.parametrize(("bf16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_network_computes_in_the_precision_that_was_asked_for(
+    tmp_path: Path, bf16: bool, expected: torch.dtype
+) -> None:
+    student = checkpoints.load(checkpoint(tmp_path / "student"), device=CPU)
+    model: Any = student.model
+    seen: dict[str, list[torch.dtype]] = {"layer": [], "head": []}
+    for name, module in (("layer", model.bert.encoder.layer[1].output.dense),
+                         ("head", model.qa_outputs)):  # fmt: skip
+        module.register_forward_hook(lambda _, __, output, n=name: seen[n].append(output.dtype))
+    items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+    settings = config(bf16=bf16, no_answer=0.5, ranking=0.7)
+    loss, _ = _train_step(student, [items], settings, None)
+    assert seen["head"] == [expected]
+    # Once for reading, twice for ranking: the questions' vectors and the texts'.
+    assert seen["layer"] == [expected] * 3
+    assert loss > 0
+    # The weights and their gradients stay exact.
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert {value.grad.dtype for value in model.parameters() if value.grad is not None} == {
+        torch.float32
+    }
+
+
+def test_a_step_is_of_so_many_batches_of_one_epoch(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    tokens = checkpoints.load(start, device=CPU).tokenizer
+    items = training_groups(GROUPS * 2, tokens, max_length=128, overlap=16)  # six questions
+    plan = _planned(items, config(epochs=2, batch_pieces=1, accumulate=4))
+    assert [[len(batch) for batch in step] for step in plan] == [[1] * 4, [1] * 2] * 2
+    for epoch in (plan[:2], plan[2:]):
+        seen = [id(group) for step in epoch for batch in step for group in batch]
+        assert sorted(seen) == sorted(map(id, items))
+    steps: list[Progress] = []
+    settings = config(epochs=2, batch_pieces=1, accumulate=4)
+    finetune(start, GROUPS * 2, tmp_path / "run", settings, device=CPU, progress=steps.append)
+    assert [(step.step, step.steps) for step in steps] == [(n, 4) for n in (1, 2, 3, 4)]
+    with pytest.raises(TrainingError, match="accumulate is 0; choose at least 1"):
+        finetune(start, GROUPS, tmp_path / "none", config(accumulate=0), device=CPU)
+
+
 def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = checkpoint(tmp_path / "start")
-    settings = config(no_answer=0.5, temperature=3.0, ranking=0.7)
-    teacher = Teacher.load(str(start), CPU, bf16=False, notify=print)
-    inner, sizes = BertForQuestionAnswering.forward, []
+    inner = BertForQuestionAnswering.forward
+    sizes: list[int] = []
 
-    def step(most: int) -> tuple[float, list[torch.Tensor]]:
-        """Loss and gradients on a device with room for ``most`` windows."""
+    def on_a_device_for(
+        most: int, step: Sequence[Sequence[int]]
+    ) -> tuple[float, list[torch.Tensor]]:
+        """Loss and gradients where there is room for ``most`` windows."""
+        sizes.clear()
 
         def forward(self: Any, **inputs: Any) -> Any:
             sizes.append(len(inputs["input_ids"]))
@@ -145,21 +264,57 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
             return inner(self, **inputs)
 
         monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
-        student = checkpoints.load(checkpoint(tmp_path / "student", cased=True), device=CPU)
-        batch = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
-        loss, _ = _train_step(student, batch, settings, teacher)
-        weights = student.model.parameters()
-        return loss, [value.grad for value in weights if value.grad is not None]
+        return gradients(tmp_path, step)
 
-    whole, parts = step(3), step(2)
-    assert sizes == [3, 3, 2, 1]
-    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
-    assert len(whole[1]) == len(parts[1]) > 30
-    for one, other in zip(whole[1], parts[1], strict=True):
-        assert torch.allclose(one, other, atol=1e-6)
-    assert any(float(grad.abs().max()) > 1e-2 for grad in whole[1])
+    whole = on_a_device_for(3, [[0, 1, 2]])
+    assert sizes == [3]
+    assert same(whole, on_a_device_for(2, [[0, 1, 2]]))
+    assert sizes == [3, 2, 1]
+    assert same(whole, on_a_device_for(1, [[1], [0, 2]]))
+    assert sizes == [1, 2, 1, 1, 1]
     with pytest.raises(TrainingError, match=r"1 windows of up to .* does not fit into the memory"):
-        step(0)
+        on_a_device_for(0, [[0, 1, 2]])
+
+
+def test_the_settings_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = checkpoint(tmp_path / "start")
+    text = "ask who " * 60 + CONTEXT
+    groups = [Group("how?", (GroupPassage(text, ((480 + 22, 480 + 30),)),))]
+    inner, shapes, rates = BertForQuestionAnswering.forward, [], []
+
+    def forward(self: Any, **inputs: Any) -> Any:
+        shapes.append(tuple(inputs["input_ids"].shape))
+        rates.append({m.p for m in self.modules() if isinstance(m, torch.nn.Dropout)})
+        return inner(self, **inputs)
+
+    monkeypatch.setattr(BertForQuestionAnswering, "forward", forward)
+    settings = config(epochs=2, learning_rate=1e-3, max_length=40, overlap=0, dropout=0.25)
+    finetune(start, groups, tmp_path / "a", replace(settings, final_rate=0.1), device=CPU)
+    finetune(start, groups, tmp_path / "b", replace(settings, overlap=16), device=CPU)
+    apart, overlapping = shapes[0], shapes[2]
+    assert apart[1] == overlapping[1] == 40
+    assert overlapping[0] > 1.5 * apart[0]
+    assert rates == [{0.25}] * 4
+    state = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)
+    assert state["schedule"]["_last_lr"] == pytest.approx([1e-4] * 2)
+
+
+def test_it_is_told_when_questions_without_an_answer_teach_nothing(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    told: dict[str, list[str]] = {"off": [], "on": [], "none": []}
+    settings = config(epochs=1)
+    for name, groups, weight in (("off", GROUPS, 0), ("on", GROUPS, 0.3), ("none", GROUPS[:2], 0)):
+        finetune(
+            start,
+            groups,
+            tmp_path / name,
+            replace(settings, no_answer=weight),
+            device=CPU,
+            notify=told[name].append,
+        )
+    assert (told["on"], told["none"]) == ([], [])
+    [notice] = told["off"]
+    assert notice.startswith("1 of 3 questions have no answer, and nothing is learnt from them")
 
 
 def test_training_on_groups_learns_which_passage_answers_and_which_does_not(tmp_path: Path) -> None:

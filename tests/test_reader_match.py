@@ -14,12 +14,13 @@ from reader import checkpoint as checkpoints
 from reader.bert import pack
 from reader.errors import CheckpointError, TrainingError
 from reader.features import Window, pad, windows
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import Group, GroupPassage
 from reader.matching import Matcher
 from reader.network import Network
 from reader.pipeline import pipeline
 from reader.reader import Passage, Reader, load_reader, reader_of
+from reader.recipes import FinetuneConfig
 from tests.reader_models import checkpoint, tokenizer
 
 CPU = torch.device("cpu")

@@ -20,10 +20,11 @@ from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
 from reader.contrast_loss import batch_loss, contrasts
 from reader.errors import CheckpointError, TrainingError
-from reader.finetune import FinetuneConfig, finetune
+from reader.finetune import finetune
 from reader.groups import Group, GroupPassage
 from reader.ranker import load_ranker
 from reader.reader import Passage, load_reader
+from reader.recipes import FinetuneConfig
 from tests.reader_models import checkpoint
 from tests.resumed_runs import resumed_as_whole
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.cli.output import reply_record
 from bot.evaluation import GoldQuestion, Outcome, load_questions, measure
 from bot.settings import VARIABLES, from_environment
 from bot.slack import kb
+from reader.recipes import RECIPES
 from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, parse
 from retriever.parsing.html import MAX_HTML_BYTES
 
@@ -278,6 +279,21 @@ def test_the_figures_of_an_evaluation_are_explained() -> None:
         for name in CODE.findall(cells[0])
     ]
     assert sorted(explained) == sorted(set(figures) - counts)
+
+
+def test_the_recipes_of_fine_tuning_are_those_of_the_program() -> None:
+    fields = {"--length": "max_length"}
+    rows = [[cell.strip("`") for cell in cells[:3]] for cells in table("Training a reader")]
+    differ = {
+        key
+        for key, value in asdict(RECIPES["base"]).items()
+        if value != asdict(RECIPES["small"])[key]
+    }
+    shown = {fields.get(row[0], row[0].strip("-").replace("-", "_")): row[1:] for row in rows}
+    assert differ <= shown.keys()
+    for key, (base, small) in shown.items():
+        assert float(base) == getattr(RECIPES["base"], key)
+        assert float(small) == getattr(RECIPES["small"], key)
 
 
 # Settings, Slack, make, files

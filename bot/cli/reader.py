@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -20,6 +20,8 @@ from bot.cli.options import one_of, real, whole
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
 from bot.errors import SpanbotError
 from bot.settings import from_environment
+from reader.groups import Group
+from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
 
 class Masking(StrEnum):
@@ -27,6 +29,20 @@ class Masking(StrEnum):
 
     SPANS = "spans"
     PIECES = "pieces"
+
+
+class Recipe(StrEnum):
+    """The values of ``--recipe``."""
+
+    BASE = BASE
+    SMALL = SMALL
+
+
+def _by_recipe(what: str, name: str) -> str:
+    """The help of an option whose default is the recipe's."""
+    base, small = (f"{getattr(RECIPES[kind], name):g}" for kind in (BASE, SMALL))
+    values = base if base == small else f"{base} ({BASE}) or {small} ({SMALL})"
+    return f"{what}; by default {values}."
 
 
 reader = typer.Typer(help="Measure and train the reader.", no_args_is_help=True)
@@ -178,20 +194,71 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option(help="SQuAD JSON to score the weights on while training.")
     ] = None,
-    dev_questions: Annotated[int, whole(least=1, help="How many of its questions.")] = 500,
+    dev_questions: Annotated[int, whole(least=1, help="So many of its questions.")] = 500,
     evaluate_every: Annotated[int, whole(least=1, help="Score every so many steps.")] = 500,
-    epochs: Annotated[int, whole(least=1, help="How often the questions are seen.")] = 1,
-    learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 2e-4,
+    recipe: Annotated[
+        Recipe | None,
+        one_of(
+            Recipe,
+            help="Settings for large or for small networks; by default as --start is. "
+            "Options change single ones.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, whole(least=1, help=_by_recipe("How often the questions are seen", "epochs"))
+    ] = None,
+    learning_rate: Annotated[
+        float | None, real(least=0, help=_by_recipe("Peak learning rate", "learning_rate"))
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        real(least=0, most=1, help=_by_recipe("Share of the steps in which it rises", "warmup")),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, real(least=0, help=_by_recipe("AdamW's weight decay", "weight_decay"))
+    ] = None,
+    clip_norm: Annotated[
+        float | None, real(least=0, help=_by_recipe("Most that gradients may be", "clip_norm"))
+    ] = None,
     batch_pieces: Annotated[
-        int, whole(least=1, help="Word pieces a batch; 5,120 are about 32 paragraphs.")
-    ] = 5120,
-    dropout: Annotated[float, real(least=0, most=0.9, help="Share of values dropped.")] = 0.0,
+        int | None,
+        whole(
+            least=1,
+            help=_by_recipe(
+                "Word pieces a batch; 5,632 are 32 paragraphs of SQuAD", "batch_pieces"
+            ),
+        ),
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        whole(least=1, help=_by_recipe("So many batches make one step", "accumulate")),
+    ] = None,
+    length: Annotated[
+        int | None, whole(least=128, help=_by_recipe("Most word pieces a window", "max_length"))
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        whole(least=0, help=_by_recipe("Word pieces that windows of a text share", "overlap")),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        real(least=0, most=0.9, help=_by_recipe("Share of values dropped", "dropout")),
+    ] = None,
     no_answer: Annotated[
-        float, real(least=0, help="Weight of learning where no answer is; 0: off.")
-    ] = 0.0,
+        float | None,
+        real(
+            least=0,
+            help="Weight of learning where no answer is; by default "
+            f"{NO_ANSWER:g} if questions have none, else 0 (off).",
+        ),
+    ] = None,
     final_rate: Annotated[
         float, real(least=0, most=1, help="Share of the learning rate left at the end.")
     ] = 0.0,
+    negatives: Annotated[
+        int,
+        whole(least=0, help="So many wrong passages beside each question's own, found by BM25."),
+    ] = 0,
     match: Annotated[
         bool, typer.Option("--match", help="Mark the words of the question in the passages.")
     ] = False,
@@ -217,24 +284,41 @@ def finetune(
     from reader import checkpoint as checkpoints
     from reader.curve import draw
     from reader.evaluate import evaluate as score_reader
-    from reader.finetune import FinetuneConfig, Progress
+    from reader.finetune import Progress
     from reader.finetune import finetune as train
     from reader.groups import load_training
     from reader.reader import reader_of
-    from reader.squad import load_squad
+    from reader.squad import load_squad, spread
     from reader.throughput import prefers_bf16
 
     settings = from_environment()
-    groups = [group for path in data for group in load_training(path)]
+    groups = [group for path in data for group in _groups_of(load_training(path), negatives, seed)]
     device = checkpoints.choose_device(settings.device)
-    measured = load_squad(dev) if dev is not None else []
-    measured = measured[:: max(1, len(measured) // dev_questions)]
-    config = FinetuneConfig(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_pieces=batch_pieces,
-        dropout=dropout,
-        no_answer=no_answer,
+    measured = spread(load_squad(dev), dev_questions) if dev is not None else []
+    hidden = checkpoints.read(start, head_required=False, notify=_notify).shape.hidden
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "batch_pieces": batch_pieces,
+        "accumulate": accumulate,
+        "max_length": length,
+        "overlap": overlap,
+        "dropout": dropout,
+    }
+    silent = sum(not group.answerable for group in groups)
+    if no_answer is None and silent:
+        errors.print(
+            f"{silent:,} of {len(groups):,} questions have no answer; learning that weighs "
+            f"{NO_ANSWER:g} (--no-answer)"
+        )
+    name = recipe_for(hidden) if recipe is None else recipe.value
+    config = replace(
+        RECIPES[name],
+        **{key: value for key, value in given.items() if value is not None},
+        no_answer=(NO_ANSWER if silent else 0.0) if no_answer is None else no_answer,
         final_rate=final_rate,
         bf16=prefers_bf16(device) if bf16 is None else bf16,
         seed=seed,
@@ -244,6 +328,7 @@ def finetune(
         temperature=temperature,
         ranking=ranking,
     )
+    errors.print(_recipe_told(name, config, hidden=hidden, asked_for=recipe is not None))
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:
         result = score_reader(reader_of(checkpoint), measured)
@@ -275,6 +360,35 @@ def finetune(
         checkpoints.save(checkpoints.load(model), run / "model-fp16", half=True)
     draw(run / "history.json", run / "curve.png")
     console.print(Text(json.dumps({"model": str(model)})))
+
+
+def _groups_of(groups: list[Group], negatives: int, seed: int) -> list[Group]:
+    """A file's questions, with so many wrong passages of that file beside their own."""
+    from bot.negatives import with_negatives
+
+    if not negatives:
+        return groups
+    with count_progress("Finding wrong passages", len(groups)) as progress:
+        found = with_negatives(groups, negatives, seed=seed, progress=progress)
+    before, after = (sum(len(group.passages) for group in each) for each in (groups, found))
+    errors.print(f"{after - before:,} wrong passages beside those of {len(groups):,} questions")
+    return found
+
+
+def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: bool) -> str:
+    """Which recipe is used and why, and what it comes to."""
+    why = (
+        "as --recipe says"
+        if asked_for
+        else f"as the start's hidden size is {hidden} (base is for {BASE_HIDDEN} and more)"
+    )
+    return (
+        f"Recipe {name}, {why}: learning rate {config.learning_rate:g}, epochs {config.epochs}, "
+        f"{config.accumulate} x {config.batch_pieces:,} pieces a step, length "
+        f"{config.max_length}, overlap {config.overlap}, warm-up {config.warmup:g}, "
+        f"weight decay {config.weight_decay:g}, clipping {config.clip_norm:g}, "
+        f"dropout {config.dropout:g}"
+    )
 
 
 @reader.command()

@@ -1,0 +1,111 @@
+"""Wrong passages to train a reader with: those that look right to BM25 and lack the answer.
+
+Beside its own passage a question then has what the program's search would find for it, so that the
+reader learns to compare passages, and to say that one does not answer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reader.groups import Group, GroupPassage, folded
+from retriever.analysis import Analyzer
+from retriever.index.build import IndexedPassage, segment_of
+from retriever.index.folder import IndexFolder
+from retriever.index.generation import PassageIndex
+
+#: So many times the passages that are wanted are looked at, best first.
+_DEPTH = 10
+
+#: Finds so many wrong passages for a question, best first; fewer where BM25 finds no more.
+Finder = Callable[[Group, int], list[GroupPassage]]
+
+
+@contextmanager
+def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
+    """What finds wrong passages among these; BM25 ranks each text under its context.
+
+    A wrong passage is none of the question's own and does not hold its answer, white space and
+    case aside. A question without an answer gets none: what another passage says may answer it.
+    """
+    passages = [
+        GroupPassage(text, (), context)
+        for text, context in dict.fromkeys((passage.text, passage.context) for passage in among)
+    ]
+    plain = [folded(passage.text) for passage in passages]
+    analyzer = Analyzer()
+    with tempfile.TemporaryDirectory() as folder:
+        texts = [f"{p.context}\n{p.text}" if p.context else p.text for p in passages]
+        index = index_of(Path(folder), texts, analyzer)
+
+        def find(group: Group, count: int) -> list[GroupPassage]:
+            answers = {
+                folded(p.text[start:end]) for p in group.passages for start, end in p.answers
+            }
+            if not (answers and count):
+                return []
+            own = {folded(passage.text) for passage in group.passages}
+            ranked = index.search(analyzer.terms(group.question), _DEPTH * count)
+            wrong = [
+                passages[place.passage_id]
+                for place in ranked
+                if plain[place.passage_id] not in own
+                and not any(answer in plain[place.passage_id] for answer in answers)
+            ]
+            return wrong[:count]
+
+        yield find
+
+
+def beside(group: Group, wrong: Sequence[GroupPassage], generator: np.random.Generator) -> Group:
+    """The question with wrong passages beside its own, all in any order."""
+    passages = [*group.passages, *wrong]
+    order = generator.permutation(len(passages))
+    return Group(group.question, tuple(passages[number] for number in order))
+
+
+def with_negatives(
+    groups: Sequence[Group],
+    count: int,
+    *,
+    seed: int,
+    progress: Callable[[int], None] = lambda count: None,
+) -> list[Group]:
+    """Every question with ``count`` wrong passages of the other questions beside its own.
+
+    Args:
+        seed: of the order of a question's passages.
+        progress: is told of each question that is done.
+    """
+    generator = np.random.default_rng(seed)
+    found = []
+    with wrong_passages(passage for group in groups for passage in group.passages) as find:
+        for group in groups:
+            found.append(beside(group, find(group, count), generator))
+            progress(1)
+    return found
+
+
+def index_of(
+    folder: Path,
+    paragraphs: Sequence[str],
+    analyzer: Analyzer,
+    vectors: NDArray[np.float32] | None = None,
+    encoder: str | None = None,
+) -> PassageIndex:
+    """An index of paragraphs in a folder that is empty; a passage's id is its number."""
+    passages = (
+        IndexedPassage(
+            number, 1, analyzer.terms(text), None if vectors is None else vectors[number]
+        )
+        for number, text in enumerate(paragraphs)
+    )
+    index = IndexFolder(folder)
+    with index.writer():
+        return index.update(None, new=segment_of(passages), content_version=1, encoder=encoder)
