@@ -30,11 +30,12 @@ from torch import Tensor
 from reader import checkpoint as checkpoints
 from reader.boundary import POSITION_SIZE
 from reader.corpus import Corpus, Rows, prepare
+from reader.digests import digest_of_weights
 from reader.errors import TrainingError
 from reader.masking import MaskingConfig, Vocabulary
 from reader.network import release
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
-from reader.pretrain_model import Pretrainer, build, fingerprint, save
+from reader.pretrain_model import Pretrainer, build, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
 from reader.training import History, Training
 
@@ -107,11 +108,9 @@ class PretrainHistory(History):
     """Also what the run was on, and how fast it was.
 
     Attributes:
-        start: digest of the weights that it began with.
         parts: each step at which memory ran out, and into how many parts batches go from then on.
     """
 
-    start: str
     corpus: dict[str, Any]
     machine: dict[str, Any]
     reports: list[dict[str, float]] = field(default_factory=list)
@@ -168,7 +167,7 @@ def pretrain(
     steps = config.steps or math.ceil(config.epochs * make_step.per_epoch)
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
     model = build(chosen, folder, config.masking)
-    history = _new_history(config, steps, fingerprint(chosen, folder), corpus, place, bf16)
+    history = _new_history(config, steps, digest_of_weights(model), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
     done = training.resume(same=("config", "steps", "start", "corpus"))
     parts = history.parts[-1][1] if history.parts else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -80,22 +79,6 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
                 f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
             ) from error
     return model.to(chosen.device)
-
-
-def fingerprint(chosen: Checkpoint, folder: Path) -> str:
-    """SHA-256 of the weights that :func:`build` starts from, hexadecimal: encoder and kept heads.
-
-    New heads are not in it: they are the seed's.
-    """
-    digest = hashlib.sha256()
-    bert: Any = chosen.model.bert
-    for name, value in sorted(bert.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
-    path = folder / _HEADS
-    if path.is_file():
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
