@@ -28,6 +28,8 @@ Faults that it **mends**:
 - A window longer than the model's positions ended in an index error; now a ValueError, and by
   default windows are never longer.
 - Logits that are not numbers gave answers; now a :class:`reader.errors.ReaderError`.
+- Another model's tokenizer ended in an index error where its vocabulary is larger, and gave answers
+  without sense where it is smaller; now a :class:`reader.errors.CheckpointError`.
 
 Checkpoints always compute in float32, those stored in half precision too. Only BERT checkpoints
 load (:mod:`reader.checkpoint`).
@@ -251,7 +253,7 @@ def pipeline(
         RuntimeError: neither a task nor a model.
         ValueError: an argument that is not supported, or a parameter out of range.
         CheckpointError, DeviceError: see :func:`reader.checkpoint.load` and
-            :func:`reader.checkpoint.choose_device`.
+            :func:`reader.checkpoint.choose_device`; also for a tokenizer that is another model's.
     """
     if task is None and model is None:
         raise RuntimeError(f'name a model, or the task "{TASK}" for the embedded one')

@@ -133,6 +133,28 @@ def test_what_cannot_be_had_is_refused(tmp_path: Path, folders: dict[str, Path])
         pipeline(model=checkpoint(tmp_path / "headless", head=False), device=-1)
 
 
+def test_the_tokenizer_of_another_model_is_refused(
+    folders: dict[str, Path], loaded: dict[str, checkpoints.Checkpoint]
+) -> None:
+    from transformers import AutoTokenizer, BertForQuestionAnswering
+
+    small, large = folders["uncased"], folders["embedded"]
+    sizes = {name: one.tokenizer.vocabulary_size for name, one in loaded.items()}
+    larger = f"the tokenizer has {sizes['embedded']} pieces, the network only {sizes['uncased']};"
+    fewer = f"the tokenizer has only {sizes['uncased']} pieces, the network {sizes['embedded']};"
+    raw: Any = AutoTokenizer.from_pretrained(small)
+    for tokenizer in (small, str(small), raw, loaded["uncased"].tokenizer):
+        with pytest.raises(CheckpointError, match=fewer):
+            pipeline(model=loaded["embedded"], tokenizer=tokenizer, device=-1)
+    with pytest.raises(CheckpointError, match=fewer):
+        pipeline("question-answering", tokenizer=small, device=-1)
+    with pytest.raises(CheckpointError, match=larger):
+        pipeline(model=small, tokenizer=large, device=-1)
+    model = BertForQuestionAnswering.from_pretrained(small)
+    with pytest.raises(CheckpointError, match=larger):
+        pipeline(model=model, tokenizer=large, device=-1)
+
+
 # The faults that are kept and those that are mended
 
 
