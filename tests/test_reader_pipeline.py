@@ -241,3 +241,27 @@ def test_logits_that_are_not_numbers_are_refused(folders: dict[str, Path]) -> No
         broken.model.qa_outputs.bias.fill_(float("nan"))
     with pytest.raises(ReaderError, match="not numbers; its weights are damaged"):
         pipeline(model=broken, device=-1)(question="who?", context=TEXT)
+
+
+def test_a_batch_that_is_too_large_is_read_in_halves(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = checkpoints.load(folders["uncased"], device=torch.device("cpu"))
+    asked = pipeline(model=one, device=-1)
+    call: dict[str, Any] = {"question": "how many days?", "context": TEXT * 4, "top_k": 5}
+    expected = asked(**call, batch_size=4)
+    forward, sizes, most = one.model.bert.forward, [], 1
+
+    def short(input_ids: torch.Tensor, **others: Any) -> Any:
+        """A network on a device with room for ``most`` windows."""
+        sizes.append(len(input_ids))
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids, **others)
+
+    monkeypatch.setattr(one.model.bert, "forward", short)
+    assert largest_difference(asked(**call, batch_size=4), expected) <= 1e-6
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    most = 0
+    with pytest.raises(ReaderError, match=r"cpu has no memory left for a window of .* pieces; "):
+        asked(**call)
