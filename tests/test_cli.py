@@ -898,22 +898,26 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
 
 
-def test_what_a_reader_answered_is_written_and_scored_again(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("threshold", [None, "-0.05", "99"])
+def test_what_a_reader_answered_is_written_and_scored_again(
+    model: Path, tmp_path: Path, threshold: str | None
+) -> None:
     data = squad(tmp_path / "dev.json", unanswerable=True)
     files = {name: tmp_path / f"{name}.json" for name in ("predictions", "no-answer", "n-best")}
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
-    scores = spanbot("reader", "evaluate", data, "--model", model, *options).json()
+    at = ["--threshold", threshold] if threshold else []
+    scores = spanbot("reader", "evaluate", data, "--model", model, *options, *at).json()
     record = {name: json.loads(path.read_text()) for name, path in files.items()}
     assert all(set(answers) == {"a", "b", "c"} for answers in record.values())
     for key, proposals in record["n-best"].items():
-        assert len(proposals) > 1
+        assert len(proposals) == 20
         assert all(SQUAD_CONTEXT[p["start"] : p["end"]] == p["text"] for p in proposals)
-        refused = record["no-answer"][key] > 0
-        assert record["predictions"][key] == ("" if refused else proposals[0]["text"])
-    again = spanbot("reader", "score", data, files["predictions"]).json()
-    assert {key: again[key] for key in ("exact", "f1", "total")} == {
-        key: scores[key] for key in ("exact", "f1", "total")
-    }
+        assert record["predictions"][key] == proposals[0]["text"]
+    again = spanbot(
+        "reader", "score", data, files["predictions"],
+        "--no-answer", files["no-answer"], "--threshold", threshold or "0",
+    ).json()  # fmt: skip
+    assert again == scores
 
 
 def test_predictions_are_scored_without_a_model(tmp_path: Path) -> None:
@@ -950,6 +954,19 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     shown = spanbot("reader", "compare", data, *runs)
     assert "+66.67" in shown.out
     assert "NoAns_f1" in shown.out
+    odds = tmp_path / "odds.json"
+    odds.write_text(json.dumps({"b": 0.5, "c": 0.9}))
+
+    def figures(*options: object) -> dict[str, tuple[float, float]]:
+        compared = spanbot("reader", "compare", data, *runs, "--json", *options).json()
+        return {one["metric"]: (one["a"], one["b"]) for one in compared}
+
+    asked = ["--no-answer-a", odds, "--threshold", "0.5"]
+    assert figures(*asked)["NoAns_exact"] == (100.0, 100.0)
+    assert figures(*asked)["HasAns_exact"] == (50.0, 100.0)
+    asked = ["--no-answer-b", odds, "--threshold", "0.4"]
+    assert figures(*asked)["NoAns_exact"] == (0.0, 100.0)
+    assert figures(*asked)["HasAns_exact"] == (50.0, 50.0)
     runs[1].write_text("[1]")
     assert "b.json holds a list" in spanbot("reader", "compare", data, *runs).error()
 
