@@ -20,6 +20,7 @@ import torch
 import typer
 
 from bot.cli.main import app
+from bot.cli.reader import SHORTEST_WINDOW
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
 from reader.throughput import prefers_bf16
@@ -896,6 +897,39 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     data = squad(tmp_path / "dev2.json", unanswerable=True)
     scores = spanbot("reader", "evaluate", data, "--model", model).json()
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
+
+
+def test_the_windows_of_an_evaluation(model: Path, tmp_path: Path) -> None:
+    from reader.features import MAX_QUESTION_PIECES
+    from reader.reader import ReaderOptions
+
+    # The longest question, [CLS], two separators, and a piece of the paragraph.
+    assert SHORTEST_WINDOW == MAX_QUESTION_PIECES + 4
+    data = squad(tmp_path / "dev.json", after=" ask who" * 60)
+    asked = ["reader", "evaluate", data, "--model", model, "--n-best", tmp_path / "n.json"]
+
+    def candidates(*options: object) -> Any:
+        spanbot(*asked, *options).json()
+        return json.loads((tmp_path / "n.json").read_text())
+
+    default = candidates()
+    # The model reads 128 pieces, and a window shares at most half of them with the next one.
+    assert candidates("--length", "128", "--overlap", "128") == default
+    assert ReaderOptions().overlap == 128
+    assert candidates("--length", "80") != default
+    assert candidates("--overlap", "0") != default
+    message = spanbot(*asked, "--length", "129").error()
+    assert message == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert spanbot(*asked, "--length", "67").code == 2
+    long = squad(tmp_path / "long.json")
+    record = json.loads(long.read_text())
+    record["data"][0]["paragraphs"][0]["qas"][0]["question"] = "who " * 100
+    long.write_text(json.dumps(record))
+    shortest = ["--model", model, "--length", "68"]
+    assert spanbot("reader", "evaluate", long, *shortest).json()["total"] == 2
 
 
 @pytest.mark.parametrize("threshold", [None, "-0.05", "99"])

@@ -23,6 +23,9 @@ from bot.settings import from_environment
 from reader.groups import Group
 from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
+#: A whole question, two separators, [CLS], and a piece of the paragraph.
+SHORTEST_WINDOW = 68
+
 
 class Masking(StrEnum):
     """The values of ``--masking``."""
@@ -69,6 +72,20 @@ def evaluate(
     threshold: Annotated[
         float, real(help='An answer that "no answer" is above by more logits counts as none.')
     ] = 0.0,
+    length: Annotated[
+        int | None,
+        whole(
+            least=SHORTEST_WINDOW,
+            help="Word pieces a window; by default 384, or as many as the model reads.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        int,
+        whole(
+            least=0,
+            help="Word pieces that windows of a paragraph share, at most half of what fits.",
+        ),
+    ] = 128,
     limit: Annotated[
         int | None, whole(least=1, help="Only so many questions, spread over the file.")
     ] = None,
@@ -76,17 +93,24 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
-    from reader.reader import load_reader
+    from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
+    options = ReaderOptions(overlap=overlap)
     chosen = load_reader(
         model or settings.reader,
         device=settings.device,
         precision=settings.reader_precision,
+        options=replace(options, max_length=length) if length else options,
         notify=_notify,
     )
+    if length and chosen.options.max_length < length:
+        raise SpanbotError(
+            f"--length is {length}, but {chosen.name} reads at most {chosen.options.max_length} "
+            "word pieces at once; give no more than that"
+        )
     with count_progress("Reading", len(examples)) as progress:
         result = score_reader(
             chosen,
