@@ -24,6 +24,7 @@ Faults that it **mends**:
   without a type or in a panic; now a ValueError with the numbers.
 - A cased checkpoint that holds only ``vocab.txt`` (SpanBERT's) was read in lower case.
 - A dict with a list of questions and one context paired questions with its letters.
+- A question as an object (``SquadExample``) was refused outside a list; it is answered.
 - Unknown parameters were ignored without a word; now with a warning.
 - A window longer than the model's positions ended in an index error; now a ValueError, and by
   default windows are never longer.
