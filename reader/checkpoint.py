@@ -82,6 +82,9 @@ class Checkpoint:
     """A reader to be trained: the network on its device, and its tokenizer.
 
     ``match`` says that it is fed the match feature (:mod:`reader.matching`).
+
+    Raises:
+        CheckpointError: the tokenizer is another network's.
     """
 
     name: str
@@ -90,6 +93,10 @@ class Checkpoint:
     device: torch.device
     max_length: int
     match: bool = False
+
+    def __post_init__(self) -> None:
+        embeddings: Any = self.model.get_input_embeddings()
+        self.tokenizer.check_fits(len(embeddings.weight), self.name)
 
 
 def resolve(source: str | Path, *, notify: Callable[[str], None] = _log.warning) -> Path:
@@ -185,11 +192,6 @@ def read(
         shape = shape_of(config)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is not a BERT's: {error}") from error
-    if tokenizer.vocabulary_size > shape.vocabulary:
-        raise CheckpointError(
-            f"{folder}: the tokenizer has {tokenizer.vocabulary_size} pieces, the network only "
-            f"{shape.vocabulary}; the vocabulary belongs to another model"
-        )
     if config.get(MATCH_FEATURE) and shape.types < 3:
         raise CheckpointError(
             f"{folder / 'config.json'}: {MATCH_FEATURE} needs 3 token types, type_vocab_size is "
@@ -216,6 +218,7 @@ def read(
                 f"the weights in {folder} cannot be loaded: {name} has the shape "
                 f"{tuple(tensor.shape)}, by config.json it has {size}"
             )
+    tokenizer.check_fits(shape.vocabulary, str(folder))
     return Stored(
         name=str(source) if folder != EMBEDDED else "embedded",
         config=config,

@@ -22,7 +22,8 @@ _CHUNK = 128  # questions whose windows are sorted by length together
 class Proposal:
     """One of the best answers to a question: ``context[start:end]`` in characters.
 
-    ``score`` is in logits, ``probability`` 0 to 1 (see :class:`reader.reader.Span`).
+    ``score`` is in logits; ``probability`` is the span's share of one softmax over every span of
+    the question's windows, 0 to 1.
     """
 
     text: str
@@ -36,8 +37,12 @@ class Proposal:
 class Evaluation:
     """What a reader answered, by question id, and the figures of the SQuAD script.
 
-    ``no_answer`` is the score of "no answer" minus the best span's, in logits; 0 where the data
-    has no unanswerable questions.
+    ``predictions`` are the best answers, also where "no answer" scored higher, as SQuAD 2.0's
+    script wants them: with ``no_answer`` beside them, and the same threshold, it gives the same
+    figures, the best ones over all thresholds too. :func:`refused` takes out what a threshold
+    refuses. ``no_answer`` is the score of "no answer" minus the best span's, in logits; 0 where the
+    data has no unanswerable questions. In several windows the lowest score of "no answer" counts,
+    as in BERT's and SpanBERT's evaluation.
     """
 
     predictions: dict[str, str]
@@ -51,13 +56,15 @@ def evaluate(
     examples: Sequence[Example],
     *,
     n_best: int = 1,
+    threshold: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Read every question on its own paragraph; ``progress`` gets the questions done.
 
-    Where the data has unanswerable questions, the answer is ``""`` when the score of "no answer"
-    is above the best span's; ``best_exact`` and ``best_f1`` tell what another threshold than this
-    0 would reach. ``n_best`` is how many non-overlapping answers are kept for each question.
+    Where the data has unanswerable questions, an answer counts as none when the score of "no
+    answer" is more than ``threshold`` above it; ``best_exact`` and ``best_f1`` tell what another
+    threshold would reach. ``n_best`` is how many candidates are kept for each question: spans of
+    different texts, which may overlap.
     """
     has_unanswerable = any(not example.answers for example in examples)
     best: dict[str, str] = {}
@@ -66,19 +73,29 @@ def evaluate(
     for begin in range(0, len(examples), _CHUNK):
         chunk = examples[begin : begin + _CHUNK]
         asked = [(e.question, [Passage(document=e.id, start=0, text=e.context)]) for e in chunk]
-        for example, spans in zip(chunk, reader.read_batch(asked, top_k=n_best), strict=True):
+        for example, found in zip(chunk, reader.candidates(asked, top_k=n_best), strict=True):
+            spans = found.spans
             proposals[example.id] = [
                 Proposal(span.text, span.start, span.end, span.score, span.probability)
                 for span in spans
             ]
             best[example.id] = spans[0].text if spans else ""
             compare = has_unanswerable and bool(spans)
-            odds[example.id] = spans[0].null_score - spans[0].score if compare else 0.0
+            odds[example.id] = found.null_score - spans[0].score if compare else 0.0
         if progress is not None:
             progress(len(chunk))
-    predictions = {key: "" if odds[key] > 0 else text for key, text in best.items()}
-    scores = squad_scores(examples, best, odds, threshold=0.0)
-    return Evaluation(predictions, scores, odds, proposals)
+    scores = squad_scores(examples, best, odds, threshold=threshold)
+    return Evaluation(best, scores, odds, proposals)
+
+
+def refused(
+    predictions: Mapping[str, str], no_answer: Mapping[str, float], threshold: float
+) -> dict[str, str]:
+    """The predictions with ``""`` where ``no_answer`` (0 where it is missing) is above it."""
+    return {
+        key: "" if no_answer.get(key, 0.0) > threshold else text
+        for key, text in predictions.items()
+    }
 
 
 def save_predictions(predictions: Mapping[str, str], path: Path) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
+
+_BLANK = re.compile(r"[ \t\n\r]*")
 
 
 def read_text(path: Path) -> str:
@@ -33,12 +37,51 @@ def read_json(path: Path) -> Any:
     Raises:
         DatasetError: as for :func:`read_text`, or it is not JSON.
     """
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, path: Path) -> Any:
+    """What the text of a JSON file holds.
+
+    Raises:
+        DatasetError: it is not JSON; the message names the file and the line.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
+
+
+def place_of(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
+    """Line and column, both from 1, of a value in a text that is JSON.
+
+    Args:
+        keys: the way to it from the outermost value: names in objects, numbers in lists.
+    """
+    decoder = json.JSONDecoder()
+
+    def solid(at: int) -> int:
+        """The first character from ``at`` on that is no white space."""
+        found = _BLANK.match(text, at)
+        return found.end() if found else at
+
+    at = solid(0)
+    for key in keys:
+        at = solid(at + 1)  # behind the bracket
+        number = 0
+        while True:
+            name: str | int = number
+            if isinstance(key, str):
+                name, at = decoder.raw_decode(text, at)
+                at = solid(solid(at) + 1)  # behind the colon
+            if name == key:
+                break
+            _, at = decoder.raw_decode(text, at)
+            at = solid(solid(at) + 1)  # behind the comma
+            number += 1
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 def write_text(path: Path, text: str) -> None:

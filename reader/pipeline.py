@@ -24,10 +24,15 @@ Faults that it **mends**:
   without a type or in a panic; now a ValueError with the numbers.
 - A cased checkpoint that holds only ``vocab.txt`` (SpanBERT's) was read in lower case.
 - A dict with a list of questions and one context paired questions with its letters.
+- A question as an object (``SquadExample``) was refused outside a list; it is answered.
 - Unknown parameters were ignored without a word; now with a warning.
 - A window longer than the model's positions ended in an index error; now a ValueError, and by
   default windows are never longer.
 - Logits that are not numbers gave answers; now a :class:`reader.errors.ReaderError`.
+- A batch too large for a GPU's memory ended in torch's OutOfMemoryError; it is read in halves, down
+  to single windows. Where one does not fit, a :class:`reader.errors.ReaderError`.
+- Another model's tokenizer ended in an index error where its vocabulary is larger, and gave answers
+  without sense where it is smaller; now a :class:`reader.errors.CheckpointError`.
 
 Checkpoints always compute in float32, those stored in half precision too. Only BERT checkpoints
 load (:mod:`reader.checkpoint`).
@@ -106,7 +111,8 @@ class QuestionAnsweringPipeline:
         Raises:
             KeyError, ValueError, TypeError: see :func:`reader.pipeline_inputs.examples_of` and
                 :class:`Parameters`; also for a question that is too long for a window.
-            ReaderError: the network gave logits that are not numbers.
+            ReaderError: the network gave logits that are not numbers, or there is no memory for a
+                single window.
         """
         names = ("question", "context", "X", "data")
         inputs: dict[str, Any] = {name: kwargs.pop(name) for name in names if name in kwargs}
@@ -187,7 +193,39 @@ class QuestionAnsweringPipeline:
     def _logits(
         self, windows: Sequence[PipelineWindow]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Start and end logits, float32 of shape (windows, pieces); windows have one length."""
+        """Start and end logits, float32 of shape (windows, pieces); windows have one length.
+
+        Raises:
+            ReaderError: they are not numbers, or there is no memory for a single window.
+        """
+        import torch
+
+        from reader.network import release
+
+        try:
+            starts, ends = self._forward(windows)
+        except torch.OutOfMemoryError as error:
+            if len(windows) == 1:
+                raise ReaderError(
+                    f"{self.device} has no memory left for a window of {len(windows[0].ids)} "
+                    "pieces; free some, lower `max_seq_len`, or use another device"
+                ) from error
+        else:
+            if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
+                raise ReaderError(
+                    f"the model {self._checkpoint.name} gave logits that are not numbers; its "
+                    "weights are damaged"
+                )
+            return starts, ends
+        # Halve until it fits: a busy GPU slows answers down instead of refusing them.
+        release(self.device)
+        middle = len(windows) // 2
+        first, second = self._logits(windows[:middle]), self._logits(windows[middle:])
+        return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+
+    def _forward(
+        self, windows: Sequence[PipelineWindow]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         import torch
 
         ids = torch.tensor([window.ids for window in windows])
@@ -201,14 +239,7 @@ class QuestionAnsweringPipeline:
                 token_type_ids=types.to(self.device),
                 attention_mask=mask.to(self.device),
             )
-        starts = output.start_logits.float().cpu().numpy()
-        ends = output.end_logits.float().cpu().numpy()
-        if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
-            raise ReaderError(
-                f"the model {self._checkpoint.name} gave logits that are not numbers; its weights "
-                "are damaged"
-            )
-        return starts, ends
+        return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
 
 
 def pipeline(
@@ -251,7 +282,7 @@ def pipeline(
         RuntimeError: neither a task nor a model.
         ValueError: an argument that is not supported, or a parameter out of range.
         CheckpointError, DeviceError: see :func:`reader.checkpoint.load` and
-            :func:`reader.checkpoint.choose_device`.
+            :func:`reader.checkpoint.choose_device`; also for a tokenizer that is another model's.
     """
     if task is None and model is None:
         raise RuntimeError(f'name a model, or the task "{TASK}" for the embedded one')

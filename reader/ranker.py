@@ -224,7 +224,9 @@ def _of_stored(place: Path, settings: Mapping[str, Any]) -> _Encoder:
     if {name: tuple(value.shape) for name, value in weights.items()} != tensor_shapes(shape):
         raise CheckpointError(f"the ranker in {place} does not hold a BERT's weights")
     floats = {name: value.float() for name, value in weights.items()}
-    return _Encoder(str(settings[_NAME]), shape, floats, PieceTokenizer.from_folder(place))
+    tokenizer = PieceTokenizer.from_folder(place)
+    tokenizer.check_fits(shape.vocabulary, str(place))
+    return _Encoder(str(settings[_NAME]), shape, floats, tokenizer)
 
 
 def _of_reader(place: Path) -> _Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from reader.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
+
+#: Spans of a window that are looked at for each candidate.
+_WIDER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,20 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the windows of a question hold, nothing merged.
+
+    Attributes:
+        spans: the best ones, best first, each text once and with its own probability alone.
+        null_score: the lowest score of "no answer" of all windows, that of the window which
+            believes most in an answer; infinite where nothing was read.
+    """
+
+    spans: list[Span]
+    null_score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ceiling:
     """Enough is read when no unread span can be better than the best one.
 
@@ -145,6 +163,7 @@ class _Asked:
     matcher: Matcher | None
     found: list[span_math.Scored] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
+    null_scores: list[float] = field(default_factory=list)
 
 
 class Reader:
@@ -201,6 +220,24 @@ class Reader:
         self._read(asked, 0, None, progress)
         return [self._answers(one, top_k) for one in asked]
 
+    def candidates(
+        self, questions: Sequence[tuple[str, Sequence[Passage]]], *, top_k: int = 20
+    ) -> list[Candidates]:
+        """What SQuAD's evaluation wants: the best spans of each question as they were proposed.
+
+        The first one is the first one of :meth:`read`; further ones may overlap it.
+
+        Raises:
+            ReaderError: the network gave logits that are not numbers.
+        """
+        asked = self._asked(questions)
+        # Some fall together once they are widened to words.
+        self._read(asked, 0, None, n_best=max(self.options.n_best, _WIDER * top_k))
+        return [
+            Candidates(self._distinct(one, top_k), min(one.null_scores, default=math.inf))
+            for one in asked
+        ]
+
     def read_until(
         self,
         question: str,
@@ -244,8 +281,14 @@ class Reader:
         begin: int,
         end: int | None,
         progress: Callable[[int], None] | None = None,
+        *,
+        n_best: int | None = None,
     ) -> None:
-        """Read the passages ``begin`` to ``end`` of each question."""
+        """Read the passages ``begin`` to ``end`` of each question.
+
+        ``n_best`` spans of each window are kept, by default as many as the options say.
+        """
+        n_best = n_best or self.options.n_best
         parts = [one.passages[begin:end] for one in asked]
         texts = list({text for part in parts for p in part for text in (p.text, p.context)})
         pieces_of = dict(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
@@ -276,9 +319,16 @@ class Reader:
                 )
             for row, index in enumerate(chosen):
                 one = owners[index]
-                spans, total = self._spans_of(inputs[index], one.passages, starts[row], ends[row])
+                window, passages = inputs[index], one.passages
+                null_score = (
+                    float(starts[row, 0]) + float(ends[row, 0]) + passages[window.passage].prior
+                )
+                spans, total = self._spans_of(
+                    window, passages, starts[row], ends[row], null_score, n_best
+                )
                 one.found.extend(spans)
                 one.totals.append(total)
+                one.null_scores.append(null_score)
             if progress is not None:
                 progress(len(chosen))
 
@@ -301,6 +351,8 @@ class Reader:
         passages: Sequence[Passage],
         start_logits: NDArray[np.float32],
         end_logits: NDArray[np.float32],
+        null_score: float,
+        n_best: int,
     ) -> tuple[list[span_math.Scored], float]:
         passage = passages[window.passage]
         inside = slice(window.first, window.first + len(window.offsets))
@@ -314,9 +366,8 @@ class Reader:
             starts,
             ends,
             max_pieces=self.options.max_answer_pieces,
-            n_best=self.options.n_best,
+            n_best=n_best,
         )
-        null_score = float(start_logits[0]) + float(end_logits[0]) + passage.prior
         spans = []
         for candidate in candidates:
             start = window.offsets[candidate.first][0]
@@ -339,22 +390,32 @@ class Reader:
 
     def _answers(self, asked: _Asked, top_k: int) -> list[Span]:
         scored = span_math.normalise(asked.found, span_math.log_sum_exp(asked.totals))
-        answers = []
-        for span in span_math.merge_overlapping(scored, top_k):
-            passage = asked.passages[span.passage]
-            answers.append(
-                Span(
-                    passage=span.passage,
-                    document=span.document,
-                    start=span.start,
-                    end=span.end,
-                    text=passage.text[span.start - passage.start : span.end - passage.start],
-                    score=span.score,
-                    null_score=span.null_score,
-                    probability=span.probability,
-                )
-            )
-        return answers
+        return [_span(one, asked.passages) for one in span_math.merge_overlapping(scored, top_k)]
+
+    def _distinct(self, asked: _Asked, top_k: int) -> list[Span]:
+        """The best spans of different texts."""
+        scored = span_math.normalise(asked.found, span_math.log_sum_exp(asked.totals))
+        found: dict[str, Span] = {}
+        for one in span_math.best_first(scored):
+            if len(found) == top_k:
+                break
+            span = _span(one, asked.passages)
+            found.setdefault(span.text, span)
+        return list(found.values())
+
+
+def _span(scored: span_math.Scored, passages: Sequence[Passage]) -> Span:
+    passage = passages[scored.passage]
+    return Span(
+        passage=scored.passage,
+        document=scored.document,
+        start=scored.start,
+        end=scored.end,
+        text=passage.text[scored.start - passage.start : scored.end - passage.start],
+        score=scored.score,
+        null_score=scored.null_score,
+        probability=scored.probability,
+    )
 
 
 def load_reader(

@@ -93,6 +93,11 @@ def normalise(spans: Iterable[Scored], log_total: float) -> list[Scored]:
     return [replace(span, probability=min(1.0, math.exp(span.score - log_total))) for span in spans]
 
 
+def best_first(spans: Iterable[Scored]) -> list[Scored]:
+    """By score; equal ones by their place."""
+    return sorted(spans, key=lambda s: (-s.score, s.document, s.start, s.end))
+
+
 def merge_overlapping(spans: Sequence[Scored], top_k: int) -> list[Scored]:
     """Keep the best span of each group that overlaps in a document.
 
@@ -102,7 +107,7 @@ def merge_overlapping(spans: Sequence[Scored], top_k: int) -> list[Scored]:
     """
     kept: list[Scored] = []
     seen: set[tuple[str, int, int]] = set()
-    for span in sorted(spans, key=lambda s: (-s.score, s.document, s.start, s.end)):
+    for span in best_first(spans):
         if (span.document, span.start, span.end) in seen:
             continue
         seen.add((span.document, span.start, span.end))

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_json
+from reader.files import parse_json, place_of, read_text
+
+#: The way to a value from the outermost one: names in objects, numbers in lists.
+_Way = tuple[str | int, ...]
+
+_LONGEST_SHOWN = 80  # characters of a text in a message
+_PLACES = 3  # named in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,20 @@ def load_squad(path: str | Path) -> list[Example]:
     """Read a SQuAD 1.1 or 2.0 file.
 
     Raises:
-        DatasetError: the file is missing, is not JSON, or a record lacks a field; the message
-            names the place in the file.
+        DatasetError: the file is missing, is not JSON, a record lacks a field, or an answer does
+            not stand where ``answer_start`` says; the message names the line and the record.
     """
-    return list(_examples(read_json(Path(path)), str(path)))
+    path = Path(path)
+    text = read_text(path)
+    try:
+        return list(_examples(parse_json(text, path)))
+    except _WrongError as wrong:
+        line, column = place_of(text, wrong.value)
+        where = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in wrong.record)
+        record = f"{where[1:]}: " if where else ""
+        raise DatasetError(
+            f"{path}, line {line}, column {column}: {record}{wrong.message}"
+        ) from None
 
 
 def spread(examples: Sequence[Example], count: int) -> list[Example]:
@@ -55,42 +71,82 @@ def spread(examples: Sequence[Example], count: int) -> list[Example]:
     return [examples[index * len(examples) // count] for index in range(count)]
 
 
-def _examples(document: Any, name: str) -> Iterator[Example]:
-    articles = _field(document, "data", list, name)
+class _WrongError(Exception):
+    """A record that is not as it should be, by the way to it, and the value that shows it."""
+
+    def __init__(self, message: str, record: _Way, value: _Way | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.record = record
+        self.value = value or record
+
+
+def _examples(document: Any) -> Iterator[Example]:
+    articles = _field(document, "data", list, ())
     for a, article in enumerate(articles):
-        at_article = f"{name}: data[{a}]"
+        at_article: _Way = ("data", a)
         for p, paragraph in enumerate(_field(article, "paragraphs", list, at_article)):
-            at_paragraph = f"{at_article}.paragraphs[{p}]"
+            at_paragraph: _Way = (*at_article, "paragraphs", p)
             context = _field(paragraph, "context", str, at_paragraph)
             for q, qa in enumerate(_field(paragraph, "qas", list, at_paragraph)):
-                yield _example(qa, context, f"{at_paragraph}.qas[{q}]")
+                yield _example(qa, context, (*at_paragraph, "qas", q))
 
 
-def _example(qa: Any, context: str, where: str) -> Example:
+def _example(qa: Any, context: str, where: _Way) -> Example:
+    identity = _field(qa, "id", str, where)
     answers: list[GoldAnswer] = []
-    impossible = isinstance(qa, dict) and qa.get("is_impossible") is True
+    impossible = qa.get("is_impossible") is True
     for i, answer in enumerate([] if impossible else _field(qa, "answers", list, where)):
-        at_answer = f"{where}.answers[{i}]"
+        at_answer: _Way = (*where, "answers", i)
         text = _field(answer, "text", str, at_answer)
         start = _field(answer, "answer_start", int, at_answer)
         if not 0 <= start <= len(context) - len(text):
-            raise DatasetError(
-                f"{at_answer}: answer_start {start} with {len(text)} characters does not lie in "
-                f"the context of {len(context)} characters"
+            raise _WrongError(
+                f'question "{identity}": answer_start {start} with {len(text)} characters does not '
+                f"lie in the context of {len(context)} characters; {_places(text, context)}",
+                at_answer,
+                (*at_answer, "answer_start"),
+            )
+        there = context[start : start + len(text)]
+        if there != text:
+            raise _WrongError(
+                f'question "{identity}": the answer is "{_short(text)}", but the context has '
+                f'"{_short(there)}" at answer_start {start}; {_places(text, context)}',
+                at_answer,
+                (*at_answer, "answer_start"),
             )
         answers.append(GoldAnswer(text, start))
     return Example(
-        id=_field(qa, "id", str, where),
+        id=identity,
         question=_field(qa, "question", str, where),
         context=context,
         answers=tuple(answers),
     )
 
 
-def _field(record: Any, key: str, kind: type, where: str) -> Any:
+def _places(text: str, context: str) -> str:
+    """Where in the context a text really stands, in words."""
+    found: list[int] = []
+    while (place := context.find(text, found[-1] + 1 if found else 0)) >= 0:
+        found.append(place)
+        if len(found) > _PLACES:
+            break
+    if not found:
+        return "the context does not hold this text"
+    more = " and further on" if len(found) > _PLACES else ""
+    return f"it stands at {', '.join(map(str, found[:_PLACES]))}{more} (characters, from 0)"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _field(record: Any, key: str, kind: type, where: _Way) -> Any:
     if not isinstance(record, dict) or key not in record:
-        raise DatasetError(f'{where}: the field "{key}" is missing (SQuAD JSON is expected)')
+        raise _WrongError(f'the field "{key}" is missing (SQuAD JSON is expected)', where)
     value = record[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise DatasetError(f'{where}: "{key}" is {type(value).__name__}, expected {kind.__name__}')
+        raise _WrongError(
+            f'"{key}" is {type(value).__name__}, expected {kind.__name__}', where, (*where, key)
+        )
     return value

@@ -27,6 +27,11 @@ _log = logging.getLogger(__name__)
 #: BERT's position table; a checkpoint's configuration may lower it, never a missing file raise it.
 DEFAULT_MAX_LENGTH = 512
 
+#: Rows of an embedding that no piece needs: padding to a multiple of 8, 64 or 128, and tokens that
+#: were added in a file that is not read; a small network's are fewer than this share.
+_SPARE_ROWS = 256
+_SPARE_SHARE = 0.25
+
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -96,6 +101,24 @@ class PieceTokenizer:
     def vocabulary_size(self) -> int:
         """The highest id and one more: the embeddings that it takes."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    def check_fits(self, rows: int, name: str) -> None:
+        """Whether a network with so many rows of word embeddings can have been trained with it.
+
+        Raises:
+            CheckpointError: it has more pieces, or fewer by more than padding explains.
+        """
+        size = self.vocabulary_size
+        if size > rows:
+            raise CheckpointError(
+                f"{name}: the tokenizer has {size} pieces, the network only {rows}; the vocabulary "
+                "belongs to another model"
+            )
+        if rows - size > min(_SPARE_ROWS, int(_SPARE_SHARE * rows)):
+            raise CheckpointError(
+                f"{name}: the tokenizer has only {size} pieces, the network {rows}; the vocabulary "
+                "belongs to another model or is cut off; take the one that it was trained with"
+            )
 
     def vocabulary(self) -> list[str]:
         """Every piece in order of its id; ``""`` where an id is not in use."""

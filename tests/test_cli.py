@@ -20,6 +20,7 @@ import torch
 import typer
 
 from bot.cli.main import app
+from bot.cli.reader import SHORTEST_WINDOW
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
 from reader.throughput import prefers_bf16
@@ -898,22 +899,59 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
 
 
-def test_what_a_reader_answered_is_written_and_scored_again(model: Path, tmp_path: Path) -> None:
+def test_the_windows_of_an_evaluation(model: Path, tmp_path: Path) -> None:
+    from reader.features import MAX_QUESTION_PIECES
+    from reader.reader import ReaderOptions
+
+    # The longest question, [CLS], two separators, and a piece of the paragraph.
+    assert SHORTEST_WINDOW == MAX_QUESTION_PIECES + 4
+    data = squad(tmp_path / "dev.json", after=" ask who" * 60)
+    asked = ["reader", "evaluate", data, "--model", model, "--n-best", tmp_path / "n.json"]
+
+    def candidates(*options: object) -> Any:
+        spanbot(*asked, *options).json()
+        return json.loads((tmp_path / "n.json").read_text())
+
+    default = candidates()
+    # The model reads 128 pieces, and a window shares at most half of them with the next one.
+    assert candidates("--length", "128", "--overlap", "128") == default
+    assert ReaderOptions().overlap == 128
+    assert candidates("--length", "80") != default
+    assert candidates("--overlap", "0") != default
+    message = spanbot(*asked, "--length", "129").error()
+    assert message == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert spanbot(*asked, "--length", "67").code == 2
+    long = squad(tmp_path / "long.json")
+    record = json.loads(long.read_text())
+    record["data"][0]["paragraphs"][0]["qas"][0]["question"] = "who " * 100
+    long.write_text(json.dumps(record))
+    shortest = ["--model", model, "--length", "68"]
+    assert spanbot("reader", "evaluate", long, *shortest).json()["total"] == 2
+
+
+@pytest.mark.parametrize("threshold", [None, "-0.05", "99"])
+def test_what_a_reader_answered_is_written_and_scored_again(
+    model: Path, tmp_path: Path, threshold: str | None
+) -> None:
     data = squad(tmp_path / "dev.json", unanswerable=True)
     files = {name: tmp_path / f"{name}.json" for name in ("predictions", "no-answer", "n-best")}
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
-    scores = spanbot("reader", "evaluate", data, "--model", model, *options).json()
+    at = ["--threshold", threshold] if threshold else []
+    scores = spanbot("reader", "evaluate", data, "--model", model, *options, *at).json()
     record = {name: json.loads(path.read_text()) for name, path in files.items()}
     assert all(set(answers) == {"a", "b", "c"} for answers in record.values())
     for key, proposals in record["n-best"].items():
-        assert len(proposals) > 1
+        assert len(proposals) == 20
         assert all(SQUAD_CONTEXT[p["start"] : p["end"]] == p["text"] for p in proposals)
-        refused = record["no-answer"][key] > 0
-        assert record["predictions"][key] == ("" if refused else proposals[0]["text"])
-    again = spanbot("reader", "score", data, files["predictions"]).json()
-    assert {key: again[key] for key in ("exact", "f1", "total")} == {
-        key: scores[key] for key in ("exact", "f1", "total")
-    }
+        assert record["predictions"][key] == proposals[0]["text"]
+    again = spanbot(
+        "reader", "score", data, files["predictions"],
+        "--no-answer", files["no-answer"], "--threshold", threshold or "0",
+    ).json()  # fmt: skip
+    assert again == scores
 
 
 def test_predictions_are_scored_without_a_model(tmp_path: Path) -> None:
@@ -950,6 +988,19 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     shown = spanbot("reader", "compare", data, *runs)
     assert "+66.67" in shown.out
     assert "NoAns_f1" in shown.out
+    odds = tmp_path / "odds.json"
+    odds.write_text(json.dumps({"b": 0.5, "c": 0.9}))
+
+    def figures(*options: object) -> dict[str, tuple[float, float]]:
+        compared = spanbot("reader", "compare", data, *runs, "--json", *options).json()
+        return {one["metric"]: (one["a"], one["b"]) for one in compared}
+
+    asked = ["--no-answer-a", odds, "--threshold", "0.5"]
+    assert figures(*asked)["NoAns_exact"] == (100.0, 100.0)
+    assert figures(*asked)["HasAns_exact"] == (50.0, 100.0)
+    asked = ["--no-answer-b", odds, "--threshold", "0.4"]
+    assert figures(*asked)["NoAns_exact"] == (0.0, 100.0)
+    assert figures(*asked)["HasAns_exact"] == (50.0, 50.0)
     runs[1].write_text("[1]")
     assert "b.json holds a list" in spanbot("reader", "compare", data, *runs).error()
 

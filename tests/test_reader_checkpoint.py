@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from reader.errors import CheckpointError, DeviceError, ReaderError
 from reader.features import windows
 from reader.network import Network
 from reader.reader import Passage, load_reader
-from tests.reader_models import checkpoint
+from reader.tokenization import PieceTokenizer
+from tests.reader_models import checkpoint, tokenizer
 
 
 @pytest.mark.parametrize("layout", ["full", "spanbert"])
@@ -130,6 +132,62 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     for folder, message in cases:
         with pytest.raises(CheckpointError, match=message):
             checkpoints.load(folder, device=torch.device("cpu"))
+
+
+def words_of(folder: Path) -> list[str]:
+    return (folder / "vocab.txt").read_text().splitlines()
+
+
+def with_rows(folder: Path, rows: int) -> Path:
+    """The checkpoint with so many rows of word embeddings; the further ones are of no piece."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": rows}))
+    tensors = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    more = torch.zeros(rows - len(tensors[name]), tensors[name].shape[1])
+    save_file({**tensors, name: torch.cat([tensors[name], more])}, folder / "model.safetensors")
+    return folder
+
+
+def test_a_vocabulary_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "cut")
+    words = words_of(folder)
+    (folder / "vocab.txt").write_text("\n".join(words[: len(words) // 2]) + "\n")
+    message = (
+        f"{folder}: the tokenizer has only {len(words) // 2} pieces, the network {len(words)}; "
+    )
+    for load in (checkpoints.load, load_reader):
+        with pytest.raises(CheckpointError, match=message):
+            load(folder)
+
+
+def test_rows_that_padding_explains_are_no_fault(tmp_path: Path) -> None:
+    words = len(words_of(checkpoint(tmp_path / "m")))
+    padded = with_rows(checkpoint(tmp_path / "padded"), 128)
+    assert words < 128
+    assert load_reader(padded, device="cpu").read("who?", [Passage("a", 0, "the code")])
+    with pytest.raises(CheckpointError, match=f"has only {words} pieces, the network 192;"):
+        load_reader(with_rows(checkpoint(tmp_path / "many"), 192), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fits"),
+    [(97, False), (98, True), (128, True), (130, True), (131, False), (196, False)],
+)
+def test_how_many_rows_a_small_vocabulary_may_leave(rows: int, fits: bool) -> None:
+    tokens = tokenizer()
+    assert tokens.vocabulary_size == 98
+    with nullcontext() if fits else pytest.raises(CheckpointError, match=f"m: .* {rows}; the voc"):
+        tokens.check_fits(rows, "m")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fits"), [(30521, False), (30522, True), (30592, True), (30778, True), (30779, False)]
+)
+def test_how_many_rows_a_vocabulary_may_leave(rows: int, fits: bool) -> None:
+    tokens = PieceTokenizer.from_folder(checkpoints.EMBEDDED)
+    with nullcontext() if fits else pytest.raises(CheckpointError, match="30522 pieces"):
+        tokens.check_fits(rows, "embedded")
 
 
 def test_damaged_weights_are_named(tmp_path: Path) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from bench.record_pipeline import CASES, ROOT, SAME_ROUNDING
+from bench import pipeline_replay
+from bench.pipeline_replay import largest_difference
+from bench.record_pipeline import CASES
 from reader import checkpoint as checkpoints
 from reader.errors import CheckpointError, ReaderError
 from reader.pipeline import QuestionAnsweringPipeline, pipeline
 from tests.pipeline_models import POSITIONS, seeded_checkpoint
-from tests.pipeline_replay import largest_difference
 from tests.reader_models import checkpoint
 
 RECORD = json.loads(CASES.read_text(encoding="utf-8"))
@@ -60,17 +58,10 @@ def test_the_record_is_large_and_of_the_version_that_is_named() -> None:
 
 
 @pytest.fixture(scope="module")
-def replayed(folders: dict[str, Path]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.pipeline_replay", folders["cased"], folders["uncased"]],
-        cwd=ROOT,
-        env={**os.environ, **SAME_ROUNDING},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("replay") / "found.json"
+    pipeline_replay.main(["--out", str(out)])
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return found
 
 
@@ -78,10 +69,38 @@ def replayed(folders: dict[str, Path]) -> dict[str, Any]:
 def test_every_recorded_call_gives_what_transformers_gave(
     model: str, replayed: dict[str, Any]
 ) -> None:
-    cases = [case for case in RECORD["cases"] if case["model"] == model and "result" in case]
-    assert replayed[model]["other"] == []
-    assert replayed[model]["results"] == len(cases) > 0
-    assert replayed[model]["largest"] <= 1e-6
+    cases = [case for case in RECORD["cases"] if case["model"] == model]
+    found = replayed["models"][model]
+    assert found["different"] == []
+    assert found["results"] == sum("result" in case for case in cases) > 0
+    assert found["errors"] + len(found["mended"]) == sum("error" in case for case in cases)
+    # A question as an object, alone and not in a list, was refused.
+    assert all([*case["args"][0]] == ["$example"] for case in found["mended"])
+    assert len(found["mended"]) == (model != "cased")
+    assert found["largest_difference"] <= 1e-6
+
+
+def test_the_figures_of_a_replay_are_those_of_all_models(replayed: dict[str, Any]) -> None:
+    models = replayed["models"].values()
+    assert replayed["cases"] == len(RECORD["cases"])
+    assert replayed["results_equal"] == replayed["results"] >= 100
+    assert replayed["errors_equal"] + replayed["errors_mended"] == replayed["errors"]
+    assert replayed["largest_difference"] == max(one["largest_difference"] for one in models)
+    assert replayed["recorded_with"]["transformers"] == "4.57.6"
+
+
+def test_a_replay_tells_what_differs(folders: dict[str, Path]) -> None:
+    """Results that another model gave, and an error in the place of an answer."""
+    calls = [case for case in RECORD["cases"] if case["model"] == "cased" and "result" in case][:3]
+    raised = {**calls[0], "error": "ValueError"}
+    del raised["result"]
+    wrong = {**raised, "args": [5], "error": "KeyError"}
+    known = [calls[1], raised, wrong, {**wrong, "error": "ValueError"}]
+    known += [{**calls[2], "result": "other"}, {**wrong, "result": calls[2]["result"]}]
+    del known[-1]["error"]
+    found = pipeline_replay.replay({**RECORD, "cases": known}, {"cased": folders["cased"]})["cased"]
+    assert (found["results"], found["errors"], found["mended"]) == (1, 1, [raised])
+    assert found["different"] == [wrong, *known[4:]]
 
 
 # Where a pipeline comes from
@@ -131,6 +150,28 @@ def test_what_cannot_be_had_is_refused(tmp_path: Path, folders: dict[str, Path])
         pipeline("question-answering", model=folder, device=-1, top_k=0)
     with pytest.raises(CheckpointError, match="no question-answering head"):
         pipeline(model=checkpoint(tmp_path / "headless", head=False), device=-1)
+
+
+def test_the_tokenizer_of_another_model_is_refused(
+    folders: dict[str, Path], loaded: dict[str, checkpoints.Checkpoint]
+) -> None:
+    from transformers import AutoTokenizer, BertForQuestionAnswering
+
+    small, large = folders["uncased"], folders["embedded"]
+    sizes = {name: one.tokenizer.vocabulary_size for name, one in loaded.items()}
+    larger = f"the tokenizer has {sizes['embedded']} pieces, the network only {sizes['uncased']};"
+    fewer = f"the tokenizer has only {sizes['uncased']} pieces, the network {sizes['embedded']};"
+    raw: Any = AutoTokenizer.from_pretrained(small)
+    for tokenizer in (small, str(small), raw, loaded["uncased"].tokenizer):
+        with pytest.raises(CheckpointError, match=fewer):
+            pipeline(model=loaded["embedded"], tokenizer=tokenizer, device=-1)
+    with pytest.raises(CheckpointError, match=fewer):
+        pipeline("question-answering", tokenizer=small, device=-1)
+    with pytest.raises(CheckpointError, match=larger):
+        pipeline(model=small, tokenizer=large, device=-1)
+    model = BertForQuestionAnswering.from_pretrained(small)
+    with pytest.raises(CheckpointError, match=larger):
+        pipeline(model=model, tokenizer=large, device=-1)
 
 
 # The faults that are kept and those that are mended
@@ -219,3 +260,27 @@ def test_logits_that_are_not_numbers_are_refused(folders: dict[str, Path]) -> No
         broken.model.qa_outputs.bias.fill_(float("nan"))
     with pytest.raises(ReaderError, match="not numbers; its weights are damaged"):
         pipeline(model=broken, device=-1)(question="who?", context=TEXT)
+
+
+def test_a_batch_that_is_too_large_is_read_in_halves(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = checkpoints.load(folders["uncased"], device=torch.device("cpu"))
+    asked = pipeline(model=one, device=-1)
+    call: dict[str, Any] = {"question": "how many days?", "context": TEXT * 4, "top_k": 5}
+    expected = asked(**call, batch_size=4)
+    forward, sizes, most = one.model.bert.forward, [], 1
+
+    def short(input_ids: torch.Tensor, **others: Any) -> Any:
+        """A network on a device with room for ``most`` windows."""
+        sizes.append(len(input_ids))
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids, **others)
+
+    monkeypatch.setattr(one.model.bert, "forward", short)
+    assert largest_difference(asked(**call, batch_size=4), expected) <= 1e-6
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    most = 0
+    with pytest.raises(ReaderError, match=r"cpu has no memory left for a window of .* pieces; "):
+        asked(**call)

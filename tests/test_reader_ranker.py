@@ -10,7 +10,7 @@ from transformers import BertModel
 from reader import checkpoint as checkpoints
 from reader.bert import Bert, Packed
 from reader.errors import CheckpointError, ReaderError
-from reader.ranker import Ranker, load_ranker, store
+from reader.ranker import EMBEDDED, Ranker, load_ranker, store
 from reader.tokenization import PieceTokenizer
 from tests.reader_models import checkpoint
 
@@ -113,6 +113,15 @@ def test_running_out_of_memory_halves_the_batch(
     most = 0
     with pytest.raises(ReaderError, match="cpu has no memory left for a text of 3 pieces"):
         ranker.encode(TEXTS[:1])
+
+
+def test_the_tokenizer_of_another_network_is_refused(source: Path, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    store(source, stored, name="tiny")
+    for file in EMBEDDED.glob("tokenizer*"):
+        (stored / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(CheckpointError, match=f"{stored}: the tokenizer has 30522 pieces, the net"):
+        load_ranker(stored, device="cpu")
 
 
 def test_the_embedded_ranker_knows_what_is_meant() -> None:

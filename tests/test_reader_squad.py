@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reader.errors import DatasetError
+from reader.groups import load_training
 from reader.metrics import exact_match, f1, normalise_answer, squad_scores, squad_v1_scores
 from reader.squad import Example, GoldAnswer, load_squad, spread
 
@@ -51,6 +52,80 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: str, message: str) -> N
     path = tmp_path / "d.json"
     path.write_text(content)
     with pytest.raises(DatasetError, match=message):
+        load_squad(path)
+
+
+def answered(context: str, *answers: tuple[str, int]) -> dict[str, Any]:
+    given = [{"text": text, "answer_start": start} for text, start in answers]
+    qa = {"id": "q9", "question": "How long?", "answers": given}
+    return {"data": [{"paragraphs": [{"context": context, "qas": [qa]}]}]}
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "message"),
+    [
+        (
+            "For 12 hours.",
+            ("12 hours", 3),
+            'question "q9": the answer is "12 hours", but the context has " 12 hour" at '
+            "answer_start 3; it stands at 4 (characters, from 0)",
+        ),
+        # The texts are compared as they stand: case counts.
+        ("For 12 Hours.", ("12 hours", 4), "the context does not hold this text"),
+        ("For 12 hours.", ("12 hours", 9), "does not lie in the context of 13 characters; it stan"),
+        ("a b a b a b a b a", ("a", 2), "it stands at 0, 4, 8 and further on (characters"),
+        ("a b a", ("a", 1), "it stands at 0, 4 (characters"),
+        ("x" * 300, ("y" * 200, 5), f'the answer is "{"y" * 79}…", but the context has "xxx'),
+        # Bytes in the place of characters.
+        ("Größe: 12 hours.", ("12 hours", 9), "it stands at 7 (characters"),
+    ],
+)
+def test_an_answer_that_stands_elsewhere_is_refused(
+    tmp_path: Path, context: str, answer: tuple[str, int], message: str
+) -> None:
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(answered(context, answer)), encoding="utf-8")
+    with pytest.raises(DatasetError) as caught:
+        load_squad(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}, line 1, column ")
+    with pytest.raises(DatasetError, match="answers"):
+        load_training(path)  # what is evaluated and what is trained on
+    # Of a question that is said to have no answer, nothing is looked at.
+    record = answered(context, answer)
+    record["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"] = True
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert load_squad(path)[0].answers == ()
+
+
+def test_every_answer_is_looked_at_and_the_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    good = answered("Für 12 hours, für 12 hours.", ("12 hours", 4), ("12 hours", 18), ("hours", 7))
+    text = json.dumps(good, indent=1)
+    path.write_text(text, encoding="utf-8")
+    assert [answer.start for answer in load_squad(path)[0].answers] == [4, 18, 7]
+    lines = text.splitlines()
+    (wrong,) = (number for number, line in enumerate(lines) if '"answer_start": 7' in line)
+    lines[wrong] = lines[wrong].replace("7", "8")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    column = lines[wrong].index("8") + 1
+    where = f"{path}, line {wrong + 1}, column {column}: data[0].paragraphs[0].qas[0].answers[2]: "
+    with pytest.raises(DatasetError) as caught:
+        load_squad(path)
+    assert str(caught.value).startswith(where + 'question "q9"')
+
+
+def test_the_line_of_a_record_of_another_form_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    good = json.dumps(answered("x", ("x", 0))["data"][0])
+    lines = ['{"version": "{[",', '"data" :', "[", good, ",", '{"title": "]", "paragraphs": 5}']
+    path.write_text("\n".join([*lines, "]}"]), encoding="utf-8")
+    column = lines[-1].index("5") + 1
+    with pytest.raises(DatasetError, match=rf'line 6, column {column}: data\[1\]: "paragraphs" is'):
+        load_squad(path)
+    lines[-1] = '{"paragraphs": [{"qas": []}]}'
+    path.write_text("\n".join([*lines, "]}"]), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r'line 6, column 17: .*\[0\]: the field "context" is'):
         load_squad(path)
 
 

@@ -23,6 +23,9 @@ from bot.settings import from_environment
 from reader.groups import Group
 from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
+#: A whole question, two separators, [CLS], and a piece of the paragraph.
+SHORTEST_WINDOW = 68
+
 
 class Masking(StrEnum):
     """The values of ``--masking``."""
@@ -56,7 +59,8 @@ def evaluate(
         typer.Option(help="Folder or hub id; by default SPANBOT_READER or the embedded reader."),
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="Write every answer here, question id to text.")
+        Path | None,
+        typer.Option(help="Write the best answers here, question id to text, refused ones too."),
     ] = None,
     no_answer: Annotated[
         Path | None,
@@ -65,6 +69,23 @@ def evaluate(
     n_best: Annotated[
         Path | None, typer.Option(help="Write the 20 best answers to each question here.")
     ] = None,
+    threshold: Annotated[
+        float, real(help='An answer that "no answer" is above by more logits counts as none.')
+    ] = 0.0,
+    length: Annotated[
+        int | None,
+        whole(
+            least=SHORTEST_WINDOW,
+            help="Word pieces a window; by default 384, or as many as the model reads.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        int,
+        whole(
+            least=0,
+            help="Word pieces that windows of a paragraph share, at most half of what fits.",
+        ),
+    ] = 128,
     limit: Annotated[
         int | None, whole(least=1, help="Only so many questions, spread over the file.")
     ] = None,
@@ -72,20 +93,31 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
-    from reader.reader import load_reader
+    from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
+    options = ReaderOptions(overlap=overlap)
     chosen = load_reader(
         model or settings.reader,
         device=settings.device,
         precision=settings.reader_precision,
+        options=replace(options, max_length=length) if length else options,
         notify=_notify,
     )
+    if length and chosen.options.max_length < length:
+        raise SpanbotError(
+            f"--length is {length}, but {chosen.name} reads at most {chosen.options.max_length} "
+            "word pieces at once; give no more than that"
+        )
     with count_progress("Reading", len(examples)) as progress:
         result = score_reader(
-            chosen, examples, n_best=20 if n_best is not None else 1, progress=progress
+            chosen,
+            examples,
+            n_best=20 if n_best is not None else 1,
+            threshold=threshold,
+            progress=progress,
         )
     if predictions is not None:
         save_predictions(result.predictions, predictions)
@@ -139,17 +171,26 @@ def compare(
     data: Annotated[Path, typer.Argument(help="SQuAD JSON, also .xz.", show_default=False)],
     a: Annotated[Path, typer.Argument(help="One run's predictions.", show_default=False)],
     b: Annotated[Path, typer.Argument(help="The other run's.", show_default=False)],
+    no_answer_a: Annotated[
+        Path | None, typer.Option(help="JSON, A's question id to how unlikely an answer is.")
+    ] = None,
+    no_answer_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None,
+    threshold: Annotated[
+        float, real(help="Above this --no-answer-a or --no-answer-b an answer counts as none.")
+    ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two files of predictions: their figures, and the interval of the difference."""
     from reader.compare import compare as compare_runs
-    from reader.evaluate import load_predictions
+    from reader.evaluate import load_no_answer, load_predictions, refused
     from reader.squad import load_squad
 
     examples = load_squad(data)
-    runs = (load_predictions(a), load_predictions(b))
-    for path, run in zip((a, b), runs, strict=True):
-        _tell_missing(path, run, {example.id for example in examples})
+    runs = [load_predictions(a), load_predictions(b)]
+    for number, (path, odds) in enumerate(((a, no_answer_a), (b, no_answer_b))):
+        _tell_missing(path, runs[number], {example.id for example in examples})
+        if odds is not None:
+            runs[number] = refused(runs[number], load_no_answer(odds), threshold)
     found = compare_runs(examples, *runs)
     if as_json:
         print_json([asdict(comparison) for comparison in found])
