@@ -17,6 +17,7 @@ from typing import Any
 
 from reader.arguments import told
 from reader.errors import CheckpointError
+from reader.files import make_folder
 
 _WEIGHTS = "model.safetensors"
 
@@ -48,7 +49,7 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
         else value
         for name, value in other.items()
     }
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for path in after.iterdir():
         if path.is_file() and path.name != _WEIGHTS:
             shutil.copyfile(path, target / path.name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError
+from reader.files import make_folder
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -371,7 +372,7 @@ def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
     """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16."""
     import torch
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     state = {
         key: value.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
         for key, value in checkpoint.model.state_dict().items()

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.errors import CorpusError
+from reader.files import make_folder
 from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together
@@ -138,7 +139,7 @@ def prepare(
     Raises:
         CorpusError: there is too little text, or ``texts`` raises it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target, record = folder / "pieces.bin", folder / "pieces.json"
     if source is not None:
         vocabulary = hashlib.sha256("\n".join(tokenizer.vocabulary()).encode()).hexdigest()

@@ -32,6 +32,10 @@ class TrainingError(ReaderError):
     """The training run cannot start or continue."""
 
 
+class OutputError(ReaderError):
+    """A file or folder of results cannot be written."""
+
+
 class DeviceError(ReaderError):
     """The device does not exist on this machine."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reader.errors import DatasetError
+from reader.errors import DatasetError, OutputError
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 
@@ -85,7 +86,41 @@ def place_of(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all."""
+    """Write a UTF-8 file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> None:
+    """See that a file can be written before the work whose result it shall hold.
+
+    Raises:
+        OutputError: its folder is not there or may not be written to, or it is a folder itself.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; give a file")
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}: you may not write in {folder}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error

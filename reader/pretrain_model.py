@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
 from reader.errors import CheckpointError
+from reader.files import make_folder
 from reader.masking import MaskingConfig
 from reader.pretrain_batches import HostBatch
 
@@ -85,7 +86,7 @@ def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
     """Write the encoder, a checkpoint to fine-tune, with its tokenizer and the heads beside it."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     # The encoder alone: a span head that was never trained would pass for one that was.
     model.bert.config.architectures = ["BertModel"]
     model.bert.config.save_pretrained(folder)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
+from reader.files import make_folder
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def store(source: Path, target: Path, *, name: str) -> None:
             tensors[key + _SCALE] = scale.contiguous()
         else:
             tensors[key] = value.to(torch.float16).contiguous()
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     save_file(tensors, target / "model.safetensors")
     keys = (
         "hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size hidden_act "

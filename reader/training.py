@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from reader.errors import TrainingError
-from reader.files import write_text
+from reader.errors import OutputError, TrainingError
+from reader.files import make_folder, write_text
 
 
 class TrainingConfig(Protocol):
@@ -64,7 +64,7 @@ class Training:
         final_rate: float = 0.0,
         fused: bool = False,
     ) -> None:
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         self._run = run
         self._model = model
         self._config = config
@@ -194,8 +194,14 @@ def _linear_schedule(
 def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` and ``history.json`` into the run's folder, each atomically."""
     temporary = run / "checkpoint.pt.part"
-    torch.save(state, temporary)
-    temporary.replace(run / "checkpoint.pt")
+    try:
+        torch.save(state, temporary)
+        temporary.replace(run / "checkpoint.pt")
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+        reason = str(error).splitlines()[0]
+        raise OutputError(
+            f"cannot write the checkpoint in {run}: {reason}; the one before it is kept"
+        ) from error
     write_text(run / "history.json", json.dumps(history) + "\n")
 
 

@@ -899,6 +899,31 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
 
 
+@pytest.mark.parametrize("option", ["--predictions", "--no-answer", "--n-best"])
+def test_where_nothing_can_be_written_nothing_is_read(
+    option: str, model: Path, tmp_path: Path
+) -> None:
+    data = squad(tmp_path / "dev.json")
+    asked = ["reader", "evaluate", data, "--model", model, option]
+    nowhere = tmp_path / "none" / "a.json"
+    assert spanbot(*asked, nowhere).error() == (
+        f"cannot write {nowhere}: there is no folder {nowhere.parent}; make it first"
+    )
+    assert spanbot(*asked, tmp_path).error() == (
+        f"cannot write {tmp_path}: it is a folder; give a file"
+    )
+
+
+def test_a_run_below_a_file_is_told(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "train.json")
+    run = data / "run"
+    ran = spanbot("reader", "finetune", data, "--start", model, "--run", run, "--no-bf16")
+    assert (ran.code, ran.out) == (1, "")
+    told = unboxed(ran.err)
+    assert f"cannot make the folder {run}" in told
+    assert "Not a directory" in told
+
+
 def test_the_windows_of_an_evaluation(model: Path, tmp_path: Path) -> None:
     from reader.features import MAX_QUESTION_PIECES
     from reader.reader import ReaderOptions

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from reader.errors import OutputError
 from reader.training import History, Training
 
 
@@ -157,7 +158,7 @@ def test_a_checkpoint_that_was_not_written_whole_leaves_the_one_before(
 
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OutputError, match="No space left on device; the one before it"):
             steps.save(2)
     again = Two()
     assert training(tmp_path, again, Steps(), steps=10).resume() == 1

@@ -93,9 +93,13 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
+    from reader.files import check_target
     from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 
+    for target in (predictions, no_answer, n_best):
+        if target is not None:
+            check_target(target)
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
     options = ReaderOptions(overlap=overlap)
@@ -119,13 +123,13 @@ def evaluate(
             threshold=threshold,
             progress=progress,
         )
+    print_json(result.scores)  # first: a disk that is full now costs the files alone
     if predictions is not None:
         save_predictions(result.predictions, predictions)
     if no_answer is not None:
         save_no_answer(result.no_answer, no_answer)
     if n_best is not None:
         save_n_best(result.n_best, n_best)
-    print_json(result.scores)
 
 
 class Script(StrEnum):
