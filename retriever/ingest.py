@@ -350,7 +350,7 @@ def _is_refused(path: Path, tally: _Tally) -> bool:
         if path.is_file():
             media_type_of(path.resolve())  # a link is read under the name of what it leads to
     except ParseError as error:
-        tally.failed.append(Failure(str(path), str(error)))
+        tally.failed.append(Failure(as_utf8(str(path)), as_utf8(str(error))))
         return True
     return False
 
