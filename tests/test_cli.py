@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import typer
 import migrations
 from bot.cli.main import app
 from retriever.store.database import Database
+from retriever.store.runs import finish_run, start_run
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
@@ -678,9 +680,11 @@ def test_doctor_finds_nothing_wrong(filled: Path) -> None:
         "home folder",
         "database",
         "documents",
+        "last reindexing",
         "search index",
         "reader",
     }
+    assert detail["last reindexing"] == "none yet"
     assert detail["home folder"] == str(filled)
     assert detail["documents"].startswith("5 documents, ")
     assert "tiny" in detail["reader"]
@@ -700,6 +704,45 @@ def test_doctor_names_what_is_wrong(
     assert "nowhere" in detail["reader"]
     assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
     assert spanbot("doctor").code == 1
+
+
+def test_doctor_tells_what_the_last_reindexing_could_not_read(light: None, tmp_path: Path) -> None:
+    notes = write_pages(tmp_path / "notes", {"wifi.md": "# Wifi\n\nIt is free.\n"})
+    assert spanbot("add", notes).code == 0
+    for number in range(7):
+        (notes / f"scan{number}.pdf").touch()
+    assert spanbot("reindex").code == 0
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (0, "ok")
+    assert detail["documents"].startswith("8 documents, 1 passage, 7 with errors: spanbot docs li")
+    told = detail["last reindexing"]
+    assert ", cli: done; 7 failed: " in told
+    assert f"; {notes}/scan1.pdf: scan1.pdf is empty" in told
+    assert told.endswith("; and 2 more")
+    # With the whole folder gone, nothing could be read.
+    notes.rename(tmp_path / "elsewhere")
+    spanbot("reindex")
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (1, "problem")
+    assert f"1 failed: {notes}: {notes} does not exist" in detail["last reindexing"]
+    (tmp_path / "elsewhere").rename(notes)
+    for scan in notes.glob("*.pdf"):
+        scan.unlink()
+    assert spanbot("reindex").code == 0
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (0, "ok")
+    assert detail["last reindexing"].endswith(" UTC, cli: done")
+
+
+def test_doctor_tells_why_the_last_reindexing_failed(filled: Path) -> None:
+    with closing(Database(f"sqlite:///{filled / 'spanbot.db'}")) as database:
+        now = datetime.now(UTC)
+        with database.write() as session:
+            run_id = start_run(session, trigger="cli", now=now, lease=timedelta(minutes=5))
+            finish_run(session, run_id, now=now, error="the disk is full")
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (1, "problem")
+    assert detail["last reindexing"].endswith(" UTC, cli: failed: the disk is full")
 
 
 def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -725,6 +768,7 @@ def test_doctor_names_wrong_settings_and_goes_on(
             ("home folder", "ok"),
             ("database", "ok"),
             ("documents", "ok"),
+            ("last reindexing", "ok"),
             ("search index", "off"),  # another language's would have to be made anew
             ("reader", "ok"),
             ("ranker", "off"),
