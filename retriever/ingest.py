@@ -257,6 +257,11 @@ class Ingestor:
             tally.failed.extend(
                 Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
             )
+            unread = [(known[uri], message) for uri, message in listing.problems if uri in known]
+            if unread:
+                with self._database.write() as session:
+                    for file_known, message in unread:
+                        documents.save_error(session, file_known.document_id, as_utf8(message))
             work.extend((source, file) for file in listing.files)
             listed = {str(file.path) for file in listing.files}
             owners |= {(source.collection_id, place): source.id for place in known.keys() & listed}
@@ -288,34 +293,18 @@ class Ingestor:
             return
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
+        uri = known.uri if known is not None else file.uri
+        link = source.base_url if source.kind == "upload" else file.link
+        facts = documents.FileFacts(uri, location, link, content_sha256="", size=0)
         try:
-            facts = _facts(
-                file.path,
-                uri=known.uri if known is not None else file.uri,
-                location=location,
-                link=source.base_url if source.kind == "upload" else file.link,
-            )
+            facts = _facts(file.path, uri=uri, location=location, link=link)
+            new = self._new(file.path, known, facts)
         except OSError as error:
             message = f"{file.uri} cannot be read: {error.strerror or error}"
-            tally.failed.append(Failure(file.uri, message))
+            self._note_failure(source, file, facts, message, tally)
             return
-        try:
-            new = self._new(file.path, known, facts)
         except ParseError as error:
-            tally.failed.append(Failure(file.uri, str(error)))
-            with self._database.write() as session:
-                if documents.has_source(session, source.id):
-                    documents.save_failure(
-                        session,
-                        collection_id=source.collection_id,
-                        source_id=source.id,
-                        facts=facts,
-                        title=file.path.stem,
-                        media_type=SUFFIXES.get(
-                            file.path.suffix.lower(), "application/octet-stream"
-                        ),
-                        message=str(error),
-                    )
+            self._note_failure(source, file, facts, str(error), tally)
             return
         if new is None and known is not None and known.is_as(source.id, facts.link):
             tally.counts["unchanged"] += 1
@@ -323,6 +312,27 @@ class Ingestor:
         with self._database.write() as session:
             if documents.has_source(session, source.id):  # else it was removed meanwhile
                 tally.counts.update(_store(session, source, known, facts, new))
+
+    def _note_failure(
+        self,
+        source: documents.SourceRecord,
+        file: SourceFile,
+        facts: documents.FileFacts,
+        message: str,
+        tally: _Tally,
+    ) -> None:
+        tally.failed.append(Failure(file.uri, message))
+        with self._database.write() as session:
+            if documents.has_source(session, source.id):
+                documents.save_failure(
+                    session,
+                    collection_id=source.collection_id,
+                    source_id=source.id,
+                    facts=facts,
+                    title=file.path.stem,
+                    media_type=SUFFIXES.get(file.path.suffix.lower(), "application/octet-stream"),
+                    message=message,
+                )
 
     def _new(
         self, path: Path, known: documents.KnownFile | None, facts: documents.FileFacts

@@ -7,7 +7,6 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -32,6 +31,7 @@ from tests.documents import (
     write_handbook,
     write_pages,
 )
+from tests.permissions import unprivileged
 
 NOTES = {
     "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
@@ -224,6 +224,11 @@ def test_a_file_that_cannot_be_looked_at_is_told(store: Store, notes: Path) -> N
     assert [failure.uri for failure in report.failed] == [str(below / "deep.md")]
     assert "too long" in report.failed[0].message
     assert store.found("How deep is the well?") == [f"{below}/deep.md"]
+    assert store.errors() == {f"{below}/deep.md": report.failed[0].message}
+    (below / "deep.md").unlink()
+    write_pages(below, {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    assert store.ingestor.reindex() == IngestReport(unchanged=4)
+    assert store.errors() == {}
 
 
 def test_a_path_that_cannot_be_looked_at_adds_nothing(store: Store, notes: Path) -> None:
@@ -314,23 +319,31 @@ def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
         assert documents.find_document(session, "lift.pdf").error is None
 
 
-def test_a_file_that_may_not_be_read_is_told(
-    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = Path.open
-
-    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
-        if self.name == "lunch.md":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *arguments, **options)
-
-    store.ingestor.add([notes])
-    monkeypatch.setattr(Path, "open", refuse)
-    report = store.ingestor.reindex()
-    assert (report.unchanged, report.removed) == (2, 0)
-    [failure] = report.failed
-    assert failure.message == f"{notes}/lunch.md cannot be read: Permission denied"
-    assert store.found("lunch") == [f"{notes}/lunch.md"]
+def test_a_file_that_may_not_be_read_is_told_and_its_text_is_served(open_folder: Path) -> None:
+    open_folder.chmod(0o777)
+    with unprivileged(), open_store(open_folder / "home") as store:
+        notes = write_pages(open_folder / "notes", NOTES)
+        store.ingestor.add([notes])
+        (notes / "lunch.md").chmod(0)
+        (notes / "new.md").touch(mode=0)
+        for _ in range(2):
+            report = store.ingestor.reindex()
+            assert (report.unchanged, report.added, report.removed) == (2, 0, 0)
+            told = {failure.uri: failure.message for failure in report.failed}
+            assert told == {
+                f"{notes}/{name}": f"{notes}/{name} cannot be read: Permission denied"
+                for name in ("lunch.md", "new.md")
+            }
+            assert store.errors() == told
+            assert store.found("lunch") == [f"{notes}/lunch.md"]
+            with store.database.read() as session:
+                summary = documents.find_document(session, "lunch.md")
+            assert (summary.state, summary.version) == ("ready", 1)
+        (notes / "lunch.md").chmod(0o644)
+        (notes / "new.md").unlink()
+        assert store.ingestor.reindex() == IngestReport(unchanged=3, removed=1)
+        assert store.errors() == {}
+        check_store(store)
 
 
 def test_a_file_name_that_is_not_utf8_is_told(store: Store, notes: Path) -> None:
