@@ -23,7 +23,7 @@ from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, media_type_of, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.removal import Removed, forget, kept_files
-from retriever.sources import SourceFile, list_files
+from retriever.sources import Published, SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.uploads import delete, replacing
@@ -242,6 +242,8 @@ class Ingestor:
     ) -> IngestReport:
         work: list[tuple[documents.SourceRecord, SourceFile]] = []
         owners: dict[tuple[int, str], int] = {}  # of what several sources may list
+        with self._database.read() as session:
+            every = documents.sources(session)
         for source in sources:
             # Known before listed: a file that appears in between is not taken for a deleted one.
             with self._database.read() as session:
@@ -251,6 +253,7 @@ class Ingestor:
                 label=source.label,
                 base_url=source.base_url if source.kind == "path" else None,
                 suffixes=SUFFIXES.keys(),
+                above=_published_above(source, every),
                 known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
@@ -349,6 +352,26 @@ class Ingestor:
         if not passages:
             raise ParseError(f"{path.name} holds no text; nothing of it can be searched")
         return _New(parsed, passages)
+
+
+def _published_above(
+    source: documents.SourceRecord, every: Sequence[documents.SourceRecord]
+) -> Published | None:
+    """Where another source of its collection publishes what it lies in; of several, the nearest.
+
+    A file that is added once more, by itself, is still linked to as its folder says.
+    """
+    location = Path(source.location)
+    folders = [
+        Published(Path(other.location), other.base_url)
+        for other in every
+        if other.collection_id == source.collection_id
+        and other.kind == "path"
+        and other.id != source.id
+        and other.base_url is not None
+    ]
+    holding = [folder for folder in folders if folder.holds(location)]
+    return max(holding, key=lambda folder: len(folder.folder.parts), default=None)
 
 
 def _is_refused(path: Path, tally: _Tally) -> bool:

@@ -444,6 +444,55 @@ def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     assert store.best("guest wifi").url == "https://old.example.com/wifi.md#wifi"
 
 
+def test_a_source_without_a_base_url_leaves_the_link_that_another_gives(
+    store: Store, notes: Path
+) -> None:
+    below = write_pages(notes / "a b", {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    hidden = write_pages(notes / ".drafts", {"roof.md": "# Roof\n\nThe roof is of slate.\n"})
+    store.ingestor.add([notes], base_url="https://docs.example.com/")
+    report = store.ingestor.add([notes / "wifi.md", below, hidden])
+    assert report == IngestReport(added=1, unchanged=2)
+    wifi = "https://docs.example.com/wifi.md#wifi"
+    deep = "https://docs.example.com/a%20b/deep.md#deep"
+    for _ in range(2):
+        assert store.best("guest wifi").url == wifi
+        assert store.best("How deep is the well?").url == deep
+        # The folder leaves hidden ones aside, so that its address has nothing of them.
+        assert store.best("slate roof").url == f"{(hidden / 'roof.md').as_uri()}#roof"
+        assert store.ingestor.reindex() == IngestReport(unchanged=5)
+    # A new version has the link as well, and one of the file's own comes first.
+    (notes / "wifi.md").write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert store.ingestor.add([notes / "wifi.md"]).changed == 1
+    assert store.best("guest wifi").url == wifi
+    store.ingestor.add([notes / "wifi.md"], base_url="https://wifi.example.com")
+    assert store.best("guest wifi").url == "https://wifi.example.com/wifi.md#wifi"
+    # In another collection nobody says where it is published.
+    store.ingestor.add([notes / "lunch.md"], collection="other")
+    [hit] = store.retriever.search("lunch", collections=["other"])
+    assert hit.url == f"{(notes / 'lunch.md').as_uri()}#lunch"
+
+
+def test_a_link_that_was_replaced_by_one_to_the_disk_comes_back(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md"])
+    assert str(store.best("guest wifi").url).startswith("file://")
+    with store.database.write() as session:  # as the folder's address is given later
+        source = documents.sources(session)[0]
+        documents.ensure_source(
+            session,
+            collection_id=source.collection_id,
+            kind="path",
+            location=str(notes),
+            label=str(notes),
+            base_url="https://docs.example.com/",
+        )
+    assert store.ingestor.reindex() == IngestReport(added=2, unchanged=1, relinked=1)
+    assert store.best("guest wifi").url == "https://docs.example.com/wifi.md#wifi"
+    # Without the folder nothing says so any more.
+    store.ingestor.remove([str(notes)])
+    assert store.ingestor.reindex() == IngestReport(unchanged=1, relinked=1)
+    assert str(store.best("guest wifi").url).startswith("file://")
+
+
 # -- uploads ----------------------------------------------------------------------------------
 
 
