@@ -244,7 +244,7 @@ class Question(Base):
 
 
 class Answer(Base):
-    """An answer that was considered; ``document.text[start:end] == text`` at ``version``."""
+    """An answer that was shown; ``document.text[start:end] == text`` at ``version``."""
 
     __tablename__ = "answers"
     __table_args__ = (UniqueConstraint("question_id", "rank"),)
