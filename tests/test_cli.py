@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
 import sqlite3
 import subprocess
@@ -25,6 +26,8 @@ from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -1053,23 +1056,40 @@ def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:
 # -- demo -------------------------------------------------------------------------------------
 
 
-def test_the_demo_answers_with_sources_and_ends_without_a_terminal(home: Path) -> None:
+def readme_demo() -> str:
+    """What the README says that the demo prints."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"<!-- demo output -->\n```text\n(.*?)```", readme, re.DOTALL)
+    return str(block)
+
+
+def as_in_the_readme(printed: str, home: Path) -> str:
+    """Without further answers, and with the README's places in the place of this machine's."""
+    shown = re.sub(r"\nFurther answers:\n(?:.+\n)*", "", printed)
+    return shown.replace(str(home), "~/.local/share/spanbot").replace(ROOT.as_uri(), "file:///…")
+
+
+def test_the_demo_answers_as_the_readme_says_and_doubles_nothing(home: Path) -> None:
+    told = readme_demo()
+    assert told.count("\n> ") == told.count("\n  “") == told.count("\n      file:///…/") == 3
     ran = spanbot("demo")
     assert ran.code == 0, ran.err
-    blocks = ran.out.split("\n> ")[1:]
-    assert len(blocks) == 3
-    for block in blocks:
-        question, first, *rest = block.splitlines()
-        assert question.endswith("?")
-        assert first.startswith("  “"), block
-        assert rest[0].startswith("    — ")
-        assert rest[1].strip().startswith("file://")
-    assert "spanbot add FOLDER" in ran.out
-    # Once more on the same home folder: nothing is doubled.
-    with sqlite3.connect(home / "spanbot.db") as connection:
-        [(count,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
-    connection.close()
-    assert count == 3
+    assert as_in_the_readme(ran.out, home) == told
+    ids = [document["id"] for document in spanbot("docs", "list", "--json").json()]
+    assert len(ids) == 22
+    # Once more on the same home folder.
+    again = spanbot("demo")
+    assert again.code == 0, again.err
+    assert as_in_the_readme(again.out, home) == told.replace("22 added", "22 unchanged")
+    listed = spanbot("docs", "list", "--json").json()
+    assert [document["id"] for document in listed] == ids
+    assert {(document["collection"], document["state"]) for document in listed} == {
+        ("sample", "ready")
+    }
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        [(sources,)] = connection.execute("SELECT count(*) FROM sources").fetchall()
+        [(questions,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
+    assert (sources, questions) == (1, 6)
 
 
 def test_who_asks_where_nothing_was_added_is_told(light: None, home: Path) -> None:
