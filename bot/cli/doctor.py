@@ -138,7 +138,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 def _home(settings: Settings) -> str:
     make_home(settings)
-    if not os.access(settings.home, os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids  # as whom files are written
+    if not os.access(settings.home, os.W_OK | os.X_OK, effective_ids=effective):
         raise ConfigurationError(
             f"{settings.home} cannot be written; set SPANBOT_HOME to a folder that can"
         )
