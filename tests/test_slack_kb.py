@@ -314,6 +314,8 @@ def test_a_status_tells_what_the_last_look_did_and_could_not_read() -> None:
         "*Not taken in: 1*",
         "• *handbook* – handbook <does not exist> & *more*",
     ]
+    # As a screen reader gets it, too.
+    assert message.text.endswith("\nhandbook: handbook &lt;does not exist&gt; &amp; *more*")
 
 
 def test_a_status_tells_why_the_last_look_failed() -> None:
@@ -323,6 +325,7 @@ def test_a_status_tells_why_the_last_look_failed() -> None:
     assert ", schedule: failed." in shown
     assert "It failed: the <disk> is full" in shown
     assert " added, " not in shown  # which would be wrong: nothing is known of them
+    assert "\nIt failed: the &lt;disk&gt; is full" in message.text
 
 
 def test_a_status_of_many_failures_stays_within_the_limits() -> None:

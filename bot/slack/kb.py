@@ -52,6 +52,7 @@ _UNREAD = "could not be read the last time; where I had read an earlier version,
 _SHOWN_FAILURES = 20
 _FAILURE_TEXT = 300
 _RUN_ERROR = 600
+_SUMMARY = 2500
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,7 @@ def render_status(status: Status) -> Message:
         f"{count(status.questions, 'question')} asked so far, those on the command line included.",
     ]
     more: list[Block] = []
+    said: list[str] = []
     run = status.last_run
     if run is None:
         lines.append("I have not looked at any source yet.")
@@ -288,12 +290,15 @@ def render_status(status: Status) -> Message:
         if run.state == "done":
             lines.append(_counted(run.counts, run.failed))
         if run.error is not None:
-            more.append(section(f"It failed: {shorten(run.error, _RUN_ERROR)}"))
+            said.append(f"It failed: {shorten(run.error, _RUN_ERROR)}")
+            more.append(section(said[0]))
         if run.failures:
             failures = [(failure.uri, failure.message) for failure in run.failures]
+            said += _in_words(failures)
             more.append(_failure_list(failures, run.failed))
     text = "\n".join(lines)
-    return Message(text, (markup(text), *more))
+    whole = "\n".join([text, escape(shorten("\n".join(said), _SUMMARY))] if said else [text])
+    return Message(whole, (markup(text), *more))
 
 
 def _outcome(said: str, failed: Sequence[tuple[str, str]]) -> Message:
@@ -301,11 +306,14 @@ def _outcome(said: str, failed: Sequence[tuple[str, str]]) -> Message:
     blocks = [section(said)] if said else []
     if failed:
         blocks.append(_failure_list(failed, len(failed)))
-    summary = [said] if said else []
-    summary += [f"{name}: {message}" for name, message in failed[:_SHOWN_FAILURES]]
+    summary = [*([said] if said else []), *_in_words(failed)]
     return Message(
-        escape(shorten("\n".join(summary) or "There was nothing to add.", 2500)), tuple(blocks)
+        escape(shorten("\n".join(summary) or "There was nothing to add.", _SUMMARY)), tuple(blocks)
     )
+
+
+def _in_words(failed: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {message}" for name, message in failed[:_SHOWN_FAILURES]]
 
 
 def _failure_list(failed: Sequence[tuple[str, str]], total: int) -> Block:
