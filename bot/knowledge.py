@@ -135,7 +135,7 @@ class KnowledgeBase:
                 counts=runs.RunCounts(
                     report.added, report.changed, report.unchanged, report.removed
                 ),
-                failed=len(report.failed),
+                failures=report.failed,
                 fence=fence,
             )
         return report

@@ -21,8 +21,9 @@ from cronsim import CronSim, CronSimError
 from bot.errors import ConfigurationError
 from bot.lease import LEASE, held
 from retriever.errors import RetrieverError
+from retriever.ingest import IngestReport
 from retriever.store.database import Database
-from retriever.store.runs import ClaimedRun, claim_slot
+from retriever.store.runs import KEPT_FAILURES, ClaimedRun, claim_slot
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ class Scheduler:
         cron: five fields as in cron(5), e.g. ``0 3 * * *`` for three in the morning.
         database: holds the claims; all processes that share it share the schedule.
         run: does the work and notes its end in the claimed row, as
-            :meth:`bot.knowledge.KnowledgeBase.reindex` does. A run without a noted end is taken
-            over when its lease is out.
+            :meth:`bot.knowledge.KnowledgeBase.reindex` does; nobody watches, so what it reports
+            is logged. A run without a noted end is taken over when its lease is out.
         owner: names this process among those that share the database; a new one each start.
         clock: the present time, aware of its time zone.
         timezone: that ``cron`` is read in; by default the machine's.
@@ -81,7 +82,7 @@ class Scheduler:
         self,
         cron: str,
         database: Database,
-        run: Callable[[ClaimedRun], object],
+        run: Callable[[ClaimedRun], IngestReport],
         *,
         owner: str,
         clock: Callable[[], datetime] = utc_now,
@@ -171,11 +172,30 @@ class Scheduler:
                 lease=self._lease,
                 clock=self._clock,
             ):
-                self._run(claimed)
+                report = self._run(claimed)
         except RetrieverError as error:
             logger.warning("the scheduled reindexing failed: %s", error)
         except Exception:  # the schedule outlives any run
             logger.exception("the scheduled reindexing failed")
+        else:
+            _log_report(report)
+
+
+def _log_report(report: IngestReport) -> None:
+    """The counts, and a warning for each document or source that could not be read."""
+    logger.info(
+        "reindexed on schedule: %d added, %d changed, %d unchanged, %d removed, %d failed",
+        report.added,
+        report.changed,
+        report.unchanged,
+        report.removed,
+        len(report.failed),
+    )
+    for failure in report.failed[:KEPT_FAILURES]:
+        logger.warning("not taken in: %s: %s", failure.uri, failure.message)
+    more = len(report.failed) - KEPT_FAILURES
+    if more > 0:
+        logger.warning("not taken in: %d more", more)
 
 
 def check_cron(cron: str) -> None:

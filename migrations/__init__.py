@@ -24,4 +24,4 @@ nothing be committed where it finds any.
 """
 
 #: The newest revision: what a database must be at to be worked with.
-HEAD = "0001"
+HEAD = "0002"

@@ -23,7 +23,7 @@ from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, media_type_of, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.removal import Removed, forget, kept_files
-from retriever.sources import SourceFile, list_files
+from retriever.sources import Published, SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.uploads import delete, replacing
@@ -242,6 +242,8 @@ class Ingestor:
     ) -> IngestReport:
         work: list[tuple[documents.SourceRecord, SourceFile]] = []
         owners: dict[tuple[int, str], int] = {}  # of what several sources may list
+        with self._database.read() as session:
+            every = documents.sources(session)
         for source in sources:
             # Known before listed: a file that appears in between is not taken for a deleted one.
             with self._database.read() as session:
@@ -251,12 +253,18 @@ class Ingestor:
                 label=source.label,
                 base_url=source.base_url if source.kind == "path" else None,
                 suffixes=SUFFIXES.keys(),
+                above=_published_above(source, every),
                 known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
             tally.failed.extend(
                 Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
             )
+            unread = [(known[uri], message) for uri, message in listing.problems if uri in known]
+            if unread:
+                with self._database.write() as session:
+                    for file_known, message in unread:
+                        documents.save_error(session, file_known.document_id, as_utf8(message))
             work.extend((source, file) for file in listing.files)
             listed = {str(file.path) for file in listing.files}
             owners |= {(source.collection_id, place): source.id for place in known.keys() & listed}
@@ -288,34 +296,18 @@ class Ingestor:
             return
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
+        uri = known.uri if known is not None else file.uri
+        link = source.base_url if source.kind == "upload" else file.link
+        facts = documents.FileFacts(uri, location, link, content_sha256="", size=0)
         try:
-            facts = _facts(
-                file.path,
-                uri=known.uri if known is not None else file.uri,
-                location=location,
-                link=source.base_url if source.kind == "upload" else file.link,
-            )
+            facts = _facts(file.path, uri=uri, location=location, link=link)
+            new = self._new(file.path, known, facts)
         except OSError as error:
             message = f"{file.uri} cannot be read: {error.strerror or error}"
-            tally.failed.append(Failure(file.uri, message))
+            self._note_failure(source, file, facts, message, tally)
             return
-        try:
-            new = self._new(file.path, known, facts)
         except ParseError as error:
-            tally.failed.append(Failure(file.uri, str(error)))
-            with self._database.write() as session:
-                if documents.has_source(session, source.id):
-                    documents.save_failure(
-                        session,
-                        collection_id=source.collection_id,
-                        source_id=source.id,
-                        facts=facts,
-                        title=file.path.stem,
-                        media_type=SUFFIXES.get(
-                            file.path.suffix.lower(), "application/octet-stream"
-                        ),
-                        message=str(error),
-                    )
+            self._note_failure(source, file, facts, str(error), tally)
             return
         if new is None and known is not None and known.is_as(source.id, facts.link):
             tally.counts["unchanged"] += 1
@@ -323,6 +315,27 @@ class Ingestor:
         with self._database.write() as session:
             if documents.has_source(session, source.id):  # else it was removed meanwhile
                 tally.counts.update(_store(session, source, known, facts, new))
+
+    def _note_failure(
+        self,
+        source: documents.SourceRecord,
+        file: SourceFile,
+        facts: documents.FileFacts,
+        message: str,
+        tally: _Tally,
+    ) -> None:
+        tally.failed.append(Failure(file.uri, message))
+        with self._database.write() as session:
+            if documents.has_source(session, source.id):
+                documents.save_failure(
+                    session,
+                    collection_id=source.collection_id,
+                    source_id=source.id,
+                    facts=facts,
+                    title=file.path.stem,
+                    media_type=SUFFIXES.get(file.path.suffix.lower(), "application/octet-stream"),
+                    message=message,
+                )
 
     def _new(
         self, path: Path, known: documents.KnownFile | None, facts: documents.FileFacts
@@ -341,6 +354,26 @@ class Ingestor:
         return _New(parsed, passages)
 
 
+def _published_above(
+    source: documents.SourceRecord, every: Sequence[documents.SourceRecord]
+) -> Published | None:
+    """Where another source of its collection publishes what it lies in; of several, the nearest.
+
+    A file that is added once more, by itself, is still linked to as its folder says.
+    """
+    location = Path(source.location)
+    folders = [
+        Published(Path(other.location), other.base_url)
+        for other in every
+        if other.collection_id == source.collection_id
+        and other.kind == "path"
+        and other.id != source.id
+        and other.base_url is not None
+    ]
+    holding = [folder for folder in folders if folder.holds(location)]
+    return max(holding, key=lambda folder: len(folder.folder.parts), default=None)
+
+
 def _is_refused(path: Path, tally: _Tally) -> bool:
     """Whether it is a file of a kind that is not read, which is then noted as a failure.
 
@@ -350,7 +383,7 @@ def _is_refused(path: Path, tally: _Tally) -> bool:
         if path.is_file():
             media_type_of(path.resolve())  # a link is read under the name of what it leads to
     except ParseError as error:
-        tally.failed.append(Failure(str(path), str(error)))
+        tally.failed.append(Failure(as_utf8(str(path)), as_utf8(str(error))))
         return True
     return False
 

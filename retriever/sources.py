@@ -19,6 +19,24 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """Where files are published: those below ``folder``, an absolute path, under ``base_url``."""
+
+    folder: Path
+    base_url: str
+
+    def holds(self, path: Path) -> bool:
+        """Whether it has a link for what stands at ``path``: below the folder, and not hidden."""
+        if not path.is_relative_to(self.folder):
+            return False
+        return not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+
+    def link(self, path: Path) -> str:
+        """The link of a file below the folder."""
+        return f"{self.base_url.rstrip('/')}/{quote(path.relative_to(self.folder).as_posix())}"
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The files found, what could not be looked into, and how much was left aside.
 
@@ -41,6 +59,7 @@ def list_files(
     label: str,
     base_url: str | None,
     suffixes: Collection[str],
+    above: Published | None = None,
     known: Collection[str] = (),
 ) -> Listing:
     """List a file, or a folder with everything below it that is not hidden.
@@ -51,18 +70,22 @@ def list_files(
     Args:
         root: absolute path of the file or folder.
         label: the path as it was typed; files of a folder are shown below it.
-        base_url: where the source is published; None makes ``file:`` links.
+        base_url: where the source is published.
+        above: where it is published as a part of another source; used where it has no base URL
+            itself. Without either there are ``file:`` links.
         suffixes: lower-case endings of the files to take from a folder. A file that is named
             itself is always listed.
         known: the locations of the documents that the source is known to have had.
     """
     try:
         if root.is_file():
-            return Listing((_source_file(root, root.parent, label, True, base_url),), (), 0)
+            published = above if base_url is None else Published(root.parent, base_url)
+            return Listing((SourceFile(root, label, _link(root, published)),), (), 0)
         if not root.exists():
             return _missing(root, label, was_file=str(root) in known)
     except OSError as error:
         return _problem(label, f"cannot be looked at: {error.strerror or error}")
+    published = above if base_url is None else Published(root, base_url)
     problems: list[tuple[str, str]] = []
     files: list[SourceFile] = []
     skipped = 0
@@ -84,7 +107,8 @@ def list_files(
                 problems.append((str(path), f"{path} cannot be read: {error.strerror or error}"))
                 continue
             if taken:
-                files.append(_source_file(path, root, label, False, base_url))
+                uri = str(PurePosixPath(label) / path.relative_to(root).as_posix())
+                files.append(SourceFile(path, uri, _link(path, published)))
             else:
                 skipped += 1
     if known and not (files or problems or skipped):
@@ -117,10 +141,5 @@ def _problem(label: str, message: str) -> Listing:
     return Listing((), ((label, f"{label} {message}"),), 0)
 
 
-def _source_file(
-    path: Path, root: Path, label: str, single: bool, base_url: str | None
-) -> SourceFile:
-    relative = path.relative_to(root).as_posix()
-    uri = label if single else str(PurePosixPath(label) / relative)
-    link = path.as_uri() if base_url is None else f"{base_url.rstrip('/')}/{quote(relative)}"
-    return SourceFile(path, uri, link)
+def _link(path: Path, published: Published | None) -> str:
+    return path.as_uri() if published is None else published.link(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +22,18 @@ def kernel() -> None:
     """The index's compiled loops, kept from one run of the tests to the next."""
     if is_compiled():
         set_default(load(compiled=True))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        for entry in [folder, *folder.rglob("*")]:
+            if not entry.is_symlink():
+                entry.chmod(0o755)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from retriever.ingest import Ingestor
 from retriever.ranking import Encoder
 from retriever.records import Hit
 from retriever.search import Retriever
+from retriever.store import documents
 from retriever.store.database import Database
 from retriever.store.models import AnchorRow, Document, PassageRow
 from tests.parsing_files import draw_lines, draw_pdf
@@ -237,6 +238,12 @@ class Store:
             return {
                 uri: number for number, uri in session.execute(select(Document.id, Document.uri))
             }
+
+    def errors(self) -> dict[str, str]:
+        """What is wrong with documents, by URI."""
+        with self.database.read() as session:
+            listed = documents.list_documents(session)
+        return {found.uri: found.error for found in listed if found.error is not None}
 
     def passage_ids(self) -> set[int]:
         with self.database.read() as session:

@@ -16,6 +16,7 @@ from retriever.store.models import (
     IndexRun,
     PassageRow,
     Question,
+    RunError,
     SlackEvent,
     Source,
 )
@@ -114,15 +115,10 @@ def fill(session: Session) -> int:
     session.add(asked)
     session.flush()
     session.add(Feedback(question_id=asked.id, user="U1", value=1, given_at=NOW))
-    session.add(
-        IndexRun(
-            trigger="cli",
-            state="done",
-            started_at=NOW,
-            finished_at=NOW,
-            failed=1,
-        )
-    )
+    run = IndexRun(trigger="cli", state="done", started_at=NOW, finished_at=NOW, failed=1)
+    session.add(run)
+    session.flush()
+    session.add(RunError(run_id=run.id, document="handbook/scan.pdf", message="scan.pdf is empty"))
     session.add(SlackEvent(key=f"event:{collection.id}", seen_at=NOW))
     session.flush()
     return document.id

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import Engine, event
 
 from tests.command_line import spanbot
 from tests.documents import make_pdf, write_docx, write_pages
+from tests.permissions import unprivileged
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
 
@@ -181,16 +183,61 @@ def test_a_home_folder_that_cannot_be_made(
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_home_folder_that_is_read_only(
-    notes: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home.chmod(0o555)
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """The folder with all in it, for a user who may read it and write nothing."""
+    modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
+    for path, mode in modes.items():
+        path.chmod(0o555 if stat.S_ISDIR(mode) else 0o444)
     try:
-        monkeypatch.setenv("SPANBOT_HOME", str(home / "new"))
-        assert "cannot be made" in spanbot("docs", "list").error()
+        with unprivileged():
+            yield
     finally:
-        home.chmod(0o755)
+        for path, mode in modes.items():
+            path.chmod(stat.S_IMODE(mode))
+
+
+def test_a_home_folder_that_becomes_read_only(
+    open_folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, reader = open_folder / "home", shutil.copytree(model, open_folder / "tiny")
+    for path in reader.iterdir():
+        path.chmod(0o644)
+    monkeypatch.setenv("SPANBOT_HOME", str(home))
+    monkeypatch.setenv("SPANBOT_READER", str(reader))
+    notes = write_pages(open_folder / "notes", NOTES)
+    assert spanbot("add", notes).code == 0
+    assert spanbot("ask", "wifi?").code == spanbot("doctor").code == 0
+    before = rows(home / "spanbot.db")
+    (notes / "wifi.md").write_text("# Wifi\n\nThe guest wifi is off.\n")
+    with nothing_is_lost():
+        with read_only(home):
+            for command in (["add", str(notes)], *COMMANDS):
+                message = spanbot(*command).error()
+                assert message.startswith(f"{home}/spanbot.db or its folder is not writable")
+                assert message.endswith("check the permissions of both")
+            ran = spanbot("doctor", "--json")
+            found = {check["check"]: check for check in json.loads(ran.out)}
+        assert ran.code == 1
+        problems = {name for name, check in found.items() if check["state"] == "problem"}
+        assert problems == {"home folder", "database"}
+        assert found["home folder"]["detail"].startswith(f"{home} cannot be written; set SPANBOT_")
+        assert "is not writable" in found["database"]["detail"]
+        assert rows(home / "spanbot.db") == before
+    # When it may be written again, everything goes on.
+    assert spanbot("add", notes, "--json").json()["changed"] == 1
+    assert spanbot("doctor").code == 0
+
+
+def test_a_home_folder_in_one_that_is_read_only(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_HOME", str(open_folder / "new"))
+    with read_only(open_folder):
+        for command in COMMANDS:
+            message = spanbot(*command).error()
+            assert message.startswith(f"the home folder {open_folder}/new cannot be made")
+    assert list(open_folder.iterdir()) == []
 
 
 def rows(path: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ import pytest
 import torch
 import typer
 
+import migrations
 from bot.cli.main import app
 from bot.cli.reader import SHORTEST_WINDOW
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
 from reader.throughput import prefers_bf16
 from retriever.store.database import Database
+from retriever.store.runs import finish_run, start_run
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -632,7 +637,7 @@ def test_the_database_is_made_and_upgraded(home: Path) -> None:
     ran = spanbot("db", "upgrade")
     assert home.stat().st_mode & 0o777 == 0o700  # every text and question is in there
     assert ran.code == 0
-    assert ran.out == f"Made a new database (schema 0001): {home / 'spanbot.db'}\n"
+    assert ran.out == f"Made a new database (schema {migrations.HEAD}): {home / 'spanbot.db'}\n"
     assert (home / "spanbot.db").exists()
     assert "up to date" in spanbot("db", "upgrade").out
 
@@ -685,9 +690,11 @@ def test_doctor_finds_nothing_wrong(filled: Path) -> None:
         "home folder",
         "database",
         "documents",
+        "last reindexing",
         "search index",
         "reader",
     }
+    assert detail["last reindexing"] == "none yet"
     assert detail["home folder"] == str(filled)
     assert detail["documents"].startswith("5 documents, ")
     assert "tiny" in detail["reader"]
@@ -707,6 +714,45 @@ def test_doctor_names_what_is_wrong(
     assert "nowhere" in detail["reader"]
     assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
     assert spanbot("doctor").code == 1
+
+
+def test_doctor_tells_what_the_last_reindexing_could_not_read(light: None, tmp_path: Path) -> None:
+    notes = write_pages(tmp_path / "notes", {"wifi.md": "# Wifi\n\nIt is free.\n"})
+    assert spanbot("add", notes).code == 0
+    for number in range(7):
+        (notes / f"scan{number}.pdf").touch()
+    assert spanbot("reindex").code == 0
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (0, "ok")
+    assert detail["documents"].startswith("8 documents, 1 passage, 7 with errors: spanbot docs li")
+    told = detail["last reindexing"]
+    assert ", cli: done; 7 failed: " in told
+    assert f"; {notes}/scan1.pdf: scan1.pdf is empty" in told
+    assert told.endswith("; and 2 more")
+    # With the whole folder gone, nothing could be read.
+    notes.rename(tmp_path / "elsewhere")
+    spanbot("reindex")
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (1, "problem")
+    assert f"1 failed: {notes}: {notes} does not exist" in detail["last reindexing"]
+    (tmp_path / "elsewhere").rename(notes)
+    for scan in notes.glob("*.pdf"):
+        scan.unlink()
+    assert spanbot("reindex").code == 0
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (0, "ok")
+    assert detail["last reindexing"].endswith(" UTC, cli: done")
+
+
+def test_doctor_tells_why_the_last_reindexing_failed(filled: Path) -> None:
+    with closing(Database(f"sqlite:///{filled / 'spanbot.db'}")) as database:
+        now = datetime.now(UTC)
+        with database.write() as session:
+            run_id = start_run(session, trigger="cli", now=now, lease=timedelta(minutes=5))
+            finish_run(session, run_id, now=now, error="the disk is full")
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (1, "problem")
+    assert detail["last reindexing"].endswith(" UTC, cli: failed: the disk is full")
 
 
 def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -732,6 +778,7 @@ def test_doctor_names_wrong_settings_and_goes_on(
             ("home folder", "ok"),
             ("database", "ok"),
             ("documents", "ok"),
+            ("last reindexing", "ok"),
             ("search index", "off"),  # another language's would have to be made anew
             ("reader", "ok"),
             ("ranker", "off"),
@@ -1175,23 +1222,40 @@ def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:
 # -- demo -------------------------------------------------------------------------------------
 
 
-def test_the_demo_answers_with_sources_and_ends_without_a_terminal(home: Path) -> None:
+def readme_demo() -> str:
+    """What the README says that the demo prints."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"<!-- demo output -->\n```text\n(.*?)```", readme, re.DOTALL)
+    return str(block)
+
+
+def as_in_the_readme(printed: str, home: Path) -> str:
+    """Without further answers, and with the README's places in the place of this machine's."""
+    shown = re.sub(r"\nFurther answers:\n(?:.+\n)*", "", printed)
+    return shown.replace(str(home), "~/.local/share/spanbot").replace(ROOT.as_uri(), "file:///…")
+
+
+def test_the_demo_answers_as_the_readme_says_and_doubles_nothing(home: Path) -> None:
+    told = readme_demo()
+    assert told.count("\n> ") == told.count("\n  “") == told.count("\n      file:///…/") == 3
     ran = spanbot("demo")
     assert ran.code == 0, ran.err
-    blocks = ran.out.split("\n> ")[1:]
-    assert len(blocks) == 3
-    for block in blocks:
-        question, first, *rest = block.splitlines()
-        assert question.endswith("?")
-        assert first.startswith("  “"), block
-        assert rest[0].startswith("    — ")
-        assert rest[1].strip().startswith("file://")
-    assert "spanbot add FOLDER" in ran.out
-    # Once more on the same home folder: nothing is doubled.
-    with sqlite3.connect(home / "spanbot.db") as connection:
-        [(count,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
-    connection.close()
-    assert count == 3
+    assert as_in_the_readme(ran.out, home) == told
+    ids = [document["id"] for document in spanbot("docs", "list", "--json").json()]
+    assert len(ids) == 22
+    # Once more on the same home folder.
+    again = spanbot("demo")
+    assert again.code == 0, again.err
+    assert as_in_the_readme(again.out, home) == told.replace("22 added", "22 unchanged")
+    listed = spanbot("docs", "list", "--json").json()
+    assert [document["id"] for document in listed] == ids
+    assert {(document["collection"], document["state"]) for document in listed} == {
+        ("sample", "ready")
+    }
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        [(sources,)] = connection.execute("SELECT count(*) FROM sources").fetchall()
+        [(questions,)] = connection.execute("SELECT count(*) FROM questions").fetchall()
+    assert (sources, questions) == (1, 6)
 
 
 def test_who_asks_where_nothing_was_added_is_told(light: None, home: Path) -> None:

@@ -7,7 +7,6 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -32,6 +31,7 @@ from tests.documents import (
     write_handbook,
     write_pages,
 )
+from tests.permissions import unprivileged
 
 NOTES = {
     "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
@@ -224,6 +224,11 @@ def test_a_file_that_cannot_be_looked_at_is_told(store: Store, notes: Path) -> N
     assert [failure.uri for failure in report.failed] == [str(below / "deep.md")]
     assert "too long" in report.failed[0].message
     assert store.found("How deep is the well?") == [f"{below}/deep.md"]
+    assert store.errors() == {f"{below}/deep.md": report.failed[0].message}
+    (below / "deep.md").unlink()
+    write_pages(below, {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    assert store.ingestor.reindex() == IngestReport(unchanged=4)
+    assert store.errors() == {}
 
 
 def test_a_path_that_cannot_be_looked_at_adds_nothing(store: Store, notes: Path) -> None:
@@ -314,23 +319,31 @@ def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
         assert documents.find_document(session, "lift.pdf").error is None
 
 
-def test_a_file_that_may_not_be_read_is_told(
-    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = Path.open
-
-    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
-        if self.name == "lunch.md":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *arguments, **options)
-
-    store.ingestor.add([notes])
-    monkeypatch.setattr(Path, "open", refuse)
-    report = store.ingestor.reindex()
-    assert (report.unchanged, report.removed) == (2, 0)
-    [failure] = report.failed
-    assert failure.message == f"{notes}/lunch.md cannot be read: Permission denied"
-    assert store.found("lunch") == [f"{notes}/lunch.md"]
+def test_a_file_that_may_not_be_read_is_told_and_its_text_is_served(open_folder: Path) -> None:
+    open_folder.chmod(0o777)
+    with unprivileged(), open_store(open_folder / "home") as store:
+        notes = write_pages(open_folder / "notes", NOTES)
+        store.ingestor.add([notes])
+        (notes / "lunch.md").chmod(0)
+        (notes / "new.md").touch(mode=0)
+        for _ in range(2):
+            report = store.ingestor.reindex()
+            assert (report.unchanged, report.added, report.removed) == (2, 0, 0)
+            told = {failure.uri: failure.message for failure in report.failed}
+            assert told == {
+                f"{notes}/{name}": f"{notes}/{name} cannot be read: Permission denied"
+                for name in ("lunch.md", "new.md")
+            }
+            assert store.errors() == told
+            assert store.found("lunch") == [f"{notes}/lunch.md"]
+            with store.database.read() as session:
+                summary = documents.find_document(session, "lunch.md")
+            assert (summary.state, summary.version) == ("ready", 1)
+        (notes / "lunch.md").chmod(0o644)
+        (notes / "new.md").unlink()
+        assert store.ingestor.reindex() == IngestReport(unchanged=3, removed=1)
+        assert store.errors() == {}
+        check_store(store)
 
 
 def test_a_file_name_that_is_not_utf8_is_told(store: Store, notes: Path) -> None:
@@ -429,6 +442,55 @@ def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     store.ingestor.remove([str(notes)])
     assert store.ingestor.reindex() == IngestReport(added=1)
     assert store.best("guest wifi").url == "https://old.example.com/wifi.md#wifi"
+
+
+def test_a_source_without_a_base_url_leaves_the_link_that_another_gives(
+    store: Store, notes: Path
+) -> None:
+    below = write_pages(notes / "a b", {"deep.md": "# Deep\n\nThe well is nine metres deep.\n"})
+    hidden = write_pages(notes / ".drafts", {"roof.md": "# Roof\n\nThe roof is of slate.\n"})
+    store.ingestor.add([notes], base_url="https://docs.example.com/")
+    report = store.ingestor.add([notes / "wifi.md", below, hidden])
+    assert report == IngestReport(added=1, unchanged=2)
+    wifi = "https://docs.example.com/wifi.md#wifi"
+    deep = "https://docs.example.com/a%20b/deep.md#deep"
+    for _ in range(2):
+        assert store.best("guest wifi").url == wifi
+        assert store.best("How deep is the well?").url == deep
+        # The folder leaves hidden ones aside, so that its address has nothing of them.
+        assert store.best("slate roof").url == f"{(hidden / 'roof.md').as_uri()}#roof"
+        assert store.ingestor.reindex() == IngestReport(unchanged=5)
+    # A new version has the link as well, and one of the file's own comes first.
+    (notes / "wifi.md").write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert store.ingestor.add([notes / "wifi.md"]).changed == 1
+    assert store.best("guest wifi").url == wifi
+    store.ingestor.add([notes / "wifi.md"], base_url="https://wifi.example.com")
+    assert store.best("guest wifi").url == "https://wifi.example.com/wifi.md#wifi"
+    # In another collection nobody says where it is published.
+    store.ingestor.add([notes / "lunch.md"], collection="other")
+    [hit] = store.retriever.search("lunch", collections=["other"])
+    assert hit.url == f"{(notes / 'lunch.md').as_uri()}#lunch"
+
+
+def test_a_link_that_was_replaced_by_one_to_the_disk_comes_back(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes / "wifi.md"])
+    assert str(store.best("guest wifi").url).startswith("file://")
+    with store.database.write() as session:  # as the folder's address is given later
+        source = documents.sources(session)[0]
+        documents.ensure_source(
+            session,
+            collection_id=source.collection_id,
+            kind="path",
+            location=str(notes),
+            label=str(notes),
+            base_url="https://docs.example.com/",
+        )
+    assert store.ingestor.reindex() == IngestReport(added=2, unchanged=1, relinked=1)
+    assert store.best("guest wifi").url == "https://docs.example.com/wifi.md#wifi"
+    # Without the folder nothing says so any more.
+    store.ingestor.remove([str(notes)])
+    assert store.ingestor.reindex() == IngestReport(unchanged=1, relinked=1)
+    assert str(store.best("guest wifi").url).startswith("file://")
 
 
 # -- uploads ----------------------------------------------------------------------------------

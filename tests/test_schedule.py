@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +20,11 @@ from bot.schedule import Scheduler, SystemTimezone
 from retriever.analysis import Analyzer
 from retriever.errors import StoreError
 from retriever.indexing import IndexKeeper
-from retriever.ingest import Ingestor
+from retriever.ingest import Ingestor, IngestReport
+from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import IndexRun
-from retriever.store.runs import ClaimedRun, finish_run
+from retriever.store.runs import KEPT_FAILURES, ClaimedRun, finish_run
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NIGHTLY = "0 3 * * *"
@@ -47,16 +50,17 @@ class Work:
         self.slots: list[datetime] = []
         self.during: Callable[[], None] = lambda: None
 
-    def __call__(self, claimed: ClaimedRun) -> None:
+    def __call__(self, claimed: ClaimedRun) -> IngestReport:
         self.slots.append(claimed.slot)
         self.during()
         with self.database.write() as session:
             finish_run(session, claimed.run_id, now=claimed.slot, fence=claimed.fence)
+        return IngestReport()
 
 
 def scheduler(
     database: Database,
-    work: Callable[[ClaimedRun], object],
+    work: Callable[[ClaimedRun], IngestReport],
     owner: str = "one",
     cron: str = NIGHTLY,
 ) -> Scheduler:
@@ -106,8 +110,9 @@ def test_a_restart_does_not_run_a_slot_again(database: Database) -> None:
 
 
 def test_the_run_of_a_dead_process_is_taken_over(database: Database) -> None:
-    def die(claimed: ClaimedRun) -> None:
+    def die(claimed: ClaimedRun) -> IngestReport:
         """Comes back without having noted an end, as a killed process does."""
+        return IngestReport()
 
     scheduler(database, die, "dead").run_due(at("2026-03-05T03:00:00"))
     work = Work(database)
@@ -176,20 +181,106 @@ def test_a_run_that_was_taken_over_is_told_so(
     assert (run.owner, run.state) == ("heir", "done")
 
 
-def test_the_knowledge_base_notes_the_scheduled_run(database: Database, tmp_path: Path) -> None:
-    handbook = tmp_path / "handbook"
-    handbook.mkdir()
-    (handbook / "leave.md").write_text("# Leave\n\nEverybody gets 25 days.\n")
+@pytest.fixture
+def knowledge(database: Database, tmp_path: Path) -> KnowledgeBase:
     keeper = IndexKeeper(database, tmp_path / "index", Analyzer())
-    knowledge = KnowledgeBase(database, Ingestor(database, keeper, tmp_path / "uploads"))
-    knowledge.add([handbook])
-    (handbook / "sick.md").write_text("# Sick leave\n\nCall before nine.\n")
-    nightly = scheduler(
+    return KnowledgeBase(database, Ingestor(database, keeper, tmp_path / "uploads"))
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "leave.md").write_text("# Leave\n\nEverybody gets 25 days.\n")
+    return folder
+
+
+def reindexing(database: Database, knowledge: KnowledgeBase) -> Scheduler:
+    return scheduler(
         database, lambda claimed: knowledge.reindex(trigger="schedule", claimed=claimed)
     )
+
+
+def test_the_knowledge_base_notes_the_scheduled_run(
+    database: Database, knowledge: KnowledgeBase, handbook: Path
+) -> None:
+    knowledge.add([handbook])
+    (handbook / "sick.md").write_text("# Sick leave\n\nCall before nine.\n")
+    nightly = reindexing(database, knowledge)
     assert nightly.run_due(at("2026-03-05T03:00:00"))
     [_, run] = runs(database)
     assert (run.trigger, run.state, run.added, run.unchanged) == ("schedule", "done", 1, 1)
+
+
+def test_what_a_night_could_not_read_is_kept_and_logged(
+    database: Database,
+    knowledge: KnowledgeBase,
+    handbook: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    minutes = tmp_path / "minutes"
+    minutes.mkdir()
+    (minutes / "march.md").write_text("# March\n\nNothing was decided.\n")
+    knowledge.add([handbook, minutes])
+    minutes.rename(tmp_path / "elsewhere")
+    (handbook / "scan.pdf").write_bytes(b"")
+    caplog.set_level(logging.INFO, logger="bot.schedule")
+    nightly = reindexing(database, knowledge)
+    assert nightly.run_due(at("2026-03-05T03:00:00"))
+    look = knowledge.status().last_run
+    assert look is not None
+    assert (look.state, look.failed, look.error) == ("done", 2, None)
+    gone, empty = look.failures
+    assert gone.uri == str(minutes)
+    assert gone.message.startswith(f"{minutes} does not exist; nothing of it was changed")
+    assert (empty.uri, "is empty" in empty.message) == (f"{handbook}/scan.pdf", True)
+    assert warnings(caplog) == [
+        f"not taken in: {failure.uri}: {failure.message}" for failure in look.failures
+    ]
+    assert "0 added, 0 changed, 1 unchanged, 0 removed, 2 failed" in caplog.text
+    # The night after, all is well again.
+    (tmp_path / "elsewhere").rename(minutes)
+    (handbook / "scan.pdf").unlink()
+    caplog.clear()
+    assert nightly.run_due(at("2026-03-06T03:00:00"))
+    look = knowledge.status().last_run
+    assert look is not None
+    assert (look.failed, look.failures, look.counts.unchanged) == (0, (), 2)
+    assert warnings(caplog) == []
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+def test_a_log_is_not_flooded_by_a_night(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = Work(database)
+    failures = tuple(Failure(f"{n}.pdf", "is empty") for n in range(KEPT_FAILURES + 7))
+
+    def fail(claimed: ClaimedRun) -> IngestReport:
+        work(claimed)
+        return IngestReport(failed=failures)
+
+    assert scheduler(database, fail).run_due(at("2026-03-05T03:00:00"))
+    assert len(warnings(caplog)) == KEPT_FAILURES + 1
+    assert warnings(caplog)[-1] == "not taken in: 7 more"
+
+
+def test_a_night_that_fails_says_why(
+    database: Database, knowledge: KnowledgeBase, handbook: Path, tmp_path: Path
+) -> None:
+    knowledge.add([handbook])
+    (handbook / "leave.md").write_text("# Leave\n\nEverybody gets 30 days.\n")
+    shutil.rmtree(tmp_path / "index")
+    (tmp_path / "index").write_text("in the way")
+    assert reindexing(database, knowledge).run_due(at("2026-03-05T03:00:00"))
+    look = knowledge.status().last_run
+    assert look is not None
+    assert look.state == "failed"
+    assert str(tmp_path / "index") in str(look.error)
 
 
 def test_the_thread_runs_what_is_due_and_stops(database: Database) -> None:

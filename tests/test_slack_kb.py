@@ -20,8 +20,10 @@ from retriever.ingest import IngestReport
 from retriever.parsing import SUFFIXES
 from retriever.records import Failure
 from retriever.store.models import Document
+from retriever.store.runs import Run, RunCounts
 from tests.slack_parts import Bot, knowledge_in, running_bot
 from tests.slack_server import SlackServer, User, message_errors, plain_text
+from tests.store_rows import NOW
 
 LEAVE = b"# Leave\n\nEverybody gets 25 days of leave a year.\n"
 
@@ -309,7 +311,7 @@ def test_the_status_counts_and_dates(bot: Bot) -> None:
     bot.slack.slash_command(ada, "/kb", "status")
     [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
     assert answer.error is None
-    assert "1 documents in 1 passages." in answer.plain
+    assert "1 document in 1 passage." in answer.plain
     assert "0 questions asked so far, those on the command line included." in answer.plain
     assert "I have not looked at any source yet." in answer.plain  # an upload is one document
 
@@ -368,9 +370,60 @@ def test_a_report_of_many_failures_stays_within_the_limits() -> None:
 def test_documents_that_could_not_be_read_are_among_those_counted() -> None:
     message = render_status(Status(2, 1, 1, 1, 0, None))
     assert plain_text(message.blocks).startswith(
-        "2 documents in 1 passages. 1 of them could not be read the last time; where I had read "
+        "2 documents in 1 passage. 1 of them could not be read the last time; where I had read "
         "an earlier version, I go on with that."
     )
+
+
+def a_look(*failures: Failure, failed: int | None = None, error: str | None = None) -> Run:
+    return Run(
+        run_id=1,
+        trigger="schedule",
+        schedule="reindex",
+        slot=NOW,
+        state="done" if error is None else "failed",
+        started_at=NOW,
+        finished_at=NOW,
+        counts=RunCounts(1, 2, 3, 4) if error is None else RunCounts(),
+        failed=len(failures) if failed is None else failed,
+        failures=failures,
+        error=error,
+    )
+
+
+def test_a_status_tells_what_the_last_look_did_and_could_not_read() -> None:
+    look = a_look(Failure("handbook", "handbook <does not exist> & *more*"), failed=1)
+    message = render_status(Status(2, 0, 1, 1, 1, look))
+    assert not message_errors(message.blocks)
+    lines = plain_text(message.blocks).splitlines()
+    assert lines[1].startswith("1 question asked so far")
+    assert lines[2].endswith(", schedule: done.")
+    assert lines[3:] == [
+        "1 added, 2 changed, 3 unchanged, 4 removed, 1 failed.",
+        "*Not taken in: 1*",
+        "• *handbook* – handbook <does not exist> & *more*",
+    ]
+    # As a screen reader gets it, too.
+    assert message.text.endswith("\nhandbook: handbook &lt;does not exist&gt; &amp; *more*")
+
+
+def test_a_status_tells_why_the_last_look_failed() -> None:
+    message = render_status(Status(2, 0, 1, 1, 1, a_look(error="the <disk> is full " * 300)))
+    assert not message_errors(message.blocks)
+    shown = plain_text(message.blocks)
+    assert ", schedule: failed." in shown
+    assert "It failed: the <disk> is full" in shown
+    assert " added, " not in shown  # which would be wrong: nothing is known of them
+    assert "\nIt failed: the &lt;disk&gt; is full" in message.text
+
+
+def test_a_status_of_many_failures_stays_within_the_limits() -> None:
+    failures = tuple(Failure(f"{n}-" + "x" * 400, "y" * 4000) for n in range(100))
+    message = render_status(Status(2, 0, 1, 1, 1, a_look(*failures, failed=1234)))
+    assert not message_errors(message.blocks)
+    shown = plain_text(message.blocks)
+    assert "*Not taken in: 1,234*" in shown
+    assert "… and 1,214 more." in shown
 
 
 def test_a_status_before_the_first_run() -> None:

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from retriever.store.models import (
     SlackEvent,
     StoreState,
 )
+from tests.permissions import unprivileged
 from tests.store_rows import NOW, fill, question
 
 ROOT = Path(__file__).parent.parent
@@ -64,33 +64,6 @@ def count_up(session: Session) -> None:
     """Read, then write what was read and one more."""
     before = session.scalars(select(StoreState.content_version)).one()
     session.execute(update(StoreState).values(content_version=before + 1))
-
-
-@contextmanager
-def unprivileged() -> Iterator[tuple[int, int]]:
-    """Run as an ordinary user: permissions mean nothing to root."""
-    if os.geteuid() != 0:
-        yield os.geteuid(), os.getegid()
-        return
-    nobody = 65534
-    os.setegid(nobody)
-    os.seteuid(nobody)
-    try:
-        yield nobody, nobody
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that any user may enter, unlike pytest's own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-        for entry in [folder, *folder.iterdir()]:
-            entry.chmod(0o755)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -23,13 +24,16 @@ from sqlalchemy import Connection, inspect, text
 import migrations
 from migrations.__main__ import new_migration
 from retriever.errors import SchemaError, StoreError
+from retriever.records import Failure
 from retriever.store import schema
 from retriever.store.database import Database
 from retriever.store.models import Base
-from tests.store_rows import fill
+from retriever.store.runs import finish_run, last_look, start_run
+from tests.store_rows import NOW, fill
 
 ROOT = Path(__file__).parent.parent
 TABLES = sorted(Base.metadata.tables)
+FIRST = ROOT / "tests" / "data" / "database_0001.sql"  # with rows in every table
 
 
 @pytest.fixture
@@ -70,12 +74,14 @@ def add_migration(scripts: Path, body: str) -> str:
     return revision
 
 
-def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def rows(
+    path: Path, tables: Sequence[str] = (*TABLES, "alembic_version")
+) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table."""
     with closing(sqlite3.connect(path)) as connection:
         return {
             table: connection.execute(f'SELECT * FROM "{table}" ORDER BY 1').fetchall()
-            for table in [*TABLES, "alembic_version"]
+            for table in tables
         }
 
 
@@ -331,6 +337,42 @@ def test_a_connection_that_would_lose_rows_is_refused(database: Database, script
         command.upgrade(schema.alembic_config(), "head")
 
 
+def test_the_first_schema_is_upgraded_with_all_its_rows(
+    database: Database, path: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST.read_text(encoding="utf-8"))
+        tables = [
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+        ]
+    before = rows(path, tables)
+    assert all(before.values())
+    with pytest.raises(SchemaError, match="is behind: its schema is at revision 0001"):
+        database.check_schema()
+    assert database.upgrade() == ("0001", migrations.HEAD)
+    after = rows(path, tables)
+    assert after.pop("alembic_version") == [(migrations.HEAD,)]
+    del before["alembic_version"]
+    assert after == before
+    with closing(Database(f"sqlite:///{tmp_path}/new.db")) as new:
+        new.upgrade()
+        with new.read() as one, database.read() as two:
+            assert facts(two.connection()) == facts(one.connection())
+    # What is new is used, and goes with what it belongs to.
+    with database.write() as session:
+        run_id = start_run(session, trigger="cli", now=NOW, lease=timedelta(minutes=5))
+        failures = [Failure("handbook/scan.pdf", "scan.pdf is empty")]
+        finish_run(session, run_id, now=NOW, failures=failures)
+        look = last_look(session, now=NOW)
+        assert look is not None
+        assert (look.failed, look.failures) == (1, tuple(failures))
+        session.execute(text("DELETE FROM index_runs"))
+    assert rows(path)["run_errors"] == []
+
+
 # -- making migrations ------------------------------------------------------------------------
 
 
@@ -353,7 +395,7 @@ def test_a_new_migration_is_written_from_the_models(
     column = '        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),\n'
     first.write_text(first.read_text().replace(column, ""))
     written = new_migration("Links for sources").read_text()
-    assert 'revision = "0002"' in written
-    assert 'down_revision = "0001"' in written
+    assert f'revision = "{following}"' in written
+    assert f'down_revision = "{migrations.HEAD}"' in written
     assert "sa.Column('base_url', sa.Text(), nullable=True)" in written
     assert "sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True)" in written

@@ -15,9 +15,11 @@ import pytest
 from sqlalchemy import select
 
 from retriever.errors import StoreError
+from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import IndexRun
 from retriever.store.runs import (
+    KEPT_FAILURES,
     ClaimedRun,
     Run,
     RunCounts,
@@ -95,15 +97,43 @@ def test_a_run_from_start_to_end(database: Database) -> None:
         finished_at=None,
         counts=RunCounts(),
         failed=0,
+        failures=(),
         error=None,
     )
 
     end = NOW + timedelta(seconds=90)
     counts = RunCounts(added=4, changed=3, unchanged=20, removed=1)
+    failures = (Failure("b.pdf", "b.pdf is empty"), Failure("a.pdf", "a.pdf is damaged"))
     with database.write() as session:
-        finish_run(session, run_id, now=end, counts=counts, failed=2)
+        finish_run(session, run_id, now=end, counts=counts, failures=failures)
     done = last(database)
-    assert (done.state, done.finished_at, done.counts, done.failed) == ("done", end, counts, 2)
+    assert (done.state, done.finished_at, done.counts) == ("done", end, counts)
+    assert (done.failed, done.failures) == (2, failures)
+
+
+def test_of_many_failures_the_first_are_kept_and_all_counted(database: Database) -> None:
+    failures = [Failure(f"{n}.pdf", f"{n}.pdf is empty") for n in range(KEPT_FAILURES + 3)]
+    with database.write() as session:
+        run_id = start_run(session, trigger="cli", now=NOW, lease=LEASE)
+        finish_run(session, run_id, now=NOW, failures=failures)
+    run = last(database)
+    assert run.failed == KEPT_FAILURES + 3
+    assert run.failures == tuple(failures[:KEPT_FAILURES])
+
+
+def test_failures_are_kept_of_the_latest_runs(database: Database) -> None:
+    with database.write() as session:
+        first = start_run(session, trigger="cli", now=NOW, lease=LEASE)
+        finish_run(session, first, now=NOW, failures=[Failure("handbook", "does not exist")])
+        for _ in range(99):
+            number = start_run(session, trigger="add", now=NOW, lease=LEASE)
+            finish_run(session, number, now=NOW)
+    assert last(database).failures == (Failure("handbook", "does not exist"),)
+    with database.write() as session:
+        number = start_run(session, trigger="add", now=NOW, lease=LEASE)
+        finish_run(session, number, now=NOW)
+    assert (last(database).run_id, last(database).failed) == (first, 1)
+    assert last(database).failures == ()
 
 
 def test_a_run_that_failed_as_a_whole(database: Database) -> None:

@@ -140,6 +140,7 @@ def test_the_story_of_a_team_and_its_bot(tmp_path: Path) -> None:
             the_night_brings_the_changes(team)
             an_event_comes_twice(team)
             nothing_answers(team)
+            a_night_without_a_folder(team, handbook, tmp_path / "minutes")
         # The bot has finished what it began: no answer is on its way any more.
         every_question_was_answered_once(team)
 
@@ -249,6 +250,33 @@ def nothing_answers(team: Team) -> None:
     answer = team.mention(UNANSWERED)
     assert answer.plain.startswith("I found no answer to that in the documents.")
     assert "> " not in answer.plain
+
+
+def a_night_without_a_folder(team: Team, handbook: Path, minutes: Path) -> None:
+    """A folder disappears and a file cannot be read: the admin is told, and nothing is lost."""
+    minutes.mkdir()
+    (minutes / "march.md").write_text("# March\n\nThe roof will be mended in May.\n", "utf-8")
+    assert team.installation.knowledge.add([minutes]).added == 1
+    minutes.rename(minutes.with_name("unmounted"))
+    scan = handbook / "travel" / "tickets.pdf"
+    scan.write_bytes(fire_safety_pdf()[:600])
+    before = team.known()
+    nightly = team.scheduler("0 3 * * *")
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    assert nightly.run_due(datetime.combine(day, time(3), UTC))
+    told = team.command(team.admin, "status").plain
+    assert ", schedule: done.\n0 added, 0 changed, 5 unchanged, 0 removed, 2 failed.\n" in told
+    assert "*Not taken in: 2*" in told
+    assert f"• *{minutes}* – {minutes} does not exist; nothing of it was changed" in told
+    assert f"• *{scan}* – tickets.pdf is truncated" in told
+    assert {title: team.known()[title] for title in before} == before
+
+    minutes.with_name("unmounted").rename(minutes)
+    scan.unlink()
+    assert nightly.run_due(datetime.combine(day + timedelta(days=1), time(3), UTC))
+    told = team.command(team.admin, "status").plain
+    assert "0 added, 0 changed, 6 unchanged, 1 removed, 0 failed." in told
+    assert "Not taken in" not in told
 
 
 def every_question_was_answered_once(team: Team) -> None:

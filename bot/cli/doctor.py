@@ -14,12 +14,16 @@ from rich.text import Text
 
 from bot.calibration import calibration_of, misfit
 from bot.cli.output import console, print_json
+from bot.counts import count
 from bot.errors import ConfigurationError, SpanbotError
 from bot.installation import Installation, make_home
 from bot.models import models_of, ranker_of, reader_of
 from bot.settings import Reading, Settings, read, unknown
 from reader.errors import ReaderError
 from retriever.errors import AnalysisError, RetrieverError
+
+# So many of what the last run could not read are named.
+_SHOWN_FAILURES = 5
 
 # With another value of these the index would be made anew.
 _OF_THE_INDEX = ("SPANBOT_RANKER", "SPANBOT_RETRIEVER", "SPANBOT_LANGUAGE")
@@ -87,7 +91,7 @@ def _checks() -> Iterator[Check]:
 def _installation_checks(found: Reading) -> Iterator[Check]:
     settings = found.settings
     if "SPANBOT_HOME" in found.wrong:  # another folder would be made, and is not meant
-        for name in ("home folder", "database", "documents", "search index"):
+        for name in ("home folder", "database", "documents", "last reindexing", "search index"):
             yield _left_out(name, ["SPANBOT_HOME"])
         return
     home = _check("home folder", lambda: _home(settings))
@@ -105,10 +109,13 @@ def _installation_checks(found: Reading) -> Iterator[Check]:
     with installation:
         yield _check("database", lambda: installation.database.name)
         yield _check("documents", lambda: _documents(installation))
+        yield _check("last reindexing", lambda: _last_look(installation))
         if wrong := [name for name in _OF_THE_INDEX if name in found.wrong]:
             yield _left_out("search index", wrong)
         else:
-            yield _check("search index", lambda: f"{len(installation.keeper.current()):,} passages")
+            yield _check(
+                "search index", lambda: count(len(installation.keeper.current()), "passage")
+            )
 
 
 def _confidence_check(settings: Settings, models: Sequence[Check]) -> Check:
@@ -152,7 +159,8 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 def _home(settings: Settings) -> str:
     make_home(settings)
-    if not os.access(settings.home, os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids  # as whom files are written
+    if not os.access(settings.home, os.W_OK | os.X_OK, effective_ids=effective):
         raise ConfigurationError(
             f"{settings.home} cannot be written; set SPANBOT_HOME to a folder that can"
         )
@@ -170,8 +178,33 @@ def _documents(installation: Installation) -> str:
     status = installation.knowledge.status()
     if not status.documents:
         return "none yet; add some: spanbot add FOLDER"
-    text = f"{status.documents:,} documents, {status.passages:,} passages"
-    return f"{text}, {status.failed:,} with errors" if status.failed else text
+    text = f"{count(status.documents, 'document')}, {count(status.passages, 'passage')}"
+    if not status.failed:
+        return text
+    return f"{text}, {status.failed:,} with errors: spanbot docs list shows them"
+
+
+def _last_look(installation: Installation) -> str:
+    """What the last run over the sources did, with the first of what it could not read.
+
+    Raises:
+        SpanbotError: it failed as a whole, or could read nothing.
+    """
+    run = installation.knowledge.status().last_run
+    if run is None:
+        return "none yet"
+    at = run.finished_at or run.started_at
+    text = f"{at:%Y-%m-%d %H:%M} UTC, {run.trigger}: {run.state}"
+    if run.error is not None:
+        raise SpanbotError(f"{text}: {run.error}")
+    if run.failed:
+        shown = [f"{failure.uri}: {failure.message}" for failure in run.failures[:_SHOWN_FAILURES]]
+        more = run.failed - len(shown)
+        text = f"{text}; {run.failed:,} failed: " + "; ".join(shown)
+        text += f"; and {more:,} more" if more else ""
+        if not (run.counts.added or run.counts.changed or run.counts.unchanged):
+            raise SpanbotError(text)
+    return text
 
 
 def _reader(settings: Settings) -> str:

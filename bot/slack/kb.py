@@ -11,11 +11,13 @@ from typing import Any
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
+from bot.counts import count
 from bot.slack.admins import Admins
 from bot.slack.destination import Conversation, Destination, OnlyYou
 from bot.slack.errors import destination_of, explain, reporter, reporting
 from bot.slack.files import FileFetcher, describe_file
 from bot.slack.message import (
+    Block,
     Message,
     context,
     markup,
@@ -26,7 +28,7 @@ from bot.slack.message import (
     section,
     words,
 )
-from bot.slack.ports import IngestReport, KnowledgeBase, Status
+from bot.slack.ports import IngestReport, KnowledgeBase, RunCounts, Status
 from bot.slack.text import escape, shorten
 from bot.slack.work import WorkQueue
 
@@ -50,6 +52,8 @@ _UNREAD = "could not be read the last time; where I had read an earlier version,
 
 _SHOWN_FAILURES = 20
 _FAILURE_TEXT = 300
+_RUN_ERROR = 600
+_SUMMARY = 2500
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,21 +280,26 @@ def render_upload(result: UploadResult, *, left_out: int = 0) -> Message:
 
 def render_report(report: IngestReport) -> Message:
     """What a run over all sources did."""
-    line = (
-        f"I looked at every source again: {report.added:,} added, {report.changed:,} changed, "
-        f"{report.unchanged:,} unchanged, {report.removed:,} removed, "
-        f"{len(report.failed):,} failed."
-    )
+    line = f"I looked at every source again: {_counted(report, len(report.failed))}"
     return _outcome(line, [(failure.uri, failure.message) for failure in report.failed])
 
 
+def _counted(counts: RunCounts, failed: int) -> str:
+    return (
+        f"{counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged, "
+        f"{counts.removed:,} removed, {failed:,} failed."
+    )
+
+
 def render_status(status: Status) -> Message:
-    """What is known, and when the sources were last looked at."""
+    """What is known, when the sources were last looked at, and what could not be read then."""
     lines = [
-        f"{status.documents:,} documents in {status.passages:,} passages."
+        f"{count(status.documents, 'document')} in {count(status.passages, 'passage')}."
         + (f" {status.failed:,} of them {_UNREAD}" if status.failed else ""),
-        f"{status.questions:,} questions asked so far, those on the command line included.",
+        f"{count(status.questions, 'question')} asked so far, those on the command line included.",
     ]
+    more: list[Block] = []
+    said: list[str] = []
     run = status.last_run
     if run is None:
         lines.append("I have not looked at any source yet.")
@@ -303,35 +312,53 @@ def render_status(status: Status) -> Message:
         lines.append(
             f"Last look at the sources: {date}, {escape(run.trigger)}: {escape(run.state)}."
         )
+        if run.state == "done":
+            lines.append(_counted(run.counts, run.failed))
+        if run.error is not None:
+            said.append(f"It failed: {shorten(run.error, _RUN_ERROR)}")
+            more.append(section(said[0]))
+        if run.failures:
+            failures = [(failure.uri, failure.message) for failure in run.failures]
+            said += _in_words(failures)
+            more.append(_failure_list(failures, run.failed))
     text = "\n".join(lines)
-    return Message(text, (markup(text),))
+    whole = "\n".join([text, escape(shorten("\n".join(said), _SUMMARY))] if said else [text])
+    return Message(whole, (markup(text), *more))
 
 
 def _outcome(said: str, failed: Sequence[tuple[str, str]]) -> Message:
     """``said``, then the failures one by one."""
     blocks = [section(said)] if said else []
     if failed:
-        shown = failed[:_SHOWN_FAILURES]
-        parts = [
-            rich_section(words(f"Not taken in: {len(failed):,}", bold=True)),
-            rich_list(
-                [
-                    [
-                        *words(shorten(name, _FAILURE_TEXT // 2) or "?", bold=True),
-                        *words(f" – {shorten(message, _FAILURE_TEXT)}"),
-                    ]
-                    for name, message in shown
-                ]
-            ),
-        ]
-        if len(failed) > len(shown):
-            parts.append(rich_section(words(f"… and {len(failed) - len(shown):,} more.")))
-        blocks.append(rich_text(*parts))
-    summary = [said] if said else []
-    summary += [f"{name}: {message}" for name, message in failed[:_SHOWN_FAILURES]]
+        blocks.append(_failure_list(failed, len(failed)))
+    summary = [*([said] if said else []), *_in_words(failed)]
     return Message(
-        escape(shorten("\n".join(summary) or "There was nothing to add.", 2500)), tuple(blocks)
+        escape(shorten("\n".join(summary) or "There was nothing to add.", _SUMMARY)), tuple(blocks)
     )
+
+
+def _in_words(failed: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {message}" for name, message in failed[:_SHOWN_FAILURES]]
+
+
+def _failure_list(failed: Sequence[tuple[str, str]], total: int) -> Block:
+    """The first of ``failed``, which are the first of ``total``, by name with what was wrong."""
+    shown = failed[:_SHOWN_FAILURES]
+    parts = [
+        rich_section(words(f"Not taken in: {total:,}", bold=True)),
+        rich_list(
+            [
+                [
+                    *words(shorten(name, _FAILURE_TEXT // 2) or "?", bold=True),
+                    *words(f" – {shorten(message, _FAILURE_TEXT)}"),
+                ]
+                for name, message in shown
+            ]
+        ),
+    ]
+    if total > len(shown):
+        parts.append(rich_section(words(f"… and {total - len(shown):,} more.")))
+    return rich_text(*parts)
 
 
 def register(app: App, desk: KnowledgeDesk) -> None:

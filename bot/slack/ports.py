@@ -104,8 +104,25 @@ class IngestReport(Protocol):
     def failed(self) -> Sequence[Failure]: ...
 
 
+class RunCounts(Protocol):
+    """What became of the documents of one run that could be read."""
+
+    @property
+    def added(self) -> int: ...
+    @property
+    def changed(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+    @property
+    def removed(self) -> int: ...
+
+
 class RunSummary(Protocol):
-    """The last run over the sources."""
+    """The last run over the sources.
+
+    ``failed`` counts what could not be read; ``failures`` are the first of those. ``error`` says
+    why the run failed as a whole.
+    """
 
     @property
     def trigger(self) -> str: ...
@@ -115,6 +132,14 @@ class RunSummary(Protocol):
     def started_at(self) -> datetime: ...
     @property
     def finished_at(self) -> datetime | None: ...
+    @property
+    def counts(self) -> RunCounts: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def failures(self) -> Sequence[Failure]: ...
+    @property
+    def error(self) -> str | None: ...
 
 
 class Status(Protocol):

@@ -354,6 +354,11 @@ def save_failure(
     session.flush()
 
 
+def save_error(session: Session, document_id: int, message: str) -> None:
+    """Note that a document's file can no longer be read. Its text goes on being served."""
+    session.execute(update(Document).where(Document.id == document_id).values(error=message))
+
+
 def adopt(session: Session, document_id: int, *, source_id: int, link: str | None) -> None:
     """An unchanged document was found again: by another source, or under another link."""
     session.execute(

@@ -20,7 +20,7 @@ from retriever.store.models import Answer, Document, Feedback, Question, SlackEv
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """An answer that was considered.
+    """An answer that was shown.
 
     ``text`` is ``document.text[start:end]`` in version ``document_version`` of the document;
     ``sentence`` is the sentence around it. ``confidence`` is between 0 and 1.
@@ -41,7 +41,7 @@ class QuestionRecord:
     """A question and how it went; ``answers`` best first.
 
     ``via`` is how it came in, ``reader`` names the checkpoint that read. ``answered`` tells
-    whether the asker got an answer; if not, ``answers`` are those that were held back.
+    whether the asker got an answer; ``answers`` are those that were shown, so none if not.
     """
 
     asked_at: datetime

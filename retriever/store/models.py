@@ -182,8 +182,8 @@ class IndexRun(Base):
     """One pass over files or sources, held by its process until ``lease_until``.
 
     A scheduled run is one row for its ``(schedule, slot)``, whoever gets to insert it: ``owner``;
-    ``fence`` grows when another process takes it over. Which documents could not be taken in stands
-    with the documents.
+    ``fence`` grows when another process takes it over. ``failed`` counts the documents and sources
+    that could not be read, and ``error`` says why the run failed as a whole.
     """
 
     __tablename__ = "index_runs"
@@ -210,6 +210,17 @@ class IndexRun(Base):
     error: Mapped[str | None]
 
 
+class RunError(Base):
+    """A document or source that a run could not read; only of the latest runs, and so many each."""
+
+    __tablename__ = "run_errors"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("index_runs.id", ondelete="CASCADE"), index=True)
+    document: Mapped[str]
+    message: Mapped[str]
+
+
 class Question(Base):
     """A question as it was asked, and how it went."""
 
@@ -233,7 +244,7 @@ class Question(Base):
 
 
 class Answer(Base):
-    """An answer that was considered; ``document.text[start:end] == text`` at ``version``."""
+    """An answer that was shown; ``document.text[start:end] == text`` at ``version``."""
 
     __tablename__ = "answers"
     __table_args__ = (UniqueConstraint("question_id", "rank"),)

@@ -11,20 +11,26 @@ Every function but :func:`last_look` takes a session of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from retriever.errors import StoreError
-from retriever.store.models import IndexRun
+from retriever.records import Failure
+from retriever.store.models import IndexRun, RunError
 
 #: The ``trigger`` of a run that a schedule started.
 SCHEDULED = "schedule"
 #: The triggers of runs that look at every source; what else is noted are single documents.
 _LOOKS = ("cli", "slack", SCHEDULED)
+#: Of a run's failures so many are kept, the first ones; all are counted.
+KEPT_FAILURES = 100
+#: Of so many runs, the latest, failures are kept: a missing folder fails in every run for years.
+_KEPT_RUNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,9 @@ class Run:
     """A run as lists show it.
 
     ``state`` is ``running``, ``done`` or ``failed``; ``error`` says why one failed as a whole.
-    ``failed`` counts the documents that could not be taken in. ``started_at`` is when its present
-    owner began. A run whose process died has failed, and ended when its lease did.
+    ``failed`` counts the documents and sources that could not be read, of which ``failures`` are
+    the first :data:`KEPT_FAILURES`. ``started_at`` is when its present owner began. A run whose
+    process died has failed, and ended when its lease did.
     """
 
     run_id: int
@@ -67,6 +74,7 @@ class Run:
     finished_at: datetime | None
     counts: RunCounts
     failed: int
+    failures: tuple[Failure, ...]
     error: str | None
 
 
@@ -84,7 +92,7 @@ def finish_run(
     *,
     now: datetime,
     counts: RunCounts = RunCounts(),
-    failed: int = 0,
+    failures: Sequence[Failure] = (),
     error: str | None = None,
     fence: int = 0,
 ) -> None:
@@ -95,7 +103,7 @@ def finish_run(
         run_id: from :func:`start_run` or :attr:`ClaimedRun.run_id`.
         now: the end of the run.
         counts: what became of the documents.
-        failed: how many documents could not be taken in; the run is still done.
+        failures: what could not be read, and why; the run is still done.
         error: why the run failed as a whole, if it did.
         fence: for a claimed run, :attr:`ClaimedRun.fence`.
 
@@ -119,8 +127,13 @@ def finish_run(
     row.changed = counts.changed
     row.unchanged = counts.unchanged
     row.removed = counts.removed
-    row.failed = failed
+    row.failed = len(failures)
     row.error = error
+    session.add_all(
+        RunError(run_id=run_id, document=failure.uri, message=failure.message)
+        for failure in failures[:KEPT_FAILURES]
+    )
+    session.execute(delete(RunError).where(RunError.run_id <= run_id - _KEPT_RUNS))
     session.flush()
 
 
@@ -136,6 +149,11 @@ def last_look(session: Session, *, now: datetime) -> Run | None:
         return None
     lease = row.lease_until
     cut_off = row.state == "running" and lease is not None and lease <= now
+    failures = session.execute(
+        select(RunError.document, RunError.message)
+        .where(RunError.run_id == row.id)
+        .order_by(RunError.id)
+    )
     return Run(
         run_id=row.id,
         trigger=row.trigger,
@@ -146,6 +164,7 @@ def last_look(session: Session, *, now: datetime) -> Run | None:
         finished_at=lease if cut_off else row.finished_at,
         counts=RunCounts(row.added, row.changed, row.unchanged, row.removed),
         failed=row.failed,
+        failures=tuple(Failure(document, message) for document, message in failures),
         error="it was cut off: its process ended" if cut_off else row.error,
     )
 
