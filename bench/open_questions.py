@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bot.answering import AnswerOptions
 from bot.negatives import index_of
-from reader.squad import Example, load_squad
+from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
 
 
@@ -42,12 +42,6 @@ class Found:
     questions: list[Question]
 
 
-def spread(examples: Sequence[Example], count: int | None) -> list[Example]:
-    """So many examples evenly over the file; None for all."""
-    count = len(examples) if count is None else min(count, len(examples))
-    return [examples[number * len(examples) // count] for number in range(count)]
-
-
 def find(
     squad: Path, more: Sequence[Path], *, count: int | None, depth: int, vectors: Path | None
 ) -> Found:
@@ -64,7 +58,7 @@ def find(
         texts.update(dict.fromkeys(example.context for example in load_squad(path)))
     paragraphs = list(texts)
     number_of = {text: number for number, text in enumerate(paragraphs)}
-    chosen = spread(examples, count)
+    chosen = spread(examples, count or 0)
     analyzer = Analyzer()
     of_questions: list[NDArray[np.float32]] | None = None
     of_paragraphs: NDArray[np.float32] | None = None

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from retriever.faq import after_answer_label
 from retriever.markers import after_marker
 from retriever.parsing.tables import begins_as_row
+from retriever.sentences import stripped
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
 _NEAR = 60
@@ -74,7 +75,7 @@ def within_row(text: str, start: int, end: int) -> tuple[int, int]:
             return start, end
         shares.append((max(start, line), min(end, stop)))
         line = stop + 1
-    return _stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
+    return stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
 
 
 def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:
@@ -112,7 +113,7 @@ def _mended(
         if closing >= end and closing - end < _NEAR:
             return start, closing + 1
     for first, last in ((start, inside), (inside + 1, end)):
-        first, last = _stripped(sentence, first, last)
+        first, last = stripped(sentence, first, last)
         if _WORD.search(sentence, first, last):
             return first, last
     return None
@@ -137,14 +138,6 @@ def _pairs(sentence: str) -> Iterator[tuple[int, int]]:
         elif character in _OPENING and not (character in "'‘" and worded[0]):
             opened.append(at)
             waiting[character] += 1
-
-
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end
 
 
 def _is_word(sentence: str, at: int) -> bool:

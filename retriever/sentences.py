@@ -88,7 +88,7 @@ def sentence_spans(
         begin = after_marker(text, line_start, line_end)
         found = _in_line(text, begin, line_end, labels=markers)
         if markers and found and begin > line_start:
-            found[0] = _stripped(text, line_start, found[0][1])
+            found[0] = stripped(text, line_start, found[0][1])
         spans.extend(found)
         line_start = line_end + 1
     return spans
@@ -96,7 +96,7 @@ def sentence_spans(
 
 def _in_line(text: str, start: int, end: int, *, labels: bool) -> list[tuple[int, int]]:
     if is_row(text, start, end):
-        return [_stripped(text, start, end)]
+        return [stripped(text, start, end)]
     spans: list[tuple[int, int]] = []
     brackets = _BRACKETS.finditer(text, start, end)
     bracket = next(brackets, None)
@@ -111,9 +111,9 @@ def _in_line(text: str, start: int, end: int, *, labels: bool) -> list[tuple[int
         )
         if not worded or inside or not _is_end(text, begin, match, end):
             continue
-        spans.append(_stripped(text, begin, match.end()))
+        spans.append(stripped(text, begin, match.end()))
         begin, worded = match.end(), False
-    last = _stripped(text, begin, end)
+    last = stripped(text, begin, end)
     if last[0] < last[1]:
         spans.append(last)
     return spans if labels else [(after_answer_label(text, *span), span[1]) for span in spans]
@@ -171,7 +171,8 @@ def _is_numbering(text: str, begin: int, start: int) -> bool:
     return not before or (start - begin <= _LONGEST_NUMBERED and before in _NUMBERED)
 
 
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """``text[start:end]`` without white space at its ends, as offsets."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
