@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.asked import beyond_question
+from bot.cells import Said, in_asked_cell
 from bot.confidence import Calibration, Features
 from bot.marking import balanced, within_row, without_marker
 from bot.quotes import quote_around
@@ -116,7 +117,12 @@ def find_candidates(
     confidences = calibration.confidences([features[n] for n in order])
     return [
         Candidate(
-            span=_shown(question, hits[sentences[n].span.passage], sentences[n]),
+            span=_shown(
+                question,
+                hits[sentences[n].span.passage],
+                sentences[n],
+                partial(retriever.coverage, question),
+            ),
             hit=hits[sentences[n].span.passage],
             start=sentences[n].start,
             end=sentences[n].end,
@@ -195,12 +201,14 @@ def _text(hit: Hit, sentence: _Sentence) -> str:
     return hit.text[sentence.start - hit.start : sentence.end - hit.start]
 
 
-def _shown(question: str, hit: Hit, sentence: _Sentence) -> Span:
+def _shown(question: str, hit: Hit, sentence: _Sentence, said: Said) -> Span:
     """The best span of a sentence as it is shown: with both ends of its brackets, or none.
 
-    To a question of yes or no, it is the clause that decides it.
+    To a question of yes or no, it is the clause that decides it; in a table's row, the cell that
+    the question names.
     """
     text, span = _text(hit, sentence), sentence.span
+    span = _moved(span, text, sentence.start, partial(in_asked_cell, said=said))
     if wants_decision(question):
         span = _moved(span, text, sentence.start, deciding_clause)
     return _moved(span, text, sentence.start, balanced)

@@ -14,6 +14,7 @@ _LONG_HEADER = 40
 _LABEL = r"[^:;.!?\n]{1,40}\??: "
 # The first column may have no header.
 _FIRST_CELLS = re.compile(rf"(?P<bare>[^:;.!?\n]{{1,40}}; )?{_LABEL}")
+_NAMED = re.compile(_LABEL)
 #: Between a cell of a row and the next that has a header.
 NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
@@ -196,6 +197,32 @@ def is_row(text: str, start: int, end: int) -> bool:
     if len(further) > 1 or (further and first["bare"]):
         return True
     return bool(further) and ". " not in text[first.end() : further[0].start()]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a row's line: where its name and its value stand; no name has no characters."""
+
+    name: tuple[int, int]
+    value: tuple[int, int]
+
+
+def cells_of(text: str, start: int, end: int) -> list[Cell]:
+    """The cells of ``text[start:end]``, a line that :func:`is_row` takes for a row."""
+    small = text[start].islower()
+    cells = []
+    begin = start
+    cuts = [
+        (cut.start(), cut.end())
+        for cut in NEXT_CELL.finditer(text, start, end)
+        if small or not text[cut.end()].islower()
+    ]
+    for stop, following in [*cuts, (end, end)]:
+        named = _NAMED.match(text, begin, stop)
+        value = named.end() if named else begin
+        cells.append(Cell((begin, max(begin, value - len(": "))), (value, stop)))
+        begin = following
+    return cells
 
 
 def begins_as_row(text: str, start: int, end: int) -> bool:

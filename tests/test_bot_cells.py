@@ -1,0 +1,60 @@
+"""Which cell of a row is set in bold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bot.cells import in_asked_cell
+from retriever.analysis import Analyzer
+
+GYM = "Benefit: Gym subsidy; Full-time: 30 euros a month; Part-time: 15 euros a month"
+BARE = "Maintenance; Amsterdam: Sundays 22:00; Porto: Mondays 05:00."
+GATEWAYS = "Amsterdam: vpn-ams.kestrel.example; Porto: vpn-opo.kestrel.example"
+
+
+def shown(text: str, question: str, span: str) -> str:
+    analyzer = Analyzer()
+    wanted = set(analyzer.terms(question))
+
+    def said(texts: Sequence[str]) -> list[float]:
+        return [len(wanted & set(analyzer.terms(text))) / len(wanted) for text in texts]
+
+    at = text.index(span)
+    start, end = in_asked_cell(text, at, at + len(span), said)
+    return text[start:end]
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "span", "expected"),
+    [
+        (GYM, "what is the gym subsidy for part-time staff?", "30 euros", "15 euros a month"),
+        (GYM, "gym money if i work part time", "30 euros", "15 euros a month"),
+        (GYM, "gym subsidy, full time", "30 euros", "30 euros"),
+        # The column is named, but what stands in it is what is asked about.
+        (GYM, "is the gym subsidy a benefit?", "30 euros", "30 euros"),
+        (GYM, "how much for the gym?", "30 euros", "30 euros"),
+        (BARE, "when is maintenance in Porto?", "Sundays 22:00", "Mondays 05:00"),
+        (BARE, "when is maintenance in Amsterdam?", "Sundays 22:00; Porto: Mon", "Sundays 22:00"),
+        # The first column says what the row is about, whatever its name.
+        ("Meeting: Standup; Length: 15 minutes", "how long is the coffee meeting", "15", "15"),
+        # No column is named: the cell with most of the span.
+        (BARE, "when do you do maintenance?", "22:00; Porto: Mondays 05:00", "Mondays 05:00"),
+        (GATEWAYS, "where is the Porto gateway?", "vpn-ams.kestrel.example; Porto: vpn-opo",
+         "vpn-opo.kestrel.example"),
+    ],
+)  # fmt: skip
+def test_the_cell_that_is_asked_for_is_marked(
+    text: str, question: str, span: str, expected: str
+) -> None:
+    assert shown(text, question, span) == expected
+
+
+def test_other_lines_stay_as_they_are() -> None:
+    prose = "Part-time staff get 15 euros: less than the 30 of the others."
+    assert shown(prose, "gym for full-time staff", "15 euros") == "15 euros"
+    rows = f"{GYM}\nBenefit: Bike; Full-time: 50 euros; Part-time: 25 euros"
+    assert shown(rows, "bike part-time", "50 euros") == "25 euros"
+    over = rows[rows.index("15 euros") : rows.index("; Full-time: 50")]
+    assert shown(rows, "bike", over) == over
