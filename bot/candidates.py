@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.asked import beyond_question
-from bot.cells import Said, in_asked_cell
+from bot.cells import Said, in_asked_cell, in_asked_row
 from bot.confidence import Calibration, Features
 from bot.marking import balanced, within_row, without_marker
 from bot.quotes import quote_around
@@ -90,13 +90,14 @@ def find_candidates(
         for hit, own, skip in zip(hits, priors, headings, strict=True)
     ]
     spans = reader.read(question, passages, top_k=_SPANS, until=until)
-    sentences = _sentences(spans, hits, headings)
+    said = partial(retriever.coverage, question)
+    sentences = _sentences(spans, hits, headings, said)
     # The reader knows what an answer looks like, the encoder what the question is about.
     likeness = retriever.similarity(
         question, [_in_place(hits[sentence.span.passage], sentence) for sentence in sentences]
     )
-    coverage = retriever.coverage(question, [f"{above(hit)}\n{hit.text}" for hit in hits])
-    said = retriever.coverage(question, [_text(hits[s.span.passage], s) for s in sentences])
+    coverage = said([f"{above(hit)}\n{hit.text}" for hit in hits])
+    shares = said([_text(hits[s.span.passage], s) for s in sentences])
     features = [
         Features(
             logit=sentence.span.score - priors[sentence.span.passage],
@@ -111,7 +112,7 @@ def find_candidates(
                 question, _text(hits[sentence.span.passage], sentence), sentence.span.text
             ),
         )
-        for sentence, like, own in zip(sentences, likeness, said, strict=True)
+        for sentence, like, own in zip(sentences, likeness, shares, strict=True)
     ]
     order = sorted(range(len(sentences)), key=lambda n: -calibration.appeal(features[n]))
     confidences = calibration.confidences([features[n] for n in order])
@@ -121,7 +122,7 @@ def find_candidates(
                 question,
                 hits[sentences[n].span.passage],
                 sentences[n],
-                partial(retriever.coverage, question),
+                said,
             ),
             hit=hits[sentences[n].span.passage],
             start=sentences[n].start,
@@ -134,17 +135,21 @@ def find_candidates(
 
 
 def _sentences(
-    spans: Sequence[Span], hits: Sequence[Hit], headings: Sequence[Sequence[tuple[int, int]]]
+    spans: Sequence[Span],
+    hits: Sequence[Hit],
+    headings: Sequence[Sequence[tuple[int, int]]],
+    said: Said,
 ) -> list[_Sentence]:
     """The sentences of the spans, each with its best span and the probability of all of them.
 
     Args:
         headings: where they stand in the text of each hit.
+        said: how much of the question texts say.
     """
     found: list[_Sentence] = []
     for span in spans:  # best first
         hit = hits[span.passage]
-        for mended in (without_marker, within_row):
+        for mended in (without_marker, within_row, partial(in_asked_row, said=said)):
             span = _moved(span, hit.text, hit.start, mended)
         read = span
         span = _moved(

@@ -1,7 +1,7 @@
-"""Which cell of a table's row is set in bold.
+"""Which row of a table answers, and which cell of it is set in bold.
 
-A reader has seen few tables: of "Benefit: gym; Full-time: 30 euros; Part-time: 15 euros" it often
-marks the first amount, whatever is asked. What the column is called tells better.
+A reader has seen few tables: of "City: Lisbon; Limit: 120 euros" and the like it often marks the
+first amount, whatever is asked. What the rows are about and the columns are called tells better.
 """
 
 from __future__ import annotations
@@ -14,6 +14,35 @@ from retriever.parsing.tables import Cell, cells_of, is_row
 Said = Callable[[Sequence[str]], Sequence[float]]
 
 
+def in_asked_row(text: str, start: int, end: int, said: Said) -> tuple[int, int]:
+    """``text[start:end]``, or if that lies in a row and the question names another, the cell there.
+
+    It names the one row of the table whose first cell, and which as a whole, says more of the
+    question than any other. The cell is that of the same column, or behind the first.
+
+    Args:
+        said: of the question that is asked.
+    """
+    line, stop = _line_at(text, start)
+    if end > stop or not is_row(text, line, stop):
+        return start, end
+    rows = _table_around(text, line, stop)
+    if len(rows) == 1:
+        return start, end
+    cells = [cells_of(text, *row) for row in rows]
+    firsts = said([text[slice(*row[0].value)] for row in cells])
+    wholes = said([text[slice(*row)] for row in rows])
+    best = max(range(len(rows)), key=firsts.__getitem__)
+    own = rows.index((line, stop))
+    others = [n for n in range(len(rows)) if n != best]
+    if best == own or any(firsts[n] >= firsts[best] or wholes[n] >= wholes[best] for n in others):
+        return start, end
+    marked = max(cells[own], key=lambda cell: _share(cell, start, end))
+    column = text[slice(*marked.name)]
+    there = [cell for cell in cells[best] if text[slice(*cell.name)] == column]
+    return _trimmed(text, *(there or cells[best][1:])[0].value)
+
+
 def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int]:
     """``text[start:end]``, or if that lies in a row of a table, what answers in the row.
 
@@ -24,9 +53,7 @@ def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int
     Args:
         said: of the question that is asked.
     """
-    line = text.rfind("\n", 0, start) + 1
-    newline = text.find("\n", line)
-    stop = len(text) if newline < 0 else newline
+    line, stop = _line_at(text, start)
     if end > stop or not is_row(text, line, stop):
         return start, end
     cells = cells_of(text, line, stop)
@@ -35,11 +62,45 @@ def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int
         shares = [_share(cell, start, end) for cell in cells]
         chosen = shares.index(max(shares))
     begin, behind = cells[chosen].value
-    if begin <= start and end <= behind:
-        return start, end
-    while behind > begin + 1 and text[behind - 1] in ".; ":
-        behind -= 1
-    return (begin, behind) if begin < behind else (start, end)
+    return (start, end) if begin <= start and end <= behind else _trimmed(text, begin, behind)
+
+
+def _line_at(text: str, place: int) -> tuple[int, int]:
+    """Where the line around ``place`` begins and ends."""
+    end = text.find("\n", place)
+    return text.rfind("\n", 0, place) + 1, len(text) if end < 0 else end
+
+
+def _table_around(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The rows of the table of which ``text[start:end]`` is a row.
+
+    Rows leave empty cells out; the first name, and one more, they have in common.
+    """
+    first, *further = _names(text, start, end)
+
+    def belongs(row: tuple[int, int]) -> bool:
+        if not is_row(text, *row):
+            return False
+        other, *more = _names(text, *row)
+        return other == first and not set(further).isdisjoint(more)
+
+    rows = [(start, end)]
+    while rows[0][0] and belongs(above := _line_at(text, rows[0][0] - 1)):
+        rows.insert(0, above)
+    while rows[-1][1] < len(text) and belongs(below := _line_at(text, rows[-1][1] + 1)):
+        rows.append(below)
+    return rows
+
+
+def _names(text: str, start: int, end: int) -> list[str]:
+    return [text[slice(*cell.name)] for cell in cells_of(text, start, end)]
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A value without the full stop of its row."""
+    while end > start + 1 and text[end - 1] in ".; ":
+        end -= 1
+    return start, end
 
 
 def _share(cell: Cell, start: int, end: int) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from bot.cells import in_asked_cell
+from bot.cells import Said, in_asked_cell, in_asked_row
 from retriever.analysis import Analyzer
 
 GYM = "Benefit: Gym subsidy; Full-time: 30 euros a month; Part-time: 15 euros a month"
@@ -14,7 +14,22 @@ BARE = "Maintenance; Amsterdam: Sundays 22:00; Porto: Mondays 05:00."
 GATEWAYS = "Amsterdam: vpn-ams.kestrel.example; Porto: vpn-opo.kestrel.example"
 
 
-def shown(text: str, question: str, span: str) -> str:
+HOTELS = (
+    "Limits a night.\n"
+    "City: Lisbon; Limit: 120 euros; Booked by: travel desk\n"
+    "City: Oslo; Limit: 190 euros; Booked by: the traveller.\n"
+    "City: Zurich; Limit: 210 euros; Booked by: travel desk\n"
+    "City: Bern; Limit: by agreement\n"
+    "Room: Oslo; Seats: 8"
+)
+
+
+def shown(
+    text: str,
+    question: str,
+    span: str,
+    move: Callable[[str, int, int, Said], tuple[int, int]] = in_asked_cell,
+) -> str:
     analyzer = Analyzer()
     wanted = set(analyzer.terms(question))
 
@@ -22,7 +37,7 @@ def shown(text: str, question: str, span: str) -> str:
         return [len(wanted & set(analyzer.terms(text))) / len(wanted) for text in texts]
 
     at = text.index(span)
-    start, end = in_asked_cell(text, at, at + len(span), said)
+    start, end = move(text, at, at + len(span), said)
     return text[start:end]
 
 
@@ -49,6 +64,29 @@ def test_the_cell_that_is_asked_for_is_marked(
     text: str, question: str, span: str, expected: str
 ) -> None:
     assert shown(text, question, span) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "span", "expected"),
+    [
+        ("hotel limit in Oslo?", "120 euros", "190 euros"),
+        ("who books hotels in Oslo", "travel desk", "the traveller"),
+        ("hotel limit in Oslo?", "190 euros", "190 euros"),
+        ("hotel limit in Lisbon", "210", "120 euros"),
+        # Its row leaves an empty cell out.
+        ("any hotel in Bern", "the traveller", "by agreement"),
+        ("hotel limit in Zurich", "by agreement", "210 euros"),
+        # No row is named, or two, or what is said stands in another cell as well.
+        ("hotel limit", "120 euros", "120 euros"),
+        ("hotel limit in Oslo or Zurich", "120 euros", "120 euros"),
+        ("what does the travel desk book in oslo", "120 euros", "120 euros"),
+        # Another table is not looked at, and prose is no row.
+        ("seats of Zurich", "8", "8"),
+        ("limits in Oslo a night", "Limits", "Limits"),
+    ],
+)
+def test_the_row_that_is_asked_for_answers(question: str, span: str, expected: str) -> None:
+    assert shown(HOTELS, question, span, in_asked_row) == expected
 
 
 def test_other_lines_stay_as_they_are() -> None:
