@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.wanted import is_brief
 from retriever.faq import is_labelled_answer, is_labelled_question, is_question
 from retriever.markers import after_marker
 from retriever.parsing.tables import begins_as_row, is_row
 from retriever.sentences import sentence_spans
-
-#: Fewer words ("Generally, no.") are shown with the sentence behind them.
-_BRIEF = 5
 
 _Spans = Sequence[tuple[int, int]]
 
@@ -23,7 +21,7 @@ def beyond_question(text: str, start: int, end: int, headings: _Spans = ()) -> t
     """``text[start:end]`` without the question that it begins in, if the answer follows.
 
     Of a span that lies in the question, nothing is left: then it is the answer's first sentence,
-    with the next if that is brief.
+    with the next ones as long as it is brief.
 
     Args:
         headings: where headings stand in ``text``: they answer nothing.
@@ -72,8 +70,9 @@ def _answer_to(text: str, spans: _Spans, number: int, headings: _Spans) -> tuple
             return None
         if any(first <= begin < behind for first, behind in headings):
             return None
+    # "Generally, no." is shown with the sentence behind it.
     for _, stop in spans[last + 2 :]:
-        if stop > below_end or len(text[begin:end].split()) >= _BRIEF:
+        if stop > below_end or not is_brief(text[begin:end]):
             break
         end = stop
     return begin, end

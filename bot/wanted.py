@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import re
 
-#: A sentence of so few words is seldom an answer: a label, a link, a row's first cell.
 _BRIEF = 5
 
-_CLAUSE = re.compile(r"(?:^|[.,;:!?()]|\s[-–—]\s|\b(?:and|but|so|then|hi|hello|hey|also|or)\b)\s*")
-_WH = re.compile(r"(?:what|which|who|whom|whose|when|where|why|how)\b", re.IGNORECASE)
-_ASKS = re.compile(
+#: Where a clause begins: behind the match.
+CLAUSE = re.compile(r"(?:^|[.,;:!?()]|\s[-–—]\s|\b(?:and|but|so|then|hi|hello|hey|also|or)\b)\s*")
+#: Patterns of the words that questions begin with, for ``re.IGNORECASE``.
+WH_WORD = r"(?:what|which|who|whom|whose|when|where|why|how)\b"
+AUXILIARY = (
     r"(?:can|could|may|might|must|shall|should|will|would|do|does|did|is|isn['’]t|are|aren['’]t|am|"
-    r"was|were|has|have|don['’]t|doesn['’]t|can['’]t|any|allowed|ok(?:ay)?)\b",
-    re.IGNORECASE,
+    r"was|were|has|have|don['’]t|doesn['’]t|can['’]t)\b"
 )
+
+_WH = re.compile(WH_WORD, re.IGNORECASE)
+_ASKS = re.compile(rf"{AUXILIARY}|(?:any|allowed|ok(?:ay)?)\b", re.IGNORECASE)
 _DECIDES = re.compile(
     r"\b(?:can|cannot|may|must|should|shall|need|needs|needed|required?|requires|mandatory|optional|"
     r"allowed|allows?|permitted|forbidden|prohibited|banned|eligible|entitled|encouraged|welcome|"
@@ -48,10 +51,15 @@ _AMOUNT = re.compile(
 def text_features(question: str, sentence: str, span: str) -> dict[str, float]:
     """What the words alone say of an answer; see :class:`bot.confidence.Features`."""
     return {
-        "brief": float(len(sentence.split()) <= _BRIEF),
+        "brief": float(is_brief(sentence)),
         "decisive": _fit(wants_decision(question), decides(sentence)),
         "amount": _fit(wants_amount(question), holds_amount(span)),
     }
+
+
+def is_brief(text: str) -> bool:
+    """Five words or fewer: seldom all of an answer, but a label, a link, a row's first cell."""
+    return len(text.split()) <= _BRIEF
 
 
 def _fit(wanted: bool, held: bool) -> float:
@@ -65,7 +73,7 @@ def wants_decision(question: str) -> bool:
     A situation may stand before it ("I lost my badge, do I pay?"); the first clause that begins as
     a question does decides.
     """
-    for clause in _CLAUSE.finditer(question):
+    for clause in CLAUSE.finditer(question):
         if _WH.match(question, clause.end()):
             return False
         if _ASKS.match(question, clause.end()):

@@ -35,6 +35,7 @@ def moved(text: str, mark: str, headings: tuple[tuple[int, int], ...] = ()) -> s
             "Yes. It is valid for ten days.",
         ),
         ("Is it valid?\nA: Yes.\n\nAsk us all.", "Is it", "Yes."),
+        ("Is it? It is for ten days. Ask. Go.", "Is", "It is for ten days. Ask."),
         # A span that reaches into the answer keeps what lies there.
         ("How long? It is valid for ten days.", "long? It is valid", "It is valid"),
     ],

@@ -13,6 +13,7 @@ from bot.wanted import (
     decides,
     deciding_clause,
     holds_amount,
+    is_brief,
     text_features,
     wants_amount,
     wants_decision,
@@ -88,6 +89,13 @@ def test_features_of_the_words() -> None:
     amount = text_features("How many dogs?", "There are two dogs in the office.", "two dogs")
     assert amount == {"brief": 0.0, "decisive": 0.0, "amount": 1.0}
     assert text_features("How many dogs?", "All the dogs of the office.", "dogs")["amount"] == -1.0
+
+
+def test_five_words_are_brief_and_six_are_not() -> None:
+    assert is_brief("It is for  ten days.")
+    assert not is_brief("It is valid for ten days.")
+    assert text_features("How long?", "It is for ten days.", "ten")["brief"] == 1.0
+    assert text_features("How long?", "It is valid for ten days.", "ten")["brief"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ import pytest
 from retriever.errors import ParseError
 from tests.parsing_files import headings, parse_file, section
 
+#: As long as a name may be that is repeated.
+LONG = "x" * 200
+
 
 def text(folder: Path, body: str) -> str:
     return parse_file(folder, "a.html", f"<!DOCTYPE html><title>T</title><body>{body}").text
@@ -84,10 +87,34 @@ def test_lists_have_one_item_a_line(tmp_path: Path) -> None:
         ("<dt>Egg<dd></dd><dt>Nest<dd>x<dd></dd>", "Egg\nNest: x"),
         ("<dt>Egg<dd><pre>a  b</pre><dd><pre>c</pre><dd>d", "Egg\n\na  b\n\nc\n\nEgg: d"),
         ("<dd>No term<dt>Egg<dd>x", "No term\nEgg: x"),
+        ("<dt>A<dt>B<dt>C<dd>x<dd>y", "A, B, C: x\nA, B, C: y"),
+        ("<dt>A<dt>B<dt>C<dt>D<dd>x<dd>y<dd>z", "A, B, C, D: x\nD: y\nD: z"),
+        (f"<dt>{LONG}<dt>Egg<dd>x<dd>y", f"{LONG}, Egg: x\nEgg: y"),
+        (f"<dt>Egg<dt>{LONG}s<dd>x<dd>y", f"Egg, {LONG}s: x\ny"),
     ],
 )
 def test_each_description_has_its_term(tmp_path: Path, terms: str, expected: str) -> None:
     assert text(tmp_path, f"<dl>{terms}</dl>") == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<dl>" + "".join(f"<dt>name {n}" for n in range(2000)) + "<dd>value" * 2000 + "</dl>",
+        f"<dl><dt>{'name ' * 8000}" + "<dd>value" * 2000 + "</dl>",
+        "<table>"
+        + "".join(f"<tr><th>name {n}<th>{n}" for n in range(2000))
+        + "<tr><td>value<td>9" * 2000
+        + "</table>",
+        f"<table><tr><th>{'name ' * 8000}" + "<tr><td>value" * 2000 + "</table>",
+        f"<table><tr><th>9<td rowspan=1000>{'name ' * 8000}" + "<tr><td>value" * 2000 + "</table>",
+    ],
+)
+def test_names_of_many_values_make_no_text_many_times_as_long(tmp_path: Path, body: str) -> None:
+    read = text(tmp_path, body)
+    assert len(read) < 20 * len(body)
+    assert read.count("value") == 2000
+    assert read.count("name") >= body.count("name")
 
 
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
@@ -145,6 +172,18 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
         ),
         ("<tr><td><h2>In a frame</h2><p>Text<td>Beside", "In a frame\n\nText\n\nBeside"),
         ("<tr><th>Only<th>Headers", "Only; Headers"),
+        # Of a header, no more is repeated in each row than a name has.
+        (
+            f"<tr><th>Item<th>Price<tr><th>{LONG}<th>new<tr><th>A<th>9<tr><td>Dock<td>90",
+            f"Item: {LONG}; Price: new\nItem: A; Price: 9\nItem: Dock; Price: 90",
+        ),
+        (f"<tr><th>Item<th>{LONG}<tr><td>Dock<td>90", f"Item: Dock; {LONG}: 90"),
+        (
+            f"<tr><th>Item<th>{LONG}s<tr><th>name<th>new<tr><td>Dock<td>90",
+            f"{LONG}s\n\nItem name: Dock; new: 90",
+        ),
+        (f"<tr><td rowspan=2>{LONG}<td>a<tr><td>b", f"{LONG}; a\n{LONG}; b"),
+        (f"<tr><td rowspan=2>{LONG}s<td>a<tr><td>b", f"{LONG}s; a\nb"),
     ],
 )
 def test_tables_are_read_row_by_row(tmp_path: Path, table: str, expected: str) -> None:

@@ -166,6 +166,10 @@ Tuesday     open from eight
             "Room: Indigo; Seats: 6; Floor: ground",
         ),
         ("| Indigo | 6 |\n| The Vat | 8 |\n", "Indigo; 6\nThe Vat; 8"),
+        (  # a header that is too long to be repeated in each row
+            f"| Room | {'seats ' * 40}|\n|------|-----|\n| Blue | 6 |\n| Vat | 8 |\n",
+            f"{'seats ' * 39}seats\nRoom: Blue; 6\nRoom: Vat; 8",
+        ),
         # These are no tables, or say too little of their columns.
         ("| a | b |\n| c |\n", "| a | b |\n| c |"),
         ("| alone | here |\n", "| alone | here |"),

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from bot.knowledge import Status
 from bot.slack import kb
 from bot.slack.app import SlackDependencies
+from bot.slack.errors import RATE_LIMITED
 from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_status
 from bot.slack.work import WorkQueue
 from retriever.ingest import IngestReport
@@ -112,6 +113,26 @@ def test_a_question_beside_a_file_is_answered_after_it(bot: Bot) -> None:
     assert added.plain == "Added: leave.md"
     assert "*sixteen weeks*" in answer.plain
     assert [asked.question for asked in bot.answerer.asked] == [question]
+
+
+def test_a_report_on_files_that_slack_does_not_take_is_told_before_the_answer(bot: Bot) -> None:
+    ada = bot.slack.add_user("ada", admin=True)
+    place = bot.slack.dm(ada)
+    attempts = 1 + 3  # as retry_handlers() has it
+    bot.slack.rate_limit("chat.postMessage", times=attempts, retry_after=0)
+    question = "How long is parental leave?"
+    sent = bot.slack.share_file(ada, place, "leave.md", LEAVE, "text/markdown", text=question)
+    told, answer = bot.slack.wait_for(
+        lambda: bot.slack.thread(place, sent.ts)[2:] and bot.slack.thread(place, sent.ts)[1:],
+        timeout=60,
+    )
+    assert told.plain == RATE_LIMITED
+    assert "*sixteen weeks*" in answer.plain
+    shown = ("chat.postMessage", "assistant.threads.setStatus")
+    calls = [call.method for call in bot.slack.calls if call.method in shown]
+    # The status says that the question was taken on.
+    assert calls[: attempts + 2] == ["chat.postMessage"] * (attempts + 1) + [shown[1]]
+    assert titles(bot) == {"leave.md": "Leave"}
 
 
 @pytest.mark.parametrize("text", ["", "please add this", "Hi! Can you take this in, please?"])

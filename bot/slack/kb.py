@@ -190,7 +190,8 @@ class KnowledgeDesk:
     ) -> None:
         """A direct message or mention with files: an admin's are added.
 
-        ``then`` is called after it was said what became of them.
+        ``then`` is called after it was said what became of them, or why that cannot be said; not
+        if the bot is stopped before.
         """
         begun = False
         with reporting(destination):
@@ -211,11 +212,10 @@ class KnowledgeDesk:
         taken = list(files)[:MAX_FILES]
 
         def job() -> None:
-            try:
+            with reporting(destination):  # before what comes then, not after it
                 result = self._uploads.add(taken)
                 destination.send(render_upload(result, left_out=len(files) - len(taken)))
-            finally:
-                then()
+            then()
 
         if self._work.submit(job, on_error=reporter(destination)):
             return True

@@ -18,7 +18,7 @@ from bot.slack.errors import destination_of, reporter, reporting
 from bot.slack.message import plain
 from bot.slack.ports import Answerer
 from bot.slack.records import KEEP, Records
-from bot.slack.remarks import is_question
+from bot.slack.remarks import wants_answer
 from bot.slack.render import render_help, render_reply
 from bot.slack.text import typed_text
 from bot.slack.work import WorkQueue
@@ -131,7 +131,7 @@ class QuestionDesk:
             return
 
         def then() -> None:
-            if is_question(self._text_of(event)):
+            if wants_answer(self._text_of(event)):
                 self._take_question(via, event)
 
         self._on_files(event, str(event["user"]), self._thread_of(event), then)

@@ -18,6 +18,9 @@ _NAMED = re.compile(_LABEL)
 #: Between a cell of a row and the next that has a header.
 NEXT_CELL = re.compile(rf"; (?={_LABEL})")
 _LONGEST_ROW = 500
+#: A name of more characters is not repeated with each of its values: it would make more text of
+#: a document than there is.
+LONGEST_NAME = 200
 
 
 @dataclass(slots=True)
@@ -51,6 +54,8 @@ def table_lines(
 ) -> tuple[list[str], list[str]]:
     """What stands above a table as its caption, and one line for each row that has a value.
 
+    A header cell of more than ``LONGEST_NAME`` characters names no column, but is a caption.
+
     Args:
         rows: those of its head may be empty: they say that the columns have no names.
         guess_header: whether the first row may be the header without being marked as one.
@@ -78,18 +83,40 @@ def table_lines(
         first, *rest = rows
         if is_header(first.cells, [row.cells for row in rest], [row.bold for row in rows]):
             heads = 1
-    header = [
-        " ".join(dict.fromkeys(row.cells[column] for row in rows[:heads] if row.cells[column]))
-        for column in range(width)
-    ]
-    body = rows[heads:]
     if heads:
-        return captions, _lines(body, header)
+        header, heads = _header(rows[:heads])
+        captions += dict.fromkeys(
+            cell for row in rows[:heads] for cell in row.cells if not _is_name(cell)
+        )
+        return captions, _lines(rows[heads:], header)
+    body = rows
     paired = width > 1 and (
         all(_is_pair(row) for row in body if not row.lone)
         or (not named and width == 2 and all(_is_short(row.cells[0]) for row in body))
     )
     return captions, _lines(body, None, names=1 if paired else 0)
+
+
+def _header(heads: Sequence[MarkedRow]) -> tuple[list[str], int]:
+    """What each column is called, and how many of ``heads``, one row or more, say so.
+
+    The rows of a header are joined while the names stay short; those left are read as rows.
+    """
+    names: list[list[str]] = [[] for _ in heads[0].cells]
+    for count, row in enumerate(heads):
+        longer = [
+            [*name, cell] if cell and _is_name(cell) and cell not in name else name
+            for name, cell in zip(names, row.cells, strict=True)
+        ]
+        if not all(_is_name(" ".join(name)) for name in longer):
+            return [" ".join(name) for name in names], count
+        names = longer
+    return [" ".join(name) for name in names], len(heads)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is short enough to stand in front of each of its values."""
+    return len(text) <= LONGEST_NAME
 
 
 def _lines(rows: Sequence[MarkedRow], header: Sequence[str] | None, *, names: int = 0) -> list[str]:
@@ -155,16 +182,18 @@ def row_lines(rows: Sequence[Sequence[str]], header: Sequence[str] | None) -> li
 
     Args:
         rows: the cells of each row, header row excluded.
-        header: what each column is called; "" for a column without a name.
+        header: what each column is called; "" for a column without a name. A name of more than
+            ``LONGEST_NAME`` characters is a line of its own in front.
     """
-    lines = []
+    lines = [name for name in dict.fromkeys(header or ()) if not _is_name(name)]
     for row in rows:
         cells = []
         for column, cell in enumerate(row):
             if cell in _NOTHING:
                 continue
             name = header[column] if header is not None and column < len(header) else ""
-            cells.append(label(name, cell) if name not in _NOTHING else cell)
+            named = name not in _NOTHING and _is_name(name)
+            cells.append(label(name, cell) if named else cell)
         if cells:
             lines.append("; ".join(cells))
     return lines

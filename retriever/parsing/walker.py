@@ -7,14 +7,14 @@ so that the depth of a document is a number to check and not a crash.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
-from retriever.parsing.tables import MarkedRow, label, table_lines
+from retriever.parsing.tables import LONGEST_NAME, MarkedRow, label, table_lines
 
 MAX_DEPTH = 500
 
@@ -57,6 +57,7 @@ _EMPTY_ALT = re.compile(
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
 _TASK = re.compile(r"(- |\d+\. )\[([ xX])\] +")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_REPEATED_TERMS = 3
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Walker:
         self._inline: list[str] = []
         self._lists: list[_List] = []
         self._terms: list[str] = []
-        # Of each list of terms that is open, the terms that were described last.
+        # Of each list of terms that is open, those that one more description is read with.
         self._described: list[list[str]] = []
         self._repeated = False
         self._marker: str | None = None
@@ -170,7 +171,7 @@ class Walker:
                 )
         elif tag == "dd" and self._described:
             if self._terms:
-                self._described[-1] = list(self._terms)
+                self._described[-1] = _repeatable(self._terms)
             else:  # one more description
                 self._terms = list(self._described[-1])
                 self._repeated = bool(self._terms)
@@ -367,7 +368,10 @@ class Walker:
             self._builder.add(line, indent="  " * len(self._lists), group=self._groups)
 
     def _rows(self, table: LexborNode) -> list[MarkedRow]:
-        """The rows with cells that span several put into each; of empty ones, those of a head."""
+        """The rows, of empty ones those of a head.
+
+        A cell that spans several rows is put into each, but if it is long into the first alone.
+        """
         rows: list[MarkedRow] = []
         spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
         for element in table.css("tr"):
@@ -396,13 +400,25 @@ class Walker:
                         # A header names all its columns; a value stands in the first.
                         shown = text if head or offset == 0 else ""
                         if down > 1:
-                            spanning[column + offset] = (down - 1, shown, head, bold)
+                            again = shown if len(shown) <= LONGEST_NAME else ""
+                            spanning[column + offset] = (down - 1, again, head, bold)
                         _append(row, shown, head, bold)
                 cell = cell.next
             row.lone = found == 1 and all(row.heads)
             if any(row.cells) or row.in_head:
                 rows.append(row)
         return rows
+
+
+def _repeatable(terms: Sequence[str]) -> list[str]:
+    """Of terms that are described together, those to repeat with each further description.
+
+    Many or long ones would make more text of a document than there is: then it is the last alone,
+    or none if that is long too.
+    """
+    if len(terms) > _REPEATED_TERMS or len(", ".join(terms)) > LONGEST_NAME:
+        terms = terms[-1:]
+    return [term for term in terms if len(term) <= LONGEST_NAME]
 
 
 def _append(row: MarkedRow, text: str, head: bool, bold: bool) -> None:
