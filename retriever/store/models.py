@@ -211,7 +211,10 @@ class IndexRun(Base):
 
 
 class RunError(Base):
-    """A document or source that a run could not read; only of the latest runs, and so many each."""
+    """A document or source that a run could not read.
+
+    Only the latest looks at the sources and the latest other runs have them, and so many each.
+    """
 
     __tablename__ = "run_errors"
 
