@@ -2,7 +2,8 @@
 
 Each file goes in by a transaction of its own: one that cannot be read is reported and keeps the
 rest from nothing, and a run that is cut off has lost nothing of what went before. The hash of a
-file's bytes decides whether it has changed.
+file's bytes decides whether it has changed; what an earlier version of the program read, which read
+files otherwise, is read again as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
 from retriever.naming import as_utf8, check_base_url, check_collection, check_file_name
-from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, media_type_of, parse
+from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, TEXT_VERSION, media_type_of, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.removal import Removed, forget, kept_files
@@ -345,6 +346,7 @@ class Ingestor:
             known is not None
             and known.state == "ready"
             and known.content_sha256 == facts.content_sha256
+            and known.text_version >= TEXT_VERSION
         ):
             return None
         parsed = parse(path)
@@ -420,5 +422,6 @@ def _store(
         facts=facts,
         parsed=new.parsed,
         passages=new.passages,
+        text_version=TEXT_VERSION,
     )
     return ["added" if known is None or known.state == "failed" else "changed"]

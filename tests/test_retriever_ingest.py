@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import zlib
@@ -12,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, func, select, update
 
 from retriever.errors import IngestError, StorageFullError
 from retriever.ingest import IngestReport, Step
-from retriever.parsing import MAX_FILE_BYTES
+from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION
 from retriever.removal import Removed
 from retriever.store import documents
 from retriever.store.models import Document
@@ -33,6 +34,7 @@ from tests.documents import (
 )
 from tests.permissions import unprivileged
 
+Look = Callable[[], IngestReport]
 NOTES = {
     "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
     "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
@@ -319,6 +321,64 @@ def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
         assert documents.find_document(session, "lift.pdf").error is None
 
 
+def read_by_an_earlier_version(store: Store, old: str, new: str) -> None:
+    """Have the store hold what an earlier version would have made of the same files.
+
+    It read ``old``, where ``new`` stands, which is as long; texts had no versions.
+    """
+    assert len(old) == len(new)
+    with store.database.write() as session:
+        session.execute(
+            update(Document).values(text=func.replace(Document.text, new, old), text_version=0)
+        )
+
+
+def text_versions(store: Store) -> set[int]:
+    with store.database.read() as session:
+        return set(session.scalars(select(Document.text_version)))
+
+
+def test_what_an_earlier_version_read_is_read_again(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    assert text_versions(store) == {TEXT_VERSION}
+    looks: list[Look] = [store.ingestor.reindex, lambda: store.ingestor.add([notes])]
+    for look in looks:
+        read_by_an_earlier_version(store, "twelue", "twelve")
+        assert "twelue hours" in store.text(f"{notes}/wifi.md")
+        assert look() == IngestReport(changed=3)
+        assert store.text(f"{notes}/wifi.md").endswith("valid for twelve hours.")
+        assert store.best("guest wifi").text.endswith("valid for twelve hours.")
+        assert text_versions(store) == {TEXT_VERSION}
+        assert look() == IngestReport(unchanged=3)
+
+
+def test_what_a_later_version_read_is_left(store: Store, notes: Path) -> None:
+    """Two that share a store would read everything again in turn."""
+    store.ingestor.add([notes])
+    with store.database.write() as session:
+        session.execute(update(Document).values(text_version=TEXT_VERSION + 1))
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    assert text_versions(store) == {TEXT_VERSION + 1}
+
+
+def test_what_only_an_earlier_version_could_read_is_served(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    (notes / "wifi.md").write_bytes(picture)
+    digest = hashlib.sha256(picture).hexdigest()
+    with store.database.write() as session:
+        session.execute(
+            update(Document)
+            .where(Document.uri == f"{notes}/wifi.md")
+            .values(content_sha256=digest, text_version=0)
+        )
+    for _ in range(2):
+        report = store.ingestor.reindex()
+        assert [failure.uri for failure in report.failed] == [f"{notes}/wifi.md"]
+        assert (report.changed, report.unchanged) == (0, 2)
+        assert store.best("guest wifi").text.endswith("valid for twelve hours.")
+
+
 def test_a_file_that_may_not_be_read_is_told_and_its_text_is_served(open_folder: Path) -> None:
     open_folder.chmod(0o777)
     with unprivileged(), open_store(open_folder / "home") as store:
@@ -535,6 +595,21 @@ def test_an_upload_replaces_the_one_of_its_name(store: Store, tmp_path: Path) ->
     assert store.found("fish") == []
     assert store.best("soup").text == "Soup on Fridays."
     assert [p.name for p in (store.home / "uploads" / "default").iterdir()] == ["menu.md"]
+
+
+def test_an_upload_that_an_earlier_version_read_is_read_again(store: Store, tmp_path: Path) -> None:
+    fish = "Fish on Fridays.\n"
+    upload(store, tmp_path / "in", "menu.md", fish)
+    looks: list[Look] = [
+        store.ingestor.reindex,
+        lambda: upload(store, tmp_path / "in", "menu.md", fish),
+    ]
+    for look in looks:
+        read_by_an_earlier_version(store, "Fisk", "Fish")
+        assert store.text("menu.md") == "Fisk on Fridays."
+        assert look() == IngestReport(changed=1)
+        assert store.text("menu.md") == store.best("fish").text == "Fish on Fridays."
+        assert look() == IngestReport(unchanged=1)
 
 
 def test_an_upload_that_cannot_be_read_leaves_the_one_before(store: Store, tmp_path: Path) -> None:
