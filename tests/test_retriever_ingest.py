@@ -488,6 +488,38 @@ def test_a_file_of_two_sources_is_one_document(store: Store, notes: Path) -> Non
     assert len(store.document_ids()) == 2
 
 
+@pytest.mark.parametrize("names", [("", "wifi.md"), ("wifi.md", "")])
+def test_a_deleted_file_of_two_sources_is_forgotten_by_both(
+    store: Store, notes: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        store.ingestor.add([notes / name], base_url=f"https://example.com/{name}")
+    for name in names:
+        store.ingestor.add([notes / name])
+    (notes / "wifi.md").unlink()
+    assert store.ingestor.reindex() == IngestReport(unchanged=2, removed=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=2)
+    # Also where only the folder, which has it, was looked at.
+    (notes / "wifi.md").write_text(NOTES["wifi.md"])
+    store.ingestor.add([notes, notes / "wifi.md"])
+    (notes / "wifi.md").unlink()
+    assert store.ingestor.add([notes]) == IngestReport(unchanged=2, removed=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=2)
+
+
+@pytest.mark.parametrize("names", [("", "wifi.md"), ("wifi.md", "")])
+def test_a_file_of_two_sources_is_removed_by_its_path(
+    store: Store, notes: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        store.ingestor.add([notes / name])
+    path = str(notes / "wifi.md")
+    assert store.ingestor.remove([path]) == [Removed(path, 1)]
+    assert path not in store.document_ids()
+    with store.database.read() as session:
+        assert [source.location for source in documents.sources(session)] == [str(notes)]
+
+
 def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     store: Store, notes: Path
 ) -> None:
@@ -502,6 +534,58 @@ def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     store.ingestor.remove([str(notes)])
     assert store.ingestor.reindex() == IngestReport(added=1)
     assert store.best("guest wifi").url == "https://old.example.com/wifi.md#wifi"
+
+
+def test_a_link_stays_when_its_sources_are_added_again_without_a_base_url(
+    store: Store, notes: Path
+) -> None:
+    def url() -> str | None:
+        return store.best("guest wifi").url
+
+    own, folders = "https://y.example.com/wifi.md#wifi", "https://z.example.com/wifi.md#wifi"
+    wifi = notes / "wifi.md"
+    store.ingestor.add([wifi], base_url="https://y.example.com")
+    assert url() == own
+    report = store.ingestor.add([notes], base_url="https://z.example.com")
+    assert (report, url()) == (IngestReport(added=2, unchanged=1, relinked=1), folders)
+    for _ in range(2):
+        assert (store.ingestor.add([wifi]), url()) == (IngestReport(unchanged=1), folders)
+        assert (store.ingestor.add([notes]), url()) == (IngestReport(unchanged=3), folders)
+        assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), folders)
+    # The other way round too: who gives an address is heeded, and then it stays.
+    report = store.ingestor.add([wifi], base_url="https://y.example.com")
+    assert (report, url()) == (IngestReport(unchanged=1, relinked=1), own)
+    for _ in range(2):
+        assert (store.ingestor.add([notes]), url()) == (IngestReport(unchanged=3), own)
+        assert (store.ingestor.add([wifi]), url()) == (IngestReport(unchanged=1), own)
+        assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), own)
+    # Its new version has the link of the one before, and so has a failure.
+    store.ingestor.add([notes], base_url="https://z.example.com")
+    wifi.write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert (store.ingestor.add([wifi]), url()) == (IngestReport(changed=1), folders)
+    wifi.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    assert (len(store.ingestor.add([wifi]).failed), url()) == (1, folders)
+    wifi.write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), folders)
+    # The file's own address was not forgotten: it is used where the folder gives none any more.
+    store.ingestor.remove([str(notes)])
+    assert (store.ingestor.reindex(), url()) == (IngestReport(added=1), own)
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_links(open_folder: Path) -> None:
+    """What another source reads of it meanwhile stays the folder's."""
+    open_folder.chmod(0o777)
+    with unprivileged(), open_store(open_folder / "home") as store:
+        notes = write_pages(open_folder / "notes", NOTES)
+        store.ingestor.add([notes / "wifi.md"], base_url="https://y.example.com")
+        store.ingestor.add([notes], base_url="https://z.example.com")
+        notes.chmod(0o300)
+        report = store.ingestor.reindex()
+        assert [failure.uri for failure in report.failed] == [str(notes)]
+        assert (report.unchanged, report.relinked) == (1, 0)
+        notes.chmod(0o700)
+        assert store.ingestor.reindex() == IngestReport(unchanged=3)
+        assert store.best("guest wifi").url == "https://z.example.com/wifi.md#wifi"
 
 
 def test_a_source_without_a_base_url_leaves_the_link_that_another_gives(
