@@ -2,7 +2,8 @@
 
 Each file goes in by a transaction of its own: one that cannot be read is reported and keeps the
 rest from nothing, and a run that is cut off has lost nothing of what went before. The hash of a
-file's bytes decides whether it has changed.
+file's bytes decides whether it has changed; what an earlier version of the program read, which read
+files otherwise, is read again as well.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
 from retriever.naming import as_utf8, check_base_url, check_collection, check_file_name
-from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, media_type_of, parse
+from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, TEXT_VERSION, media_type_of, parse
 from retriever.passages import PassageOptions, split_passages
 from retriever.records import Failure, ParsedDocument, PassageSpan
 from retriever.removal import Removed, forget, kept_files
@@ -113,6 +114,7 @@ class Ingestor:
     ) -> IngestReport:
         """Add files and folders as sources and take in what is new or changed in them.
 
+        Without a base URL, documents that came from another source stay that one's, with its link.
         A file of a kind that is not read is reported, and nothing is noted of it.
 
         Raises:
@@ -149,7 +151,7 @@ class Ingestor:
                 )
                 for path in taken
             ]
-        return self._refresh(sources, tally, progress)
+        return self._refresh(sources, tally, progress, take_over=base_url is not None)
 
     def reindex(self, *, progress: Progress = no_progress) -> IngestReport:
         """Look at every source again: add what is new, forget what is gone.
@@ -197,7 +199,8 @@ class Ingestor:
                 label=name,
                 base_url=link,
             )
-            tally.counts.update(_store(session, source, known, facts, new))
+            stored = _store(session, source.collection_id, source.id, known, facts, new)
+            tally.counts.update(stored)
             put()
         self._keeper.rebuild()
         return tally.report()
@@ -238,16 +241,29 @@ class Ingestor:
         return count
 
     def _refresh(
-        self, sources: Sequence[documents.SourceRecord], tally: _Tally, progress: Progress
+        self,
+        sources: Sequence[documents.SourceRecord],
+        tally: _Tally,
+        progress: Progress,
+        *,
+        take_over: bool = False,
     ) -> IngestReport:
+        """Look at sources; ``take_over``: what they list is theirs, whichever source had it."""
         work: list[tuple[documents.SourceRecord, SourceFile]] = []
         owners: dict[tuple[int, str], int] = {}  # of what several sources may list
+        forgotten: set[int] = set()
         with self._database.read() as session:
             every = documents.sources(session)
         for source in sources:
+            if source.id in forgotten:
+                continue
             # Known before listed: a file that appears in between is not taken for a deleted one.
             with self._database.read() as session:
                 known = documents.known_files(session, source.id)
+                itself = documents.known_file(session, source.collection_id, source.location)
+            own = known.keys()
+            if itself is not None:  # a file: whoever has its document, it is known to have been one
+                known = {**known, source.location: itself}
             listing = list_files(
                 Path(source.location),
                 label=source.label,
@@ -267,14 +283,24 @@ class Ingestor:
                         documents.save_error(session, file_known.document_id, as_utf8(message))
             work.extend((source, file) for file in listing.files)
             listed = {str(file.path) for file in listing.files}
-            owners |= {(source.collection_id, place): source.id for place in known.keys() & listed}
+            owners |= {(source.collection_id, place): source.id for place in own & listed}
             if listing.complete:
-                gone = [k.document_id for location, k in known.items() if location not in listed]
+                gone = {
+                    place: one.document_id for place, one in known.items() if place not in listed
+                }
+                # Files that were added by themselves: nothing can come of them any more.
+                files = [
+                    other.id
+                    for other in every
+                    if other.collection_id == source.collection_id and other.location in gone
+                ]
                 if gone:
                     with self._database.write() as session:
-                        tally.counts["removed"] += documents.remove_documents(session, gone)
-                        if source.location in known:  # a file: nothing can come of it any more
-                            documents.remove_source(session, source.id)
+                        ids = list(gone.values())
+                        tally.counts["removed"] += documents.remove_documents(session, ids)
+                        for number in files:
+                            documents.remove_source(session, number)
+                    forgotten.update(files)
         # Who has a document keeps it: else the source that was added last would, and set its link.
         work = [
             (source, file)
@@ -283,12 +309,19 @@ class Ingestor:
         ]
         for done, (source, file) in enumerate(work):
             progress(Step("documents", done, len(work), file.uri))
-            self._take(source, file, tally)
+            self._take(source, file, tally, take_over=take_over)
         progress(Step("documents", len(work), len(work), ""))
         self._keeper.rebuild(lambda done, total: progress(Step("index", done, total, "")))
         return tally.report()
 
-    def _take(self, source: documents.SourceRecord, file: SourceFile, tally: _Tally) -> None:
+    def _take(
+        self,
+        source: documents.SourceRecord,
+        file: SourceFile,
+        tally: _Tally,
+        *,
+        take_over: bool,
+    ) -> None:
         location = str(file.path)
         if location != as_utf8(location):
             uri = as_utf8(file.uri)
@@ -297,28 +330,37 @@ class Ingestor:
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
         uri = known.uri if known is not None else file.uri
-        link = source.base_url if source.kind == "upload" else file.link
+        owner, link = source.id, source.base_url if source.kind == "upload" else file.link
+        if (
+            known is not None
+            and known.source_id is not None
+            and known.source_id != owner
+            and not take_over
+        ):
+            owner, link = known.source_id, known.link
         facts = documents.FileFacts(uri, location, link, content_sha256="", size=0)
         try:
             facts = _facts(file.path, uri=uri, location=location, link=link)
             new = self._new(file.path, known, facts)
         except OSError as error:
             message = f"{file.uri} cannot be read: {error.strerror or error}"
-            self._note_failure(source, file, facts, message, tally)
+            self._note_failure(source.collection_id, owner, file, facts, message, tally)
             return
         except ParseError as error:
-            self._note_failure(source, file, facts, str(error), tally)
+            self._note_failure(source.collection_id, owner, file, facts, str(error), tally)
             return
-        if new is None and known is not None and known.is_as(source.id, facts.link):
+        if new is None and known is not None and known.is_as(owner, facts.link):
             tally.counts["unchanged"] += 1
             return
         with self._database.write() as session:
-            if documents.has_source(session, source.id):  # else it was removed meanwhile
-                tally.counts.update(_store(session, source, known, facts, new))
+            if documents.has_source(session, owner):  # else it was removed meanwhile
+                stored = _store(session, source.collection_id, owner, known, facts, new)
+                tally.counts.update(stored)
 
     def _note_failure(
         self,
-        source: documents.SourceRecord,
+        collection_id: int,
+        source_id: int,
         file: SourceFile,
         facts: documents.FileFacts,
         message: str,
@@ -326,11 +368,11 @@ class Ingestor:
     ) -> None:
         tally.failed.append(Failure(file.uri, message))
         with self._database.write() as session:
-            if documents.has_source(session, source.id):
+            if documents.has_source(session, source_id):
                 documents.save_failure(
                     session,
-                    collection_id=source.collection_id,
-                    source_id=source.id,
+                    collection_id=collection_id,
+                    source_id=source_id,
                     facts=facts,
                     title=file.path.stem,
                     media_type=SUFFIXES.get(file.path.suffix.lower(), "application/octet-stream"),
@@ -345,6 +387,7 @@ class Ingestor:
             known is not None
             and known.state == "ready"
             and known.content_sha256 == facts.content_sha256
+            and known.text_version >= TEXT_VERSION
         ):
             return None
         parsed = parse(path)
@@ -403,7 +446,8 @@ def _facts(path: Path, *, uri: str, location: str, link: str | None) -> document
 
 def _store(
     session: Session,
-    source: documents.SourceRecord,
+    collection_id: int,
+    source_id: int,
     known: documents.KnownFile | None,
     facts: documents.FileFacts,
     new: _New | None,
@@ -411,14 +455,15 @@ def _store(
     """Store what :meth:`Ingestor._new` gave; the counts of a report that the document adds to."""
     if new is None:
         assert known is not None
-        documents.adopt(session, known.document_id, source_id=source.id, link=facts.link)
+        documents.adopt(session, known.document_id, source_id=source_id, link=facts.link)
         return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
     documents.save_document(
         session,
-        collection_id=source.collection_id,
-        source_id=source.id,
+        collection_id=collection_id,
+        source_id=source_id,
         facts=facts,
         parsed=new.parsed,
         passages=new.passages,
+        text_version=TEXT_VERSION,
     )
     return ["added" if known is None or known.state == "failed" else "changed"]

@@ -56,9 +56,11 @@ def kept_files(sources: Sequence[documents.SourceRecord]) -> list[Path]:
 
 def _find(session: Session, name: str, every: Sequence[documents.SourceRecord]) -> _Found:
     added = _added(name, every)
-    files = {source.id: documents.known_files(session, source.id) for source in added}
-    if added and not any(source.location in files[source.id] for source in added):
-        ids = [known.document_id for own in files.values() for known in own.values()]
+    # A file may have been added by itself whose document another source has.
+    alone = [documents.known_file(session, s.collection_id, s.location) for s in added]
+    if added and not any(alone):
+        files = [documents.known_files(session, source.id) for source in added]
+        ids = [known.document_id for own in files for known in own.values()]
         return _Found(name, tuple(added), tuple(ids))
     # A document, or a file that was added by itself: that one is forgotten with its document.
     summary = documents.find_document(session, name)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from sqlalchemy import delete
 
 import migrations
 from bot.cli.main import app
@@ -26,8 +27,10 @@ from bot.cli.reader import SHORTEST_WINDOW
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
 from reader.throughput import prefers_bf16
+from retriever.records import Failure
 from retriever.store.database import Database
-from retriever.store.runs import finish_run, start_run
+from retriever.store.models import RunError
+from retriever.store.runs import RunCounts, finish_run, start_run
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
 from tests.reader_models import checkpoint
@@ -742,6 +745,21 @@ def test_doctor_tells_what_the_last_reindexing_could_not_read(light: None, tmp_p
     code, state, detail = states()
     assert (code, state["last reindexing"]) == (0, "ok")
     assert detail["last reindexing"].endswith(" UTC, cli: done")
+
+
+def test_doctor_counts_failures_of_which_none_are_kept(filled: Path) -> None:
+    """As of a run of a version that only counted them."""
+    with closing(Database(f"sqlite:///{filled / 'spanbot.db'}")) as database:
+        now = datetime.now(UTC)
+        with database.write() as session:
+            run_id = start_run(session, trigger="cli", now=now, lease=timedelta(minutes=5))
+            failures = [Failure("scan.pdf", "scan.pdf is empty")]
+            counts = RunCounts(unchanged=5)
+            finish_run(session, run_id, now=now, counts=counts, failures=failures)
+            session.execute(delete(RunError))
+    code, state, detail = states()
+    assert (code, state["last reindexing"]) == (0, "ok")
+    assert detail["last reindexing"].endswith(" UTC, cli: done; 1 failed")
 
 
 def test_doctor_tells_why_the_last_reindexing_failed(filled: Path) -> None:

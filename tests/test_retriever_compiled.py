@@ -179,12 +179,16 @@ def test_code_that_nobody_uses_any_more_goes_when_other_code_is_compiled(
     here = (ours / "MADE-BY").read_text()
     assert json.loads(here) == [platform.node(), sys.prefix, str(HERE / "retriever" / "index")]
     elsewhere = json.dumps(["another machine", "/srv/nowhere", "/srv/nowhere/retriever"])
+    gone = json.dumps([platform.node(), str(tmp_path / "gone"), str(tmp_path / "gone" / "index")])
     kept = {
         copy(1, days=100, made_by=here),
         copy(2, days=100, made_by=elsewhere),
         copy(3, days=100, made_by=None),  # as earlier versions left it
         copy(4, days=100, made_by="no JSON"),
+        # A container that has this machine's name and other folders, say, and is in use.
+        copy(9, days=20, made_by=gone),
     }
+    copy(10, days=40, made_by=gone)
     copy(5, days=200, made_by=here)
     copy(6, days=200, made_by=elsewhere)
     copy(7, days=200, made_by=None)
@@ -192,8 +196,12 @@ def test_code_that_nobody_uses_any_more_goes_when_other_code_is_compiled(
     os.utime(ours / "READY", (0, 0))
     search(index)  # which uses ours
     other.rename(moved)  # which is an installation that is gone, and a new one
+    a_while_ago = time.time() - 40 * 24 * 60 * 60
+    os.utime(theirs / "READY", (a_while_ago, a_while_ago))
     run(_BUILD, index, installation=moved)
-    (new,) = set(index.glob("compiled-*")) - kept - {ours}
+    left = set(index.glob("compiled-*"))
+    assert left >= kept | {ours}
+    (new,) = left - kept - {ours}
     assert new.name[:17] not in (ours.name[:17], theirs.name[:17])
     assert search(index, installation=moved) == {**FOUND, "kernel": "numba"}
     assert search(index) == {**FOUND, "kernel": "numba"}

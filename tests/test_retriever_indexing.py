@@ -21,6 +21,7 @@ from retriever.index.generation import PassageIndex
 from retriever.index.merge import FAN_IN
 from retriever.index.segment import Marks, Segment, read_segment
 from retriever.indexing import Backend, IndexKeeper
+from retriever.parsing import TEXT_VERSION
 from retriever.passage_terms import TermsOfPassages
 from retriever.passages import split_passages
 from retriever.records import ParsedDocument
@@ -76,6 +77,7 @@ def put(database: Database, name: str, text: str, collection: str = "default") -
             facts=documents.FileFacts(name, f"/x/{name}", None, name, len(text)),
             parsed=parsed,
             passages=split_passages(parsed),
+            text_version=TEXT_VERSION,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import zlib
@@ -12,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, func, select, update
 
 from retriever.errors import IngestError, StorageFullError
 from retriever.ingest import IngestReport, Step
-from retriever.parsing import MAX_FILE_BYTES
+from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION
 from retriever.removal import Removed
 from retriever.store import documents
 from retriever.store.models import Document
@@ -33,6 +34,7 @@ from tests.documents import (
 )
 from tests.permissions import unprivileged
 
+Look = Callable[[], IngestReport]
 NOTES = {
     "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
     "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
@@ -319,6 +321,64 @@ def test_the_version_before_is_served_when_the_new_one_cannot_be_read(
         assert documents.find_document(session, "lift.pdf").error is None
 
 
+def read_by_an_earlier_version(store: Store, old: str, new: str) -> None:
+    """Have the store hold what an earlier version would have made of the same files.
+
+    It read ``old``, where ``new`` stands, which is as long; texts had no versions.
+    """
+    assert len(old) == len(new)
+    with store.database.write() as session:
+        session.execute(
+            update(Document).values(text=func.replace(Document.text, new, old), text_version=0)
+        )
+
+
+def text_versions(store: Store) -> set[int]:
+    with store.database.read() as session:
+        return set(session.scalars(select(Document.text_version)))
+
+
+def test_what_an_earlier_version_read_is_read_again(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    assert text_versions(store) == {TEXT_VERSION}
+    looks: list[Look] = [store.ingestor.reindex, lambda: store.ingestor.add([notes])]
+    for look in looks:
+        read_by_an_earlier_version(store, "twelue", "twelve")
+        assert "twelue hours" in store.text(f"{notes}/wifi.md")
+        assert look() == IngestReport(changed=3)
+        assert store.text(f"{notes}/wifi.md").endswith("valid for twelve hours.")
+        assert store.best("guest wifi").text.endswith("valid for twelve hours.")
+        assert text_versions(store) == {TEXT_VERSION}
+        assert look() == IngestReport(unchanged=3)
+
+
+def test_what_a_later_version_read_is_left(store: Store, notes: Path) -> None:
+    """Two that share a store would read everything again in turn."""
+    store.ingestor.add([notes])
+    with store.database.write() as session:
+        session.execute(update(Document).values(text_version=TEXT_VERSION + 1))
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    assert text_versions(store) == {TEXT_VERSION + 1}
+
+
+def test_what_only_an_earlier_version_could_read_is_served(store: Store, notes: Path) -> None:
+    store.ingestor.add([notes])
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    (notes / "wifi.md").write_bytes(picture)
+    digest = hashlib.sha256(picture).hexdigest()
+    with store.database.write() as session:
+        session.execute(
+            update(Document)
+            .where(Document.uri == f"{notes}/wifi.md")
+            .values(content_sha256=digest, text_version=0)
+        )
+    for _ in range(2):
+        report = store.ingestor.reindex()
+        assert [failure.uri for failure in report.failed] == [f"{notes}/wifi.md"]
+        assert (report.changed, report.unchanged) == (0, 2)
+        assert store.best("guest wifi").text.endswith("valid for twelve hours.")
+
+
 def test_a_file_that_may_not_be_read_is_told_and_its_text_is_served(open_folder: Path) -> None:
     open_folder.chmod(0o777)
     with unprivileged(), open_store(open_folder / "home") as store:
@@ -428,6 +488,38 @@ def test_a_file_of_two_sources_is_one_document(store: Store, notes: Path) -> Non
     assert len(store.document_ids()) == 2
 
 
+@pytest.mark.parametrize("names", [("", "wifi.md"), ("wifi.md", "")])
+def test_a_deleted_file_of_two_sources_is_forgotten_by_both(
+    store: Store, notes: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        store.ingestor.add([notes / name], base_url=f"https://example.com/{name}")
+    for name in names:
+        store.ingestor.add([notes / name])
+    (notes / "wifi.md").unlink()
+    assert store.ingestor.reindex() == IngestReport(unchanged=2, removed=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=2)
+    # Also where only the folder, which has it, was looked at.
+    (notes / "wifi.md").write_text(NOTES["wifi.md"])
+    store.ingestor.add([notes, notes / "wifi.md"])
+    (notes / "wifi.md").unlink()
+    assert store.ingestor.add([notes]) == IngestReport(unchanged=2, removed=1)
+    assert store.ingestor.reindex() == IngestReport(unchanged=2)
+
+
+@pytest.mark.parametrize("names", [("", "wifi.md"), ("wifi.md", "")])
+def test_a_file_of_two_sources_is_removed_by_its_path(
+    store: Store, notes: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        store.ingestor.add([notes / name])
+    path = str(notes / "wifi.md")
+    assert store.ingestor.remove([path]) == [Removed(path, 1)]
+    assert path not in store.document_ids()
+    with store.database.read() as session:
+        assert [source.location for source in documents.sources(session)] == [str(notes)]
+
+
 def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     store: Store, notes: Path
 ) -> None:
@@ -442,6 +534,58 @@ def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
     store.ingestor.remove([str(notes)])
     assert store.ingestor.reindex() == IngestReport(added=1)
     assert store.best("guest wifi").url == "https://old.example.com/wifi.md#wifi"
+
+
+def test_a_link_stays_when_its_sources_are_added_again_without_a_base_url(
+    store: Store, notes: Path
+) -> None:
+    def url() -> str | None:
+        return store.best("guest wifi").url
+
+    own, folders = "https://y.example.com/wifi.md#wifi", "https://z.example.com/wifi.md#wifi"
+    wifi = notes / "wifi.md"
+    store.ingestor.add([wifi], base_url="https://y.example.com")
+    assert url() == own
+    report = store.ingestor.add([notes], base_url="https://z.example.com")
+    assert (report, url()) == (IngestReport(added=2, unchanged=1, relinked=1), folders)
+    for _ in range(2):
+        assert (store.ingestor.add([wifi]), url()) == (IngestReport(unchanged=1), folders)
+        assert (store.ingestor.add([notes]), url()) == (IngestReport(unchanged=3), folders)
+        assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), folders)
+    # The other way round too: who gives an address is heeded, and then it stays.
+    report = store.ingestor.add([wifi], base_url="https://y.example.com")
+    assert (report, url()) == (IngestReport(unchanged=1, relinked=1), own)
+    for _ in range(2):
+        assert (store.ingestor.add([notes]), url()) == (IngestReport(unchanged=3), own)
+        assert (store.ingestor.add([wifi]), url()) == (IngestReport(unchanged=1), own)
+        assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), own)
+    # Its new version has the link of the one before, and so has a failure.
+    store.ingestor.add([notes], base_url="https://z.example.com")
+    wifi.write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert (store.ingestor.add([wifi]), url()) == (IngestReport(changed=1), folders)
+    wifi.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    assert (len(store.ingestor.add([wifi]).failed), url()) == (1, folders)
+    wifi.write_text("# Wifi\n\nThe guest wifi is off.\n")
+    assert (store.ingestor.reindex(), url()) == (IngestReport(unchanged=3), folders)
+    # The file's own address was not forgotten: it is used where the folder gives none any more.
+    store.ingestor.remove([str(notes)])
+    assert (store.ingestor.reindex(), url()) == (IngestReport(added=1), own)
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_links(open_folder: Path) -> None:
+    """What another source reads of it meanwhile stays the folder's."""
+    open_folder.chmod(0o777)
+    with unprivileged(), open_store(open_folder / "home") as store:
+        notes = write_pages(open_folder / "notes", NOTES)
+        store.ingestor.add([notes / "wifi.md"], base_url="https://y.example.com")
+        store.ingestor.add([notes], base_url="https://z.example.com")
+        notes.chmod(0o300)
+        report = store.ingestor.reindex()
+        assert [failure.uri for failure in report.failed] == [str(notes)]
+        assert (report.unchanged, report.relinked) == (1, 0)
+        notes.chmod(0o700)
+        assert store.ingestor.reindex() == IngestReport(unchanged=3)
+        assert store.best("guest wifi").url == "https://z.example.com/wifi.md#wifi"
 
 
 def test_a_source_without_a_base_url_leaves_the_link_that_another_gives(
@@ -535,6 +679,21 @@ def test_an_upload_replaces_the_one_of_its_name(store: Store, tmp_path: Path) ->
     assert store.found("fish") == []
     assert store.best("soup").text == "Soup on Fridays."
     assert [p.name for p in (store.home / "uploads" / "default").iterdir()] == ["menu.md"]
+
+
+def test_an_upload_that_an_earlier_version_read_is_read_again(store: Store, tmp_path: Path) -> None:
+    fish = "Fish on Fridays.\n"
+    upload(store, tmp_path / "in", "menu.md", fish)
+    looks: list[Look] = [
+        store.ingestor.reindex,
+        lambda: upload(store, tmp_path / "in", "menu.md", fish),
+    ]
+    for look in looks:
+        read_by_an_earlier_version(store, "Fisk", "Fish")
+        assert store.text("menu.md") == "Fisk on Fridays."
+        assert look() == IngestReport(changed=1)
+        assert store.text("menu.md") == store.best("fish").text == "Fish on Fridays."
+        assert look() == IngestReport(unchanged=1)
 
 
 def test_an_upload_that_cannot_be_read_leaves_the_one_before(store: Store, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import sqlite3
@@ -24,11 +25,13 @@ from sqlalchemy import Connection, inspect, text
 import migrations
 from migrations.__main__ import new_migration
 from retriever.errors import SchemaError, StoreError
+from retriever.ingest import IngestReport
 from retriever.records import Failure
 from retriever.store import schema
 from retriever.store.database import Database
 from retriever.store.models import Base
 from retriever.store.runs import finish_run, last_look, start_run
+from tests.documents import open_store, write_pages
 from tests.store_rows import NOW, fill
 
 ROOT = Path(__file__).parent.parent
@@ -356,6 +359,8 @@ def test_the_first_schema_is_upgraded_with_all_its_rows(
     after = rows(path, tables)
     assert after.pop("alembic_version") == [(migrations.HEAD,)]
     del before["alembic_version"]
+    # Their texts are of no version yet, so that they are made again.
+    before["documents"] = [(*row, 0) for row in before["documents"]]
     assert after == before
     with closing(Database(f"sqlite:///{tmp_path}/new.db")) as new:
         new.upgrade()
@@ -371,6 +376,26 @@ def test_the_first_schema_is_upgraded_with_all_its_rows(
         assert (look.failed, look.failures) == (1, tuple(failures))
         session.execute(text("DELETE FROM index_runs"))
     assert rows(path)["run_errors"] == []
+
+
+def test_an_upgraded_installation_reads_its_documents_again(tmp_path: Path) -> None:
+    page = "# Leave\n\nEveryone has thirty-one days of leave.\n"
+    handbook = write_pages(tmp_path / "handbook", {"leave.md": page})
+    first = FIRST.read_text(encoding="utf-8").replace("/srv/handbook", str(handbook))
+    home = tmp_path / "home"
+    home.mkdir()
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        connection.executescript(first)
+        # The file is as it was then: by its content alone nothing has changed.
+        digest = hashlib.sha256(page.encode()).hexdigest()
+        connection.execute("UPDATE documents SET content_sha256 = ?", (digest,))
+        connection.commit()
+    with open_store(home) as store:
+        assert store.database.upgrade() == ("0001", migrations.HEAD)
+        assert store.text("handbook/leave.md").endswith("thirty days of leave.")
+        assert store.ingestor.reindex() == IngestReport(changed=1)
+        assert store.text("handbook/leave.md").endswith("thirty-one days of leave.")
+        assert store.ingestor.reindex() == IngestReport(unchanged=1)
 
 
 # -- making migrations ------------------------------------------------------------------------

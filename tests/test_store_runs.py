@@ -17,7 +17,7 @@ from sqlalchemy import select
 from retriever.errors import StoreError
 from retriever.records import Failure
 from retriever.store.database import Database
-from retriever.store.models import IndexRun
+from retriever.store.models import IndexRun, RunError
 from retriever.store.runs import (
     KEPT_FAILURES,
     ClaimedRun,
@@ -121,19 +121,56 @@ def test_of_many_failures_the_first_are_kept_and_all_counted(database: Database)
     assert run.failures == tuple(failures[:KEPT_FAILURES])
 
 
-def test_failures_are_kept_of_the_latest_runs(database: Database) -> None:
+def note(database: Database, trigger: str, *, now: datetime = NOW, failed: bool = True) -> int:
+    """A run that is over, with one failure of its own or none; its id."""
     with database.write() as session:
-        first = start_run(session, trigger="cli", now=NOW, lease=LEASE)
-        finish_run(session, first, now=NOW, failures=[Failure("handbook", "does not exist")])
-        for _ in range(99):
-            number = start_run(session, trigger="add", now=NOW, lease=LEASE)
-            finish_run(session, number, now=NOW)
+        run_id = start_run(session, trigger=trigger, now=now, lease=LEASE)
+        failures = [Failure(f"{trigger} {run_id}", "does not exist")] if failed else []
+        finish_run(session, run_id, now=now, failures=failures)
+    return run_id
+
+
+def with_failures(database: Database) -> list[int]:
+    with database.read() as session:
+        return list(session.scalars(select(RunError.run_id).order_by(RunError.run_id)))
+
+
+def test_failures_of_a_look_stay_however_many_documents_are_added_after_it(
+    database: Database,
+) -> None:
+    look = note(database, "cli")
+    for number in range(101):
+        note(database, ("add", "upload")[number % 2], failed=False)
+    assert (last(database).run_id, last(database).failed) == (look, 1)
+    assert last(database).failures == (Failure(f"cli {look}", "does not exist"),)
+
+
+def test_failures_are_kept_of_the_latest_looks_and_of_the_latest_other_runs(
+    database: Database,
+) -> None:
+    upload = note(database, "upload")
+    looks = [note(database, ("cli", "slack")[number % 2]) for number in range(100)]
+    assert with_failures(database) == [upload, *looks]
+    looks.append(note(database, "cli", failed=False))
+    assert with_failures(database) == [upload, *looks[1:-1]]
+    uploads = [note(database, "upload") for _ in range(99)]
+    assert with_failures(database) == [upload, *looks[1:-1], *uploads]
+    uploads.append(note(database, "add"))
+    assert with_failures(database) == [*looks[1:-1], *uploads]
+
+
+def test_failures_of_the_last_look_stay_whatever_its_id_is(database: Database) -> None:
+    """One that was taken over has the id of its slot, and began after those with higher ids."""
+    run = claimed(database, "a")
+    later = [note(database, "cli", now=NOW + timedelta(minutes=1)) for _ in range(100)]
+    taken = claimed(database, "b", now=NOW + LEASE)
+    assert taken.run_id == run.run_id
+    with database.write() as session:
+        failures = [Failure("handbook", "does not exist")]
+        finish_run(session, taken.run_id, now=NOW + LEASE, failures=failures, fence=taken.fence)
+    assert last(database).run_id == taken.run_id
     assert last(database).failures == (Failure("handbook", "does not exist"),)
-    with database.write() as session:
-        number = start_run(session, trigger="add", now=NOW, lease=LEASE)
-        finish_run(session, number, now=NOW)
-    assert (last(database).run_id, last(database).failed) == (first, 1)
-    assert last(database).failures == ()
+    assert with_failures(database) == [taken.run_id, *later[1:]]
 
 
 def test_a_run_that_failed_as_a_whole(database: Database) -> None:

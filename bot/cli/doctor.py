@@ -200,8 +200,9 @@ def _last_look(installation: Installation) -> str:
     if run.failed:
         shown = [f"{failure.uri}: {failure.message}" for failure in run.failures[:_SHOWN_FAILURES]]
         more = run.failed - len(shown)
-        text = f"{text}; {run.failed:,} failed: " + "; ".join(shown)
-        text += f"; and {more:,} more" if more else ""
+        text = f"{text}; {run.failed:,} failed"
+        if shown:  # no failures are kept of what earlier versions did
+            text += ": " + "; ".join(shown) + (f"; and {more:,} more" if more else "")
         if not (run.counts.added or run.counts.changed or run.counts.unchanged):
             raise SpanbotError(text)
     return text

@@ -39,6 +39,9 @@ _MADE_BY = "MADE-BY"
 _DAY = 24 * 60 * 60.0
 #: Code that was not used for so many seconds is nobody's, wherever it was made.
 _LONG = 180 * _DAY
+#: Code of an installation that cannot be seen any more is nobody's after so many. A container may
+#: have this machine's name, and its folders are not to be seen from here either.
+_A_WHILE = 30 * _DAY
 _COMPILED = ("kernel_numba.py", "loops.py", "maxscore.py")
 _lock = threading.Lock()
 _useless: set[tuple[str, int]] = set()
@@ -120,16 +123,17 @@ def _is_abandoned(place: Path) -> bool:
         return True  # it was never finished: nobody but this process is compiling now
     except OSError:
         return False
-    return time.time() - used > _LONG or _is_of_vanished(place)
+    unused = time.time() - used
+    return unused > _LONG or (unused > _A_WHILE and _is_of_vanished(place))
 
 
 def _is_of_vanished(place: Path) -> bool:
-    """Whether the installation that made this code was on this machine, and is there no more."""
+    """Whether the installation that made this code seems to be gone from this machine."""
     try:
         machine, *folders = json.loads((place / _MADE_BY).read_text(encoding="ascii"))
     except (OSError, ValueError, TypeError):  # of an earlier version, or damaged
         return False
-    # What another machine has, or a container, cannot be seen from here.
+    # What another machine has cannot be seen from here.
     return bool(machine == platform.node()) and any(map(_is_gone, folders))
 
 

@@ -57,6 +57,7 @@ class KnownFile:
     state: str
     error: str | None
     content_sha256: str
+    text_version: int
     source_id: int | None
     link: str | None
 
@@ -271,6 +272,7 @@ def _known(session: Session, **equals: object) -> dict[str, KnownFile]:
             Document.state,
             Document.error,
             Document.content_sha256,
+            Document.text_version,
             Document.source_id,
             Document.link,
         ).filter_by(**equals)
@@ -286,8 +288,12 @@ def save_document(
     facts: FileFacts,
     parsed: ParsedDocument,
     passages: Sequence[PassageSpan],
+    text_version: int,
 ) -> int:
-    """Store a document or its new version, with its anchors and passages."""
+    """Store a document or its new version, with its anchors and passages.
+
+    ``text_version`` says which reading of the file they are: that of ``retriever.parsing``.
+    """
     now = datetime.now(UTC)
     row = _row(session, collection_id, facts, parsed.title, parsed.media_type, now)
     row.source_id = source_id
@@ -302,6 +308,7 @@ def save_document(
     row.text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     row.content_sha256 = facts.content_sha256
     row.size = facts.size
+    row.text_version = text_version
     row.updated_at = now
     session.flush()
     session.execute(delete(AnchorRow).where(AnchorRow.document_id == row.id))

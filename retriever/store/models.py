@@ -97,6 +97,8 @@ class Document(Base):
 
     ``uri`` is the path or URI as it was added and shown; ``location`` (absolute) identifies it.
     ``content_sha256`` is of the file's bytes, ``text_sha256`` of the canonical text.
+    ``text_version`` is :data:`retriever.parsing.TEXT_VERSION` when that text was made; 0 where it
+    was made before texts had versions, or there is none.
     """
 
     __tablename__ = "documents"
@@ -125,6 +127,7 @@ class Document(Base):
     text_sha256: Mapped[str] = mapped_column(String(64))
     content_sha256: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]
+    text_version: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -211,7 +214,10 @@ class IndexRun(Base):
 
 
 class RunError(Base):
-    """A document or source that a run could not read; only of the latest runs, and so many each."""
+    """A document or source that a run could not read.
+
+    Only the latest looks at the sources and the latest other runs have them, and so many each.
+    """
 
     __tablename__ = "run_errors"
 

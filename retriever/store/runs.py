@@ -29,8 +29,11 @@ SCHEDULED = "schedule"
 _LOOKS = ("cli", "slack", SCHEDULED)
 #: Of a run's failures so many are kept, the first ones; all are counted.
 KEPT_FAILURES = 100
-#: Of so many runs, the latest, failures are kept: a missing folder fails in every run for years.
+#: Of so many looks, the latest, and of so many other runs failures are kept: a missing folder fails
+#: in every look for years. Other runs are counted apart, for a day may bring hundreds of them.
 _KEPT_RUNS = 100
+#: A run that was taken over began when its present owner did, whatever its id.
+_LATEST_FIRST = (IndexRun.started_at.desc(), IndexRun.id.desc())
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +136,26 @@ def finish_run(
         RunError(run_id=run_id, document=failure.uri, message=failure.message)
         for failure in failures[:KEPT_FAILURES]
     )
-    session.execute(delete(RunError).where(RunError.run_id <= run_id - _KEPT_RUNS))
     session.flush()
+    _forget_failures(session, looks=row.trigger in _LOOKS)
+
+
+def _forget_failures(session: Session, *, looks: bool) -> None:
+    """Keep those of the latest looks, or of the latest other runs, and of no earlier ones."""
+    kind = IndexRun.trigger.in_(_LOOKS) if looks else IndexRun.trigger.not_in(_LOOKS)
+    runs = select(IndexRun.id).where(kind)
+    latest = runs.order_by(*_LATEST_FIRST).limit(_KEPT_RUNS)
+    session.execute(
+        delete(RunError)
+        .where(RunError.run_id.in_(runs), RunError.run_id.not_in(latest))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def last_look(session: Session, *, now: datetime) -> Run | None:
     """The run over all sources that began last, finished or not."""
     row = session.scalar(
-        select(IndexRun)
-        .where(IndexRun.trigger.in_(_LOOKS))
-        .order_by(IndexRun.started_at.desc(), IndexRun.id.desc())
-        .limit(1)
+        select(IndexRun).where(IndexRun.trigger.in_(_LOOKS)).order_by(*_LATEST_FIRST).limit(1)
     )
     if row is None:
         return None

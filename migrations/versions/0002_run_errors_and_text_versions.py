@@ -1,4 +1,7 @@
-"""What index runs could not read."""
+"""What index runs could not read, and which reading of its file a document's text is.
+
+The documents that are there have the version 0, so that the next reindex reads them again.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_errors")),
     )
     op.create_index(op.f("ix_run_errors_run_id"), "run_errors", ["run_id"], unique=False)
+    op.add_column(
+        "documents", sa.Column("text_version", sa.Integer(), nullable=False, server_default="0")
+    )
