@@ -36,7 +36,8 @@ class ContrastConfig:
     """One training run.
 
     A batch holds ``batch_questions`` questions, in blocks of ``block`` neighbours of one file.
-    Texts are cut to ``max_length`` pieces; similarities are multiplied by ``scale``.
+    Texts are cut to ``max_length`` pieces; similarities are multiplied by ``scale``. ``clip_norm``
+    bounds the norm of a step's gradients; 0 bounds nothing.
     """
 
     learning_rate: float = 3e-5

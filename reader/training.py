@@ -16,7 +16,10 @@ from reader.files import make_folder, write_text
 
 
 class TrainingConfig(Protocol):
-    """What a run's configuration says of its steps; a dataclass whose fields have defaults."""
+    """What a run's configuration says of its steps; a dataclass whose fields have defaults.
+
+    ``clip_norm`` 0 leaves the gradients as they are.
+    """
 
     @property
     def learning_rate(self) -> float: ...
@@ -125,7 +128,8 @@ class Training:
 
     def step(self) -> None:
         """Change the weights by the gradients, which are then gone."""
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        if self._config.clip_norm:  # cut to the norm 0 they would be gone
+            torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)

@@ -263,7 +263,8 @@ def finetune(
         float | None, real(least=0, help=_by_recipe("AdamW's weight decay", "weight_decay"))
     ] = None,
     clip_norm: Annotated[
-        float | None, real(least=0, help=_by_recipe("Most that gradients may be", "clip_norm"))
+        float | None,
+        real(least=0, help=_by_recipe("Norm to which gradients are cut, 0 for none", "clip_norm")),
     ] = None,
     batch_pieces: Annotated[
         int | None,
