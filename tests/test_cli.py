@@ -1129,6 +1129,21 @@ def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> Non
         assert config_of(run / "other") == asdict(replace(RECIPES[other], epochs=1))
 
 
+def test_a_length_that_the_network_does_not_read_is_refused(model: Path, tmp_path: Path) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
+    assert spanbot(*asked, "--length", "129").error() == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert not run.exists()
+    # The recipe's own is for larger networks: what is used in its place is told.
+    told = unboxed(spanbot(*asked).err)
+    assert "length 128 (the network reads no more; the recipe has 384), overlap 128" in told
+    told = unboxed(spanbot(*asked[:-2], tmp_path / "other", "--no-bf16", "--length", "128").err)
+    assert "length 128, overlap 128" in told
+
+
 def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) -> None:
     changed = {
         "epochs": 2, "learning_rate": 1e-3, "warmup": 0.3, "weight_decay": 0.5, "clip_norm": 0.25,
