@@ -424,8 +424,15 @@ def _groups_of(groups: list[Group], negatives: int, seed: int) -> list[Group]:
         return groups
     with count_progress("Finding wrong passages", len(groups)) as progress:
         found = with_negatives(groups, negatives, seed=seed, progress=progress)
-    before, after = (sum(len(group.passages) for group in each) for each in (groups, found))
-    errors.print(f"{after - before:,} wrong passages beside those of {len(groups):,} questions")
+    counts = [
+        len(after.passages) - len(before.passages)
+        for before, after in zip(groups, found, strict=True)
+    ]
+    fewer = sum(count < negatives for count in counts)
+    errors.print(
+        f"{sum(counts):,} wrong passages beside those of {len(groups):,} questions; fewer than "
+        f"{negatives} beside {fewer:,} of them"
+    )
     return found
 
 
