@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError
-from reader.files import make_folder
+from reader.files import make_folder, writing
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -369,7 +369,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
-    """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16."""
+    """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     import torch
 
     make_folder(folder)
@@ -378,6 +382,6 @@ def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
         for key, value in checkpoint.model.state_dict().items()
         if value.is_floating_point()
     }
-    with _quiet():
+    with _quiet(), writing(folder):
         checkpoint.model.save_pretrained(folder, state_dict=state)
     checkpoint.tokenizer.save(folder)

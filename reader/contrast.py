@@ -27,6 +27,7 @@ from reader.arguments import positive, told
 from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
+from reader.files import writing
 from reader.groups import Group, load_training
 from reader.training import History, Training
 
@@ -115,7 +116,8 @@ def train(
             progress(step, len(plan), value, time.perf_counter() - began)
         if step == len(plan) or step % config.save_every == 0:
             training.save(step)
-    model.save_pretrained(run / "model")
+    with writing(run / "model"):
+        model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"
 

@@ -6,9 +6,12 @@ import json
 import lzma
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from reader.errors import DatasetError, OutputError
 
@@ -85,6 +88,24 @@ def place_of(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
+@contextmanager
+def writing(path: Path, kept: str = "") -> Iterator[None]:
+    """Around what writes a file or a folder's files, and does nothing else.
+
+    Args:
+        kept: what the message says at its end of what was there before.
+
+    Raises:
+        OutputError: it cannot be written, as Python, torch or safetensors say.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        reason = said.splitlines()[0] if said else type(error).__name__
+        raise OutputError(f"cannot write {path}: {reason}{kept}") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all.
 
@@ -92,11 +113,9 @@ def write_text(path: Path, text: str) -> None:
         OutputError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    try:
+    with writing(path):
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def check_target(path: Path) -> None:
