@@ -961,6 +961,14 @@ def test_where_nothing_can_be_written_nothing_is_read(
     )
 
 
+def test_two_results_in_one_file_are_refused(model: Path, tmp_path: Path) -> None:
+    asked = ["reader", "evaluate", squad(tmp_path / "dev.json"), "--model", model]
+    one = tmp_path / "a.json"
+    ran = spanbot(*asked, "--predictions", one, "--n-best", one)
+    assert ran.error() == f"--predictions and --n-best both name {one}; give each a file of its own"
+    assert not one.exists()
+
+
 def test_a_run_below_a_file_is_told(model: Path, tmp_path: Path) -> None:
     data = squad(tmp_path / "train.json")
     run = data / "run"

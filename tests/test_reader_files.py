@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from reader.contrast import train as train_ranker
 from reader.corpus import prepare
 from reader.curve import draw
 from reader.errors import OutputError, ReaderError
-from reader.files import write_text, writing
+from reader.files import check_targets, write_text, writing
 from reader.groups import Group, GroupPassage, save_groups
 from reader.masking import MaskingConfig
 from reader.ranker import store
@@ -119,3 +123,71 @@ def test_what_is_wrong_with_the_work_is_not_taken_for_a_full_disk(tmp_path: Path
     tokenizer = loaded(checkpoint(tmp_path / "start")).tokenizer
     with pytest.raises(OSError, match="the network is gone"):
         prepare(texts(), tokenizer, tmp_path / "out")
+
+
+def test_a_link_stays_and_the_file_it_leads_to_is_written(tmp_path: Path) -> None:
+    there, link, coming = tmp_path / "there", tmp_path / "link", tmp_path / "coming"
+    (tmp_path / "folder").mkdir()
+    there.write_text("old")
+    link.symlink_to(there)
+    coming.symlink_to(Path("folder", "new"))
+    check_targets({"--a": link, "--b": coming})
+    write_text(link, "new")
+    write_text(coming, "first")
+    assert (link.is_symlink(), there.read_text()) == (True, "new")
+    assert (coming.is_symlink(), (tmp_path / "folder" / "new").read_text()) == (True, "first")
+    nowhere, loop = tmp_path / "nowhere", tmp_path / "loop"
+    nowhere.symlink_to(Path("none", "new"))
+    with pytest.raises(OutputError, match=r"cannot write .*nowhere: there is no folder .*none; "):
+        check_targets({"--a": nowhere})
+    loop.symlink_to("loop")
+    with pytest.raises(OutputError, match=r"cannot write .*loop: "):
+        check_targets({"--a": loop})
+    with pytest.raises(OutputError, match=r"cannot write .*loop: "):
+        write_text(loop, "x")
+    assert loop.is_symlink()
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_targets({"--a": pipe})
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        write_text(pipe, "a line\n")
+        if not pipe.is_fifo():  # a reader that waits for nobody would wait for ever
+            os.mkfifo(tmp_path / "other")
+            (tmp_path / "other").replace(pipe)
+            pipe.write_text("replaced")
+        assert read.result(timeout=60) == "a line\n"
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("to", ["pipe", "file"])
+def test_the_command_s_own_output_is_written_in_its_order(to: str, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from reader.files import check_targets, write_text; "
+        "target = Path('/dev/stdout'); check_targets({'--a': target}); "
+        "print('before'); write_text(target, 'written\\n'); print('after')"
+    )
+    out = tmp_path / "out"
+    with out.open("wb") as file:
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            stdout=file if to == "file" else subprocess.PIPE,
+        )
+    written = ran.stdout if to == "pipe" else out.read_bytes()
+    assert written == b"before\nwritten\nafter\n"
+    assert list(tmp_path.iterdir()) == [out]
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_two_options_of_one_file_are_refused(tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    link.symlink_to(there)
+    check_targets({"--a": there, "--b": None, "--c": tmp_path / "other"})
+    for second in (there, link, tmp_path / "x" / ".." / "there"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(OutputError, match=rf"^--a and --c both name {second}; give each a"):
+            check_targets({"--a": there, "--b": None, "--c": second})

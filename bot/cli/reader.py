@@ -93,13 +93,11 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
-    from reader.files import check_target
+    from reader.files import check_targets
     from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 
-    for target in (predictions, no_answer, n_best):
-        if target is not None:
-            check_target(target)
+    check_targets({"--predictions": predictions, "--no-answer": no_answer, "--n-best": n_best})
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
     options = ReaderOptions(overlap=overlap)
