@@ -49,7 +49,8 @@ def parse_json(text: str, path: Path) -> Any:
     """What the text of a JSON file holds.
 
     Raises:
-        DatasetError: it is not JSON; the message names the file and the line.
+        DatasetError: it is not JSON, which the message says with the line, or more than is read:
+            brackets within thousands of brackets, or a number of thousands of digits.
     """
     try:
         return json.loads(text)
@@ -57,13 +58,23 @@ def parse_json(text: str, path: Path) -> Any:
         raise DatasetError(
             f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read: {too_much(error)}") from error
+
+
+def too_much(error: RecursionError | ValueError) -> str:
+    """What of a text that is JSON goes beyond what ``json.loads`` reads."""
+    if isinstance(error, RecursionError):
+        return "its brackets are nested too deeply"
+    return f"a number in it is too long ({error})"
 
 
 def place_of(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
     """Line and column, both from 1, of a value in a text that is JSON.
 
     Args:
-        keys: the way to it from the outermost value: names in objects, numbers in lists.
+        keys: the way to it from the outermost value: names in objects, numbers in lists. Of equal
+            names in an object it is the last, whose value ``json.loads`` takes.
     """
     decoder = json.JSONDecoder()
 
@@ -72,20 +83,28 @@ def place_of(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
         found = _BLANK.match(text, at)
         return found.end() if found else at
 
-    at = solid(0)
-    for key in keys:
+    def value(at: int, key: str | int) -> int:
+        """Where in the object or list that begins at ``at`` the value of a key begins."""
+        found, number = at, 0
         at = solid(at + 1)  # behind the bracket
-        number = 0
-        while True:
+        while text[at] not in "]}":
             name: str | int = number
             if isinstance(key, str):
                 name, at = decoder.raw_decode(text, at)
                 at = solid(solid(at) + 1)  # behind the colon
             if name == key:
-                break
+                found = at
+                if isinstance(key, int):
+                    break
             _, at = decoder.raw_decode(text, at)
-            at = solid(solid(at) + 1)  # behind the comma
+            at = solid(at)
+            at = solid(at + 1) if text[at] == "," else at
             number += 1
+        return found
+
+    at = solid(0)
+    for key in keys:
+        at = value(at, key)
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_text, writing
+from reader.files import read_text, too_much, writing
 from reader.squad import Example, load_squad
 
 
@@ -118,6 +118,8 @@ def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DatasetError(f"{where}, column {error.colno}: not JSON: {error.msg}") from error
+        except (RecursionError, ValueError) as error:
+            raise DatasetError(f"{where}: {too_much(error)}") from error
         if not isinstance(record, dict) or not isinstance(record.get("question"), str):
             raise DatasetError(f'{where}: "question" must be a text')
         passages = record.get("passages")
