@@ -6,7 +6,6 @@ passages that were read, every sentence that may answer it, and which of them ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from bot.answering import Answerer, AnswerOptions, Considered
 from bot.errors import SpanbotError
 from bot.evaluation import holds_answer
 from bot.models import Models
+from reader.digests import digest_of_digests
 
 _FORMAT = 2
 #: The name of the reader that comes along.
@@ -288,8 +288,4 @@ def _key(question: Question) -> tuple[str, str]:
 
 def weights(models: Models) -> str:
     """Tells a reader's and a ranker's weights from others, in one value."""
-    digest = hashlib.sha256()
-    for one in (models.reader, models.ranker):
-        if one is not None:
-            digest.update(bytes.fromhex(one))
-    return digest.hexdigest()
+    return digest_of_digests(one for one in (models.reader, models.ranker) if one is not None)

@@ -21,7 +21,6 @@ one half of the questions is chosen on the other half, and then they are asked a
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -51,6 +50,7 @@ from bench.reader_engines import environment
 from bot.answering import AnswerOptions
 from reader.arguments import whole
 from reader.checkpoint import EMBEDDED
+from reader.digests import digest_of_weights_file
 from reader.linear import has_int8
 
 #: The best passages that are looked at for the retrieval's figures.
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         depth=_DEPTH,
         vectors=options.work if options.vectors else None,
     )
-    weights = hashlib.sha256((options.model / "model.safetensors").read_bytes()).hexdigest()
+    weights = digest_of_weights_file(options.model)
     kind = (options.passages, options.vectors, options.threads, AnswerOptions().prior)
     kept = options.work.absolute() / digest([weights, *map(str, kind), *found.paragraphs])
     kept.mkdir(exist_ok=True)

@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The weights of a reader and a ranker, by :func:`reader.identity.weights_digest`.
+    """The weights of a reader and a ranker, by
+    :func:`reader.digests.digest_of_weights_file`.
 
     ``ranker`` is None where BM25 alone ranks the passages.
     """
@@ -81,16 +82,16 @@ def models_of(settings: Settings, *, notify: Callable[[str], None] | None = None
     Raises:
         CheckpointError: the weights are not there or cannot be read; the message names the setting.
     """
-    from reader.identity import weights_digest
+    from reader.digests import digest_of_weights_file
 
     tell = notify or _log.warning
     with _naming_reader(settings):
-        reader = weights_digest(_reader_folder(settings, tell))
+        reader = digest_of_weights_file(_reader_folder(settings, tell))
     if not settings.ranker:
         return Models(reader, None)
     folder = _ranker_folder(settings, tell)
     with _naming_reader(settings, folder):
-        return Models(reader, weights_digest(folder))
+        return Models(reader, digest_of_weights_file(folder))
 
 
 def _reader_folder(settings: Settings, notify: Callable[[str], None]) -> Path:

@@ -6,6 +6,7 @@ reader learns to compare passages, and to say that one does not answer.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,14 @@ from retriever.index.generation import PassageIndex
 #: So many times the passages that are wanted are looked at, best first.
 _DEPTH = 10
 
+#: A character of a word that white space or a sign ends. Thai, Chinese, Japanese and the like have
+#: words that nothing ends: there an answer stands wherever its characters do.
+_WORD = (
+    r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]"
+)
+_EDGE = re.compile(_WORD)
+
 #: Finds so many wrong passages for a question, best first; fewer where BM25 finds no more.
 Finder = Callable[[Group, int], list[GroupPassage]]
 
@@ -31,8 +40,9 @@ Finder = Callable[[Group, int], list[GroupPassage]]
 def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
     """What finds wrong passages among these; BM25 ranks each text under its context.
 
-    A wrong passage is none of the question's own and does not hold its answer, white space and
-    case aside. A question without an answer gets none: what another passage says may answer it.
+    A wrong passage is none of the question's own and does not hold its answer in whole words, white
+    space and case aside. A question without an answer gets none: what another passage says may
+    answer it.
     """
     passages = [
         GroupPassage(text, (), context)
@@ -47,20 +57,27 @@ def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
         def find(group: Group, count: int) -> list[GroupPassage]:
             answers = {
                 folded(p.text[start:end]) for p in group.passages for start, end in p.answers
-            }
+            } - {""}
             if not (answers and count):
                 return []
+            right = re.compile("|".join(map(_in_whole_words, sorted(answers))))
             own = {folded(passage.text) for passage in group.passages}
             ranked = index.search(analyzer.terms(group.question), _DEPTH * count)
             wrong = [
                 passages[place.passage_id]
                 for place in ranked
-                if plain[place.passage_id] not in own
-                and not any(answer in plain[place.passage_id] for answer in answers)
+                if plain[place.passage_id] not in own and not right.search(plain[place.passage_id])
             ]
             return wrong[:count]
 
         yield find
+
+
+def _in_whole_words(answer: str) -> str:
+    """A pattern that finds a text, not empty, where no word goes on at either of its ends."""
+    before = f"(?<!{_WORD})" if _EDGE.match(answer[0]) else ""
+    behind = f"(?!{_WORD})" if _EDGE.match(answer[-1]) else ""
+    return f"{before}{re.escape(answer)}{behind}"
 
 
 def beside(group: Group, wrong: Sequence[GroupPassage], generator: np.random.Generator) -> Group:

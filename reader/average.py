@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from reader.arguments import told
-from reader.errors import CheckpointError
-from reader.files import make_folder
+from reader.errors import CheckpointError, ReaderError
+from reader.files import make_folder, writing
 
 _WEIGHTS = "model.safetensors"
 
@@ -28,6 +28,7 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
     Raises:
         CheckpointError: a file is missing or damaged, ``before`` lacks weights of ``after``, or
             ``share`` is not between 0 and 1.
+        OutputError: it cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
@@ -50,13 +51,14 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
         for name, value in other.items()
     }
     make_folder(target)
-    for path in after.iterdir():
-        if path.is_file() and path.name != _WEIGHTS:
-            shutil.copyfile(path, target / path.name)
-    save_file(mean, target / _WEIGHTS, metadata={"format": "pt"})
+    with writing(target):
+        for path in after.iterdir():
+            if path.is_file() and path.name != _WEIGHTS:
+                shutil.copyfile(path, target / path.name)
+        save_file(mean, target / _WEIGHTS, metadata={"format": "pt"})
 
 
-@told(CheckpointError)
+@told(ReaderError)
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("before", type=Path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError
-from reader.files import make_folder
+from reader.files import make_folder, writing
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -42,10 +42,12 @@ HUB_NOTICES = {
     ),
 }
 
+#: The files that may hold a checkpoint's weights, in the order in which they are looked for.
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
 _HUB_FILES = (
     "config.json",
-    "model.safetensors",
-    "pytorch_model.bin",
+    *_WEIGHTS,
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
@@ -161,6 +163,21 @@ def choose_device(name: str = "auto") -> torch.device:
             f'the device "{name}" was asked for, but torch sees no CUDA device; use auto or cpu'
         )
     return device
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that holds the weights of a reader or a ranker.
+
+    Raises:
+        CheckpointError: the folder holds none, or cannot be looked into.
+    """
+    for name in _WEIGHTS:
+        try:
+            if (folder / name).exists():
+                return folder / name
+        except OSError as error:
+            raise CheckpointError(f"cannot read {folder}: {error.strerror or error}") from error
+    raise CheckpointError(f"{folder} holds no {' and no '.join(_WEIGHTS)}; give a model's folder")
 
 
 def ranks(folder: Path) -> bool:
@@ -314,15 +331,13 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     import torch
     from safetensors.torch import load_file
 
-    file = folder / "model.safetensors"
+    file = weights_file(folder)
     try:
-        if file.exists():
-            found: Any = load_file(file)
-        else:
-            pickled = folder / "pytorch_model.bin"
-            if not pickled.exists():
-                raise FileNotFoundError("there is no model.safetensors and no pytorch_model.bin")
-            found = torch.load(pickled, map_location="cpu", weights_only=True)
+        found: Any = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
+        )
         tensors = {str(name): value for name, value in found.items() if torch.is_tensor(value)}
     except Exception as error:  # torch, safetensors and pickle each raise their own kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -369,7 +384,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
-    """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16."""
+    """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     import torch
 
     make_folder(folder)
@@ -378,6 +397,6 @@ def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
         for key, value in checkpoint.model.state_dict().items()
         if value.is_floating_point()
     }
-    with _quiet():
+    with _quiet(), writing(folder):
         checkpoint.model.save_pretrained(folder, state_dict=state)
     checkpoint.tokenizer.save(folder)

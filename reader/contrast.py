@@ -27,6 +27,7 @@ from reader.arguments import positive, told
 from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
+from reader.files import writing
 from reader.groups import Group, load_training
 from reader.training import History, Training
 
@@ -36,7 +37,8 @@ class ContrastConfig:
     """One training run.
 
     A batch holds ``batch_questions`` questions, in blocks of ``block`` neighbours of one file.
-    Texts are cut to ``max_length`` pieces; similarities are multiplied by ``scale``.
+    Texts are cut to ``max_length`` pieces; similarities are multiplied by ``scale``. ``clip_norm``
+    bounds the norm of a step's gradients; 0 bounds nothing.
     """
 
     learning_rate: float = 3e-5
@@ -114,7 +116,8 @@ def train(
             progress(step, len(plan), value, time.perf_counter() - began)
         if step == len(plan) or step % config.save_every == 0:
             training.save(step)
-    model.save_pretrained(run / "model")
+    with writing(run / "model"):
+        model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"
 

@@ -17,6 +17,7 @@ import json
 import lzma
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.errors import CorpusError
-from reader.files import make_folder
+from reader.files import make_folder, write_text, writing
 from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together
@@ -138,6 +139,7 @@ def prepare(
 
     Raises:
         CorpusError: there is too little text, or ``texts`` raises it.
+        OutputError: the pieces cannot be written.
     """
     make_folder(folder)
     target, record = folder / "pieces.bin", folder / "pieces.json"
@@ -152,18 +154,24 @@ def prepare(
     pieces = count = 0
     part = folder / "pieces.bin.part"
     stream = iter(texts)
-    with part.open("wb") as file:
+    with writing(part):
+        # Without a buffer, of which closing the file would write the rest, and might fail.
+        opened = part.open("wb", buffering=0)
+    with opened as file:
         while batch := list(islice(stream, _BATCH)):
+            rows = []
             for ids in tokenizer.ids_batch(batch):
                 if tokenizer.sep_id in ids:  # a text that speaks of "[SEP]" does not end there
                     ids = [piece for piece in ids if piece != tokenizer.sep_id]
                 if not ids:
                     continue
-                raw = np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes()
-                digest.update(raw)
-                file.write(raw)
+                rows.append(np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes())
                 pieces += len(ids) + 1
                 count += 1
+            raw = b"".join(rows)
+            digest.update(raw)
+            with writing(part):
+                _write_all(file, raw)
             if progress is not None:
                 progress(len(batch))
     if pieces < _MIN_PIECES:
@@ -172,12 +180,18 @@ def prepare(
             f"the corpus has {pieces} pieces in {count} documents; pre-training needs more text"
         )
     made = _Record(pieces, count, dtype.str, digest.hexdigest(), source)
-    record.unlink(missing_ok=True)  # never beside pieces that it does not describe
-    part.replace(target)
-    record_part = folder / "pieces.json.part"
-    record_part.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
-    record_part.replace(record)
+    with writing(target):
+        record.unlink(missing_ok=True)  # never beside pieces that it does not describe
+        part.replace(target)
+    write_text(record, json.dumps(asdict(made)) + "\n")
     return _mapped(target, made)
+
+
+def _write_all(file: FileIO, raw: bytes) -> None:
+    """Write it all: a system may take less at once."""
+    left = memoryview(raw)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _kept(record: Path) -> _Record | None:

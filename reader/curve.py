@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from reader.errors import TrainingError
+from reader.files import writing
 
 
 def draw(history: Path, picture: Path) -> None:
@@ -13,6 +14,7 @@ def draw(history: Path, picture: Path) -> None:
 
     Raises:
         TrainingError: matplotlib is not installed; the history is there all the same.
+        OutputError: the picture cannot be written.
     """
     try:
         import matplotlib as mpl
@@ -43,5 +45,6 @@ def draw(history: Path, picture: Path) -> None:
             color="tab:orange",
         )
         scores.set_ylabel("dev F1", color="tab:orange")
-    figure.savefig(picture, dpi=110)
+    with writing(picture):
+        figure.savefig(picture, dpi=110)
     pyplot.close(figure)

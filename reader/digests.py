@@ -1,12 +1,19 @@
-"""Short names for what a training run is made of, by which another is told apart from it."""
+"""Digests of data and weights, by which others are told apart from them.
+
+Weights have two: :func:`digest_of_weights_file` needs nothing loaded and is for models on disk;
+:func:`digest_of_weights` is of a network in memory, however it was stored.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reader.checkpoint import weights_file
+from reader.errors import CheckpointError
 from reader.groups import Group
 
 if TYPE_CHECKING:
@@ -33,4 +40,29 @@ def digest_of_weights(model: torch.nn.Module) -> str:
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         values = value.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
         whole.update(values.numpy().data)
+    return whole.hexdigest()
+
+
+def digest_of_weights_file(folder: Path) -> str:
+    """SHA-256 over the file that holds the weights of a reader or a ranker, hexadecimal.
+
+    It takes about a second for 1.5 GB. The same weights stored otherwise, in half precision say,
+    have another one.
+
+    Raises:
+        CheckpointError: the folder holds no weights, or they cannot be read.
+    """
+    path = weights_file(folder)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def digest_of_digests(digests: Iterable[str]) -> str:
+    """SHA-256, hexadecimal, of several such digests in their order."""
+    whole = hashlib.sha256()
+    for one in digests:
+        whole.update(bytes.fromhex(one))
     return whole.hexdigest()

@@ -5,6 +5,7 @@
     ├── DatasetError      a question-answering file that is not SQuAD JSON
     ├── CorpusError       a text corpus for pre-training that cannot be used
     ├── TrainingError     a training configuration or run that cannot go on
+    ├── OutputError       a file or folder of results that cannot be written
     ├── DeviceError       a device that was asked for and is not there
     └── BusyError         more questions at once than the reader takes
 

@@ -71,18 +71,9 @@ def finetune(
     Raises:
         CheckpointError: the start weights or the teacher cannot be loaded.
         TrainingError: nothing to train on, a run folder of another configuration, other groups or
-            other start weights, a teacher that cannot read the passages, a weight below 0, or a
-            loss that is not a number.
+            other start weights, a teacher that cannot read the passages, or a loss that is not a
+            number.
     """
-    if not (config.temperature > 0 and config.distill >= 0):
-        raise TrainingError(
-            f"the temperature is {config.temperature} and the weight of distillation "
-            f"{config.distill}; choose one above 0 and one of at least 0"
-        )
-    if not config.ranking >= 0:
-        raise TrainingError(f"the weight of ranking is {config.ranking}; choose one of at least 0")
-    if config.accumulate < 1:
-        raise TrainingError(f"accumulate is {config.accumulate}; choose at least 1")
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
         start,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_text
+from reader.files import read_text, too_much, writing
 from reader.squad import Example, load_squad
 
 
@@ -86,7 +86,11 @@ def load_groups(path: Path) -> list[Group]:
 
 
 def save_groups(groups: Sequence[Group], path: Path) -> None:
-    """Write a file of groups, which :func:`load_groups` reads."""
+    """Write a file of groups, which :func:`load_groups` reads.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     lines = []
     for group in groups:
         passages = []
@@ -101,7 +105,8 @@ def save_groups(groups: Sequence[Group], path: Path) -> None:
             json.dumps({"question": group.question, "passages": passages}, ensure_ascii=False)
         )
     content = ("\n".join(lines) + "\n").encode("utf-8")
-    path.write_bytes(lzma.compress(content) if path.suffix == ".xz" else content)
+    with writing(path):
+        path.write_bytes(lzma.compress(content) if path.suffix == ".xz" else content)
 
 
 def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:
@@ -113,6 +118,8 @@ def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DatasetError(f"{where}, column {error.colno}: not JSON: {error.msg}") from error
+        except (RecursionError, ValueError) as error:
+            raise DatasetError(f"{where}: {too_much(error)}") from error
         if not isinstance(record, dict) or not isinstance(record.get("question"), str):
             raise DatasetError(f'{where}: "question" must be a text')
         passages = record.get("passages")

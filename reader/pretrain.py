@@ -53,6 +53,7 @@ class PretrainConfig:
             pieces, padding included.
         accumulate: such batches a step; more of them stand for a larger batch, exactly.
         warmup: share of the steps in which the learning rate rises.
+        clip_norm: most that the norm of a step's gradients may be; 0 bounds nothing.
         bf16: None takes bfloat16 where it is fast, see :func:`reader.throughput.prefers_bf16`.
         report_every: steps between two readings of the loss.
     """
@@ -77,6 +78,8 @@ class PretrainConfig:
         for name in ("epochs", "rows", "accumulate", "learning_rate", "save_every", "report_every"):
             if getattr(self, name) <= 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not self.clip_norm >= 0:
+            raise TrainingError(f"clip_norm is {self.clip_norm}; it must be at least 0")
         if self.length < 8:
             raise TrainingError(f"length is {self.length}; a row needs at least 8 pieces")
         if self.steps is not None and self.steps < 1:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
 from reader.errors import CheckpointError
-from reader.files import make_folder
+from reader.files import make_folder, writing
 from reader.masking import MaskingConfig
 from reader.pretrain_batches import HostBatch
 
@@ -83,21 +83,23 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
 
 
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
-    """Write the encoder, a checkpoint to fine-tune, with its tokenizer and the heads beside it."""
+    """Write the encoder, a checkpoint to fine-tune, with its tokenizer and the heads beside it.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     from safetensors.torch import save_file
 
-    make_folder(folder)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    encoder = {
+        key.removeprefix("bert."): value for key, value in state.items() if key.startswith("bert.")
+    }
+    heads = {key: value for key, value in state.items() if not key.startswith("bert.")}
     # The encoder alone: a span head that was never trained would pass for one that was.
     model.bert.config.architectures = ["BertModel"]
-    model.bert.config.save_pretrained(folder)
-    encoder = {
-        key: value.detach().cpu().contiguous() for key, value in model.bert.state_dict().items()
-    }
-    save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
+    make_folder(folder)
+    with writing(folder):
+        model.bert.config.save_pretrained(folder)
+        save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(heads, folder / _HEADS)
     chosen.tokenizer.save(folder)
-    heads = {
-        key: value.detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-        if not key.startswith("bert.")
-    }
-    save_file(heads, folder / _HEADS)

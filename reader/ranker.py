@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
-from reader.files import make_folder
+from reader.files import make_folder, write_text, writing
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -262,6 +262,7 @@ def store(source: Path, target: Path, *, name: str) -> None:
 
     Raises:
         CheckpointError: see :func:`reader.checkpoint.read`.
+        OutputError: it cannot be written.
     """
     import torch
     from safetensors.torch import save_file
@@ -282,15 +283,14 @@ def store(source: Path, target: Path, *, name: str) -> None:
         else:
             tensors[key] = value.to(torch.float16).contiguous()
     make_folder(target)
-    save_file(tensors, target / "model.safetensors")
+    with writing(target):
+        save_file(tensors, target / "model.safetensors")
     keys = (
         "hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size hidden_act "
         "max_position_embeddings type_vocab_size layer_norm_eps"
     ).split()
     kept = {key: settings[key] for key in keys if key in settings}
-    (target / "config.json").write_text(
-        json.dumps({**kept, _NAME: name}, indent=2) + "\n", encoding="utf-8"
-    )
+    write_text(target / "config.json", json.dumps({**kept, _NAME: name}, indent=2) + "\n")
     read_in.tokenizer.save(target)
 
 

@@ -9,8 +9,17 @@ fewer windows of the few paragraphs that are longer than one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from reader.errors import TrainingError
+
+#: The fewest pieces that a window may have.
+_SHORTEST = 8
+
+_ABOVE_0 = ("epochs", "learning_rate", "batch_pieces", "accumulate", "save_every", "temperature")
+_AT_LEAST_0 = ("weight_decay", "clip_norm", "overlap", "no_answer", "distill", "ranking", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +30,17 @@ class FinetuneConfig:
     ``accumulate`` batches make one step, with the gradients of one batch of all their questions.
     ``dropout`` 0 is right for a single epoch and lets the CPU take its fast attention path.
     The learning rate rises in the share ``warmup`` of the steps and then falls to ``final_rate``, a
-    share of its peak, at the end of the run. ``clip_norm`` bounds the norm of a step's gradients.
+    share of its peak, at the end of the run. ``clip_norm`` bounds the norm of a step's gradients; 0
+    bounds nothing.
     ``no_answer`` weighs the loss that teaches the ``[CLS]`` logits to say "not in this passage".
     ``match`` gives the network the match feature (:mod:`reader.matching`); one that has it keeps
-    it. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
+    it. Windows have at most ``max_length`` pieces, or as many as the network reads where that is
+    fewer. ``teacher`` is the folder or hub id of a reader to learn from too, with the weight
     ``distill`` at the ``temperature`` (:mod:`reader.distill`). ``ranking`` weighs the contrastive
     loss of the batch's questions and passages; above 0 the model is marked as one that ranks.
+
+    Raises:
+        TrainingError: a value that no run can have; the message names it.
     """
 
     epochs: int = 1
@@ -49,6 +63,23 @@ class FinetuneConfig:
     distill: float = 1.0
     temperature: float = 2.0
     ranking: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in _ABOVE_0:
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise TrainingError(f"{name} is {value}; it must be above 0")
+        for name in _AT_LEAST_0:
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise TrainingError(f"{name} is {value}; it must be at least 0")
+        for name in ("warmup", "final_rate"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise TrainingError(f"{name} is {value}; it must be from 0 to 1")
+        if not 0 <= self.dropout < 1:
+            raise TrainingError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        if self.max_length < _SHORTEST:
+            raise TrainingError(
+                f"max_length is {self.max_length}; a window needs at least {_SHORTEST} pieces"
+            )
 
 
 BASE, SMALL = "base", "small"

@@ -48,8 +48,9 @@ def load_squad(path: str | Path) -> list[Example]:
     """Read a SQuAD 1.1 or 2.0 file.
 
     Raises:
-        DatasetError: the file is missing, is not JSON, a record lacks a field, or an answer does
-            not stand where ``answer_start`` says; the message names the line and the record.
+        DatasetError: the file is missing, is not JSON, a record lacks a field, or an answer is
+            empty or does not stand where ``answer_start`` says; the message names the line and the
+            record.
     """
     path = Path(path)
     text = read_text(path)
@@ -100,6 +101,13 @@ def _example(qa: Any, context: str, where: _Way) -> Example:
         at_answer: _Way = (*where, "answers", i)
         text = _field(answer, "text", str, at_answer)
         start = _field(answer, "answer_start", int, at_answer)
+        if not text:
+            raise _WrongError(
+                f'question "{identity}": the answer is empty; a question without an answer has the '
+                'empty list of "answers"',
+                at_answer,
+                (*at_answer, "text"),
+            )
         if not 0 <= start <= len(context) - len(text):
             raise _WrongError(
                 f'question "{identity}": answer_start {start} with {len(text)} characters does not '

@@ -21,6 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from reader.errors import CheckpointError
+from reader.files import write_text
 
 _log = logging.getLogger(__name__)
 
@@ -150,10 +151,14 @@ class PieceTokenizer:
         return WordPieces(tuple(encoding.ids), offsets, tuple(encoding.word_ids))
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json`` into the folder."""
-        self._tokenizer.save(str(folder / "tokenizer.json"))
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` into the folder.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        write_text(folder / "tokenizer.json", self._tokenizer.to_str(pretty=True))
         settings = {"tokenizer_class": "BertTokenizer", "model_max_length": self.max_length}
-        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        write_text(folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
 
     def _special(self, token: str) -> int:
         number = self._tokenizer.token_to_id(token)

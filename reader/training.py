@@ -11,12 +11,15 @@ from typing import Any, Protocol
 
 import torch
 
-from reader.errors import OutputError, TrainingError
-from reader.files import make_folder, write_text
+from reader.errors import TrainingError
+from reader.files import make_folder, write_text, writing
 
 
 class TrainingConfig(Protocol):
-    """What a run's configuration says of its steps; a dataclass whose fields have defaults."""
+    """What a run's configuration says of its steps; a dataclass whose fields have defaults.
+
+    ``clip_norm`` 0 leaves the gradients as they are.
+    """
 
     @property
     def learning_rate(self) -> float: ...
@@ -125,7 +128,8 @@ class Training:
 
     def step(self) -> None:
         """Change the weights by the gradients, which are then gone."""
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        if self._config.clip_norm:  # cut to the norm 0 they would be gone
+            torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -193,15 +197,10 @@ def _linear_schedule(
 
 def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` and ``history.json`` into the run's folder, each atomically."""
-    temporary = run / "checkpoint.pt.part"
-    try:
-        torch.save(state, temporary)
-        temporary.replace(run / "checkpoint.pt")
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
-        reason = str(error).splitlines()[0]
-        raise OutputError(
-            f"cannot write the checkpoint in {run}: {reason}; the one before it is kept"
-        ) from error
+    target, part = run / "checkpoint.pt", run / "checkpoint.pt.part"
+    with writing(target, "; the one before it is kept" if target.exists() else ""):
+        torch.save(state, part)
+        part.replace(target)
     write_text(run / "history.json", json.dumps(history) + "\n")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bot.negatives import beside, with_negatives, wrong_passages
 from reader.groups import Group, GroupPassage
@@ -35,6 +36,37 @@ def test_they_are_bm25_s_best_of_the_others_without_the_answer() -> None:
         # The last one has no word of the question.
         assert texts(find(ASKED, 9)) == TEXTS[2:4]
         assert find(ASKED, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "other", "holds"),
+    [
+        ("8", "The guest code 180 is old.", False),
+        ("8", "The guest code is valid for 8.", True),
+        ("8", "The guest code (8) is old.", True),
+        ("art", "Start with the guest code.", False),
+        ("Code", "The guest CODE is old.", True),
+        ("$5", "The guest code is US$5.", True),
+        ("$5", "The guest code is $50.", False),
+        ("a+", "The guest code aa.", False),
+        ("c++", "The guest code is in c++20.", True),
+        ("天", "The guest code is 八天前.", True),
+        ("8", "The guest code is 共8天.", True),
+        ("8", "The guest code is 共18天.", False),
+    ],
+)
+def test_an_answer_is_held_in_whole_words(answer: str, other: str, holds: bool) -> None:
+    own = f"guest code {answer}"
+    asked = Group("guest code?", (GroupPassage(own, ((11, len(own)),)),))
+    with wrong_passages([*asked.passages, GroupPassage(other)]) as find:
+        assert texts(find(asked, 1)) == ([] if holds else [other])
+
+
+def test_an_answer_of_white_space_is_in_no_passage() -> None:
+    own = GroupPassage(OWN, ((3, 4), (28, 36)))
+    with wrong_passages(map(GroupPassage, TEXTS)) as find:
+        assert texts(find(replace(ASKED, passages=(own,)), 9)) == TEXTS[2:4]
+        assert find(replace(ASKED, passages=(GroupPassage(OWN, ((3, 4),)),)), 9) == []
 
 
 def test_a_passage_of_the_question_itself_is_no_other() -> None:
@@ -84,7 +116,10 @@ def test_the_command_trains_with_them(tmp_path: Path) -> None:
     common = ["reader", "finetune", data, "--start", start, "--no-bf16", "--run"]
     ran = spanbot(*common, tmp_path / "run", "--negatives", "1")
     assert ran.code == 0
-    assert "2 wrong passages beside those of 2 questions" in " ".join(ran.err.split())
+    told = " ".join(ran.err.split())
+    assert "2 wrong passages beside those of 2 questions; fewer than 1 beside 0 of them" in told
+    told = " ".join(spanbot(*common, tmp_path / "more", "--negatives", "3").err.split())
+    assert "2 wrong passages beside those of 2 questions; fewer than 3 beside 2 of them" in told
     plain = spanbot(*common, tmp_path / "plain")
     assert "wrong passages" not in plain.err
     losses = [

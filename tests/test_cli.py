@@ -979,6 +979,14 @@ def test_where_nothing_can_be_written_nothing_is_read(
     )
 
 
+def test_two_results_in_one_file_are_refused(model: Path, tmp_path: Path) -> None:
+    asked = ["reader", "evaluate", squad(tmp_path / "dev.json"), "--model", model]
+    one = tmp_path / "a.json"
+    ran = spanbot(*asked, "--predictions", one, "--n-best", one)
+    assert ran.error() == f"--predictions and --n-best both name {one}; give each a file of its own"
+    assert not one.exists()
+
+
 def test_a_run_below_a_file_is_told(model: Path, tmp_path: Path) -> None:
     data = squad(tmp_path / "train.json")
     run = data / "run"
@@ -1145,6 +1153,21 @@ def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> Non
         ran = spanbot(*common, "--run", run / "other", "--recipe", other)
         assert f"Recipe {other}, as --recipe says: learning rate" in unboxed(ran.err)
         assert config_of(run / "other") == asdict(replace(RECIPES[other], epochs=1))
+
+
+def test_a_length_that_the_network_does_not_read_is_refused(model: Path, tmp_path: Path) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
+    assert spanbot(*asked, "--length", "129").error() == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert not run.exists()
+    # The recipe's own is for larger networks: what is used in its place is told.
+    told = unboxed(spanbot(*asked).err)
+    assert "length 128 (the network reads no more; the recipe has 384), overlap 128" in told
+    told = unboxed(spanbot(*asked[:-2], tmp_path / "other", "--no-bf16", "--length", "128").err)
+    assert "length 128, overlap 128" in told
 
 
 def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) -> None:

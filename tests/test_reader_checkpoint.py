@@ -208,7 +208,9 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
     (larger / "config.json").write_text(json.dumps({**config, "vocab_size": 500}))
     pickled = checkpoint(tmp_path / "pickled", layout="spanbert") / "pytorch_model.bin"
     pickled.write_bytes(pickled.read_bytes()[:2000])
-    for folder in (half, empty, none, larger, pickled.parent):
+    with pytest.raises(CheckpointError, match=f"{none} holds no model.safetensors and no pytorch"):
+        checkpoints.load(none, device=torch.device("cpu"))
+    for folder in (half, empty, larger, pickled.parent):
         with pytest.raises(CheckpointError, match=f"the weights in {folder} cannot be loaded: .+"):
             checkpoints.load(folder, device=torch.device("cpu"))
 

@@ -475,7 +475,7 @@ def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
         run_it(start, tmp_path / "run", config(steps=2))
     with pytest.raises(TrainingError, match="the loss is nan"):
         run_it(start, tmp_path / "hot", config(learning_rate=1e30))
-    for wrong in ({"rows": 0}, {"epochs": 0}, {"length": 4}, {"steps": 0}):
+    for wrong in ({"rows": 0}, {"epochs": 0}, {"length": 4}, {"steps": 0}, {"clip_norm": -1}):
         with pytest.raises(TrainingError, match=next(iter(wrong))):
             config(**wrong)
 

@@ -39,6 +39,8 @@ def test_an_impossible_question_has_no_answers(tmp_path: Path) -> None:
     [
         ("{", "is not JSON: line 1, column 2"),
         ("[]", 'the field "data" is missing'),
+        ("[" * 100_000, "d.json cannot be read: its brackets are nested too deeply"),
+        ('{"data": ' + "9" * 5000 + "}", "d.json cannot be read: a number in it is too long"),
         (json.dumps({"data": [{}]}), r'data\[0\]: the field "paragraphs"'),
         (json.dumps(dataset(question=5)), r'qas\[0\]: "question" is int, expected str'),
         (json.dumps(dataset(answers=[{"text": "x"}])), '"answer_start" is missing'),
@@ -127,6 +129,44 @@ def test_the_line_of_a_record_of_another_form_is_named(tmp_path: Path) -> None:
     path.write_text("\n".join([*lines, "]}"]), encoding="utf-8")
     with pytest.raises(DatasetError, match=r'line 6, column 17: .*\[0\]: the field "context" is'):
         load_squad(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "column"),
+    [
+        (['{"data": [{"paragraphs": [],', '"paragraphs": [{}]}]}'], 2, 16),
+        (['{"data": [{"paragraphs": [{"qas": []}],', '"title": "]", "paragraphs": [{}]}]}'], 2, 30),
+        (['{"data": 5, "data": [],', '"data" : [{"paragraphs": [ { } ]', "}]}"], 2, 28),
+    ],
+)
+def test_of_equal_names_the_last_is_the_one_that_is_read(
+    lines: list[str], line: int, column: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.json"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    where = rf"line {line}, column {column}: data\[0\]\.paragraphs\[0\]: the field \"context\" is"
+    with pytest.raises(DatasetError, match=where):
+        load_squad(path)
+
+
+def test_an_empty_answer_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    lines = json.dumps(answered("For 12 hours.", ("12 hours", 4), ("", 8)), indent=1).splitlines()
+    path.write_text("\n".join(lines), encoding="utf-8")
+    (wrong,) = (number for number, line in enumerate(lines, 1) if '"text": ""' in line)
+    with pytest.raises(DatasetError, match=rf'line {wrong}, .*question "q9": the answer is empty'):
+        load_squad(path)
+    path.write_text(json.dumps(answered("For 12 hours.")), encoding="utf-8")
+    assert load_squad(path)[0].answers == ()
+
+
+def test_a_line_of_groups_that_is_more_than_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    good = '{"question": "who?", "passages": [{"text": "a"}]}\n'
+    for wrong, message in (("[" * 100_000, "nested too deeply"), ("9" * 5000, "is too long")):
+        path.write_text(good + wrong, encoding="utf-8")
+        with pytest.raises(DatasetError, match=f"line 2: .*{message}"):
+            load_training(path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

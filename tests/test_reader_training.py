@@ -96,6 +96,10 @@ def test_gradients_are_cut_to_the_norm_and_not_below(tmp_path: Path) -> None:
     assert momentum(tmp_path / "c", (0.3, 0.4), 1.0) == pytest.approx([0.3, 0.4], abs=1e-4)
 
 
+def test_the_norm_0_cuts_nothing(tmp_path: Path) -> None:
+    assert momentum(tmp_path, (3.0, 4.0), 0.0) == pytest.approx([3.0, 4.0], abs=1e-4)
+
+
 def test_the_norm_is_that_of_all_gradients_together(tmp_path: Path) -> None:
     model = nn.ModuleList([Two(), Two()])
     steps = training(tmp_path, model, Steps(clip_norm=1.0), steps=10)

@@ -93,13 +93,11 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
-    from reader.files import check_target
+    from reader.files import check_targets
     from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 
-    for target in (predictions, no_answer, n_best):
-        if target is not None:
-            check_target(target)
+    check_targets({"--predictions": predictions, "--no-answer": no_answer, "--n-best": n_best})
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
     options = ReaderOptions(overlap=overlap)
@@ -110,11 +108,7 @@ def evaluate(
         options=replace(options, max_length=length) if length else options,
         notify=_notify,
     )
-    if length and chosen.options.max_length < length:
-        raise SpanbotError(
-            f"--length is {length}, but {chosen.name} reads at most {chosen.options.max_length} "
-            "word pieces at once; give no more than that"
-        )
+    _check_length(length, chosen.name, chosen.options.max_length)
     with count_progress("Reading", len(examples)) as progress:
         result = score_reader(
             chosen,
@@ -130,6 +124,15 @@ def evaluate(
         save_no_answer(result.no_answer, no_answer)
     if n_best is not None:
         save_n_best(result.n_best, n_best)
+
+
+def _check_length(length: int | None, name: str, most: int) -> None:
+    """Raises SpanbotError for a ``--length`` beyond the most pieces that a network reads."""
+    if length is not None and length > most:
+        raise SpanbotError(
+            f"--length is {length}, but {name} reads at most {most} word pieces at once; give no "
+            "more than that"
+        )
 
 
 class Script(StrEnum):
@@ -263,7 +266,8 @@ def finetune(
         float | None, real(least=0, help=_by_recipe("AdamW's weight decay", "weight_decay"))
     ] = None,
     clip_norm: Annotated[
-        float | None, real(least=0, help=_by_recipe("Most that gradients may be", "clip_norm"))
+        float | None,
+        real(least=0, help=_by_recipe("Norm to which gradients are cut, 0 for none", "clip_norm")),
     ] = None,
     batch_pieces: Annotated[
         int | None,
@@ -340,7 +344,10 @@ def finetune(
     groups = [group for path in data for group in _groups_of(load_training(path), negatives, seed)]
     device = checkpoints.choose_device(settings.device)
     measured = spread(load_squad(dev), dev_questions) if dev is not None else []
-    hidden = checkpoints.read(start, head_required=False, notify=_notify).shape.hidden
+    stored = checkpoints.read(start, head_required=False, notify=_notify)
+    _check_length(length, stored.name, stored.max_length)
+    hidden, most = stored.shape.hidden, stored.max_length
+    del stored  # its weights
     given: dict[str, Any] = {
         "epochs": epochs,
         "learning_rate": learning_rate,
@@ -373,7 +380,7 @@ def finetune(
         temperature=temperature,
         ranking=ranking,
     )
-    errors.print(_recipe_told(name, config, hidden=hidden, asked_for=recipe is not None))
+    errors.print(_recipe_told(name, config, hidden, most, asked_for=recipe is not None))
 
     def dev_f1(checkpoint: checkpoints.Checkpoint) -> float:
         result = score_reader(reader_of(checkpoint), measured)
@@ -415,13 +422,28 @@ def _groups_of(groups: list[Group], negatives: int, seed: int) -> list[Group]:
         return groups
     with count_progress("Finding wrong passages", len(groups)) as progress:
         found = with_negatives(groups, negatives, seed=seed, progress=progress)
-    before, after = (sum(len(group.passages) for group in each) for each in (groups, found))
-    errors.print(f"{after - before:,} wrong passages beside those of {len(groups):,} questions")
+    counts = [
+        len(after.passages) - len(before.passages)
+        for before, after in zip(groups, found, strict=True)
+    ]
+    fewer = sum(count < negatives for count in counts)
+    errors.print(
+        f"{sum(counts):,} wrong passages beside those of {len(groups):,} questions; fewer than "
+        f"{negatives} beside {fewer:,} of them"
+    )
     return found
 
 
-def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: bool) -> str:
-    """Which recipe is used and why, and what it comes to."""
+def _recipe_told(
+    name: str, config: FinetuneConfig, hidden: int, most: int, *, asked_for: bool
+) -> str:
+    """Which recipe is used and why, and what it comes to.
+
+    ``hidden`` is the size of the network's states and ``most`` the pieces that it reads at once.
+    """
+    length = f"{config.max_length}"
+    if most < config.max_length:
+        length = f"{most} (the network reads no more; the recipe has {length})"
     why = (
         "as --recipe says"
         if asked_for
@@ -430,7 +452,7 @@ def _recipe_told(name: str, config: FinetuneConfig, *, hidden: int, asked_for: b
     return (
         f"Recipe {name}, {why}: learning rate {config.learning_rate:g}, epochs {config.epochs}, "
         f"{config.accumulate} x {config.batch_pieces:,} pieces a step, length "
-        f"{config.max_length}, overlap {config.overlap}, warm-up {config.warmup:g}, "
+        f"{length}, overlap {config.overlap}, warm-up {config.warmup:g}, "
         f"weight decay {config.weight_decay:g}, clipping {config.clip_norm:g}, "
         f"dropout {config.dropout:g}"
     )
