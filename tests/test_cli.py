@@ -667,6 +667,50 @@ def test_a_backup_of_nothing_is_refused(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "b.db").exists()
 
 
+def dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
+def test_an_older_database_is_backed_up_before_its_upgrade(home: Path, tmp_path: Path) -> None:
+    home.mkdir(mode=0o700)
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        first = ROOT / "tests" / "data" / "database_0001.sql"
+        connection.executescript(first.read_text(encoding="utf-8"))
+    before = dump(home / "spanbot.db")
+    told = spanbot("docs", "list").error()
+    assert "is behind: its schema is at revision 0001" in told
+    assert told.endswith(
+        "; back it up first (spanbot db backup FILE), then run: spanbot db upgrade"
+    )
+    copy = tmp_path / "before-upgrade.db"
+    assert f"Wrote {copy}" in spanbot("db", "backup", copy).out
+    assert dump(copy) == dump(home / "spanbot.db") == before
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+    assert spanbot("docs", "list").code == 0
+    # The way back, and forward again.
+    copy.replace(home / "spanbot.db")
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+
+
+def test_a_newer_a_damaged_or_an_empty_database_is_not_backed_up(
+    home: Path, tmp_path: Path
+) -> None:
+    database, copy = home / "spanbot.db", tmp_path / "copy.db"
+    assert spanbot("db", "upgrade").code == 0
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert "was written by a newer spanbot" in spanbot("db", "backup", copy).error()
+    for file in home.glob("spanbot.db*"):
+        file.unlink()
+    database.touch()
+    assert spanbot("db", "backup", copy).error().endswith("; run: spanbot db upgrade")
+    database.write_bytes(b"this is no database" * 100)
+    assert "is not a database or is damaged" in spanbot("db", "backup", copy).error()
+    assert not copy.exists()
+
+
 # -- doctor -----------------------------------------------------------------------------------
 
 

@@ -37,10 +37,10 @@ def upgrade() -> None:
 def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
 ) -> None:
-    """Write a copy of the database while it is in use; an existing file is not replaced."""
+    """Write a copy of the database, in use or not yet upgraded; no existing file is replaced."""
     database = open_database(from_environment())
     try:
-        database.check_schema()
+        database.check_schema(older=True)  # before the upgrade, a copy is wanted most
         database.backup(target)
     finally:
         database.close()
