@@ -757,9 +757,13 @@ def test_doctor_names_what_is_wrong(
     monkeypatch.setenv("SPANBOT_REINDEX_CRON", "every day")
     code, state, detail = states()
     assert code == 1
-    assert (state["reader"], state["schedule"], state["database"]) == ("problem", "problem", "ok")
+    assert (state["reader"], state["settings"], state["database"]) == ("problem", "problem", "ok")
     assert "nowhere" in detail["reader"]
-    assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
+    assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["settings"]
+    assert (state["schedule"], detail["schedule"]) == (
+        "off",
+        "not checked, as SPANBOT_REINDEX_CRON cannot be read",
+    )
     assert spanbot("doctor").code == 1
 
 
@@ -862,6 +866,17 @@ def test_doctor_makes_no_other_home_than_the_one_that_is_meant(
     assert (code, state["settings"], state["home folder"]) == (1, "problem", "off")
     assert (state["database"], state["search index"], state["reader"]) == ("off", "off", "ok")
     assert not (tmp_path / "data").exists()
+
+
+def test_doctor_makes_no_other_database_than_the_one_that_is_meant(
+    light: None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", "spanbot.db")
+    code, state, detail = states()
+    assert (code, state["settings"], state["home folder"]) == (1, "problem", "ok")
+    assert 'SPANBOT_DATABASE_URL is wrong: "spanbot.db" is not' in detail["settings"]
+    assert {state[name] for name in ("database", "documents", "search index")} == {"off"}
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(

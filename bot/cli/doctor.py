@@ -25,6 +25,9 @@ from retriever.errors import AnalysisError, RetrieverError
 # So many of what the last run could not read are named.
 _SHOWN_FAILURES = 5
 
+# The checks that need a database.
+_OF_THE_DATABASE = ("database", "documents", "last reindexing", "search index")
+
 # With another value of these the index would be made anew.
 _OF_THE_INDEX = ("SPANBOT_RANKER", "SPANBOT_RETRIEVER", "SPANBOT_LANGUAGE")
 
@@ -82,21 +85,27 @@ def _checks() -> Iterator[Check]:
     yield from models
     yield _confidence_check(found.settings, models)
     yield _slack_check(found)
-    if found.settings.reindex_cron is None:
+    if "SPANBOT_REINDEX_CRON" in found.wrong:
+        yield _left_out("schedule", ["SPANBOT_REINDEX_CRON"])
+    elif found.settings.reindex_cron is None:
         yield Check("schedule", "off", "SPANBOT_REINDEX_CRON is not set")
     else:
-        yield _check("schedule", lambda: _schedule(found.settings))
+        yield Check("schedule", "ok", found.settings.reindex_cron)
 
 
 def _installation_checks(found: Reading) -> Iterator[Check]:
     settings = found.settings
     if "SPANBOT_HOME" in found.wrong:  # another folder would be made, and is not meant
-        for name in ("home folder", "database", "documents", "last reindexing", "search index"):
+        for name in ("home folder", *_OF_THE_DATABASE):
             yield _left_out(name, ["SPANBOT_HOME"])
         return
     home = _check("home folder", lambda: _home(settings))
     yield home
     if home.state != "ok" and not settings.home.is_dir():
+        return
+    if "SPANBOT_DATABASE_URL" in found.wrong:  # nor another database
+        for name in _OF_THE_DATABASE:
+            yield _left_out(name, ["SPANBOT_DATABASE_URL"])
         return
     try:
         installation = Installation(settings)
@@ -227,11 +236,3 @@ def _slack(settings: Settings) -> str:
         check_app_token(settings)
     mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return f"{identity.name} in {identity.team}, {mode}"
-
-
-def _schedule(settings: Settings) -> str:
-    from bot.schedule import check_cron
-
-    assert settings.reindex_cron is not None
-    check_cron(settings.reindex_cron)
-    return settings.reindex_cron

@@ -38,39 +38,25 @@ def serve() -> None:
 
     found = read()
     # All at once: whoever sets a bot up should not have to start it once for each.
-    problems = {**missing_settings(found.settings), **_wrong_schedule(found.settings)}
-    problems.update(found.wrong)  # a token of the wrong kind is not missing as well
-    if problems:
+    # A token of the wrong kind is not missing as well.
+    if problems := {**missing_settings(found.settings), **found.wrong}:
         raise ConfigurationError(". And ".join(problems.values()))
     run_bot(found.settings)
-
-
-def _wrong_schedule(settings: Settings) -> dict[str, str]:
-    from bot.schedule import check_cron
-
-    try:
-        if settings.reindex_cron is not None:
-            check_cron(settings.reindex_cron)
-    except ConfigurationError as error:
-        return {"SPANBOT_REINDEX_CRON": str(error)}
-    return {}
 
 
 def run_bot(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C, then finish what was begun.
 
     Raises:
-        ConfigurationError: a token or the schedule is missing or wrong.
+        ConfigurationError: a token is missing or wrong.
     """
-    from bot.schedule import Scheduler, check_cron
+    from bot.schedule import Scheduler
     from bot.slack.app import SlackDependencies
     from bot.slack.serve import Connection, check_settings
     from bot.slack.serve import serve as serve_slack
 
     # What the bot does is worth a line, unless the log was set up otherwise.
     logging.getLogger("bot").setLevel(logging.INFO)
-    if settings.reindex_cron is not None:
-        check_cron(settings.reindex_cron)
     check_settings(settings)
     with (
         _until_signal() as stop,
