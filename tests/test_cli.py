@@ -1351,6 +1351,58 @@ def test_doctor_names_a_setting_that_there_is_not(
     assert "SPANBOT_PRECISON is no setting; did you mean SPANBOT_PRECISION?" in result.out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "add HANDBOOK --json",
+        "reindex --json",
+        "docs list --json",
+        "docs show travel.md --json",
+        "search lift --json",
+        "ask lift --json",
+        "evaluate QUESTIONS --json",
+    ],
+)
+def test_a_mistyped_setting_is_told_once_and_beside_the_output(
+    filled: Path, handbook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "is there a yacht", "answerable": false}\n')
+    named = {"HANDBOOK": str(handbook), "QUESTIONS": str(questions)}
+    command = [named.get(word, word) for word in words.split()]
+    before = spanbot(*command)
+    monkeypatch.setenv("SPANBOT_PERCISION", "1")
+    after = spanbot(*command)
+    told = "Warning: SPANBOT_PERCISION is no setting; did you mean SPANBOT_PRECISION?"
+    assert (before.code, after.code) == (0, 0)
+    assert told not in before.err
+    assert after.err.splitlines().count(told) == 1
+    assert after.json() is not None
+    assert "SPANBOT_PERCISION" not in after.out
+
+
+@pytest.mark.parametrize("words", ["docs remove travel.md", "chat", "db upgrade", "db backup COPY"])
+def test_a_mistyped_setting_stops_nothing(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("SPANBOT_HOEM", "/srv/spanbot")
+    ran = spanbot(*words.replace("COPY", str(tmp_path / "copy.db")).split())
+    told = "Warning: SPANBOT_HOEM is no setting; did you mean SPANBOT_HOME?"
+    assert (ran.code, ran.err.splitlines().count(told)) == (0, 1)
+    assert "SPANBOT_HOEM" not in ran.out
+
+
+def test_a_mistyped_setting_is_told_before_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVCE", "cpu")
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    for command in (["docs", "list"], ["serve"]):
+        ran = spanbot(*command)
+        warning, error = ran.err.splitlines()
+        assert (ran.code, ran.out) == (1, "")
+        assert warning.endswith("SPANBOT_DEVCE is no setting; did you mean SPANBOT_DEVICE?")
+        assert 'SPANBOT_DEVICE is "gpu"' in error
+
+
 def test_the_list_has_a_line_for_each_document_in_a_pipe(filled: Path) -> None:
     documents = json.loads(spanbot("docs", "list", "--json").out)
     lines = spanbot("docs", "list").out.splitlines()

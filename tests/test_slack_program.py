@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 #: Seconds until a wait is given up: a busy machine takes long to load what the program needs.
 PATIENCE = 120.0
 
+MISTYPED = "Warning: SPANBOT_PERCISION is no setting; did you mean SPANBOT_PRECISION?"
 READY = "The bot is connected by Socket Mode"
 OLD = "# Guest wifi\n\nThe code of the guest wifi is valid for twelve hours.\n"
 NEW = OLD.replace("twelve hours", "three days")
@@ -135,10 +136,12 @@ def test_serve_answers_and_reindexes_until_it_is_stopped(notes: Path, home: Path
 def test_the_demo_goes_on_in_slack_where_there_are_tokens(notes: Path, home: Path) -> None:
     with (
         SlackServer(ack_timeout=PATIENCE) as slack,
-        program(slack, "demo") as running,
+        program(slack, "demo", SPANBOT_PERCISION="1") as running,
     ):
         slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
         assert "*twelve hours*" in answer_to_a_mention(slack)
         stop(running)
+    assert running.out.count(f"{MISTYPED}\n") == 1  # though the home folder is opened twice
+    running.out.remove(f"{MISTYPED}\n")
     assert running.out[0].startswith(str(home))  # "… holds documents already; no sample is added"
     assert scheduled_runs(home) == []

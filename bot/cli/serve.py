@@ -14,7 +14,7 @@ from types import FrameType
 import typer
 from rich.text import Text
 
-from bot.cli.opening import open_installation
+from bot.cli.opening import open_installation, warn_of_unknown_settings
 from bot.cli.output import console
 from bot.errors import ConfigurationError
 from bot.installation import Installation
@@ -36,6 +36,7 @@ def serve() -> None:
     """Run the Slack bot, and reindex by the schedule if one is set."""
     from bot.slack.serve import missing_settings
 
+    warn_of_unknown_settings()
     found = read()
     # All at once: whoever sets a bot up should not have to start it once for each.
     # A token of the wrong kind is not missing as well.
