@@ -321,6 +321,37 @@ def test_collections(light: None, handbook: Path) -> None:
     assert len(spanbot("docs", "list", "--json").json()) > 1  # nothing was removed
 
 
+def test_an_emptied_collection_is_told_apart_from_one_that_is_forgotten(
+    light: None, tmp_path: Path
+) -> None:
+    notes = write_pages(tmp_path / "notes", {"wifi.md": "# Wifi\n\nIt is free.\n", "x.png": "x"})
+    assert spanbot("add", notes, "--collection", "our notes").code == 0
+    (notes / "wifi.md").unlink()
+    assert spanbot("reindex").code == 0
+    removed = [spanbot("docs", "remove", "--collection", "our notes") for _ in range(2)]
+    assert [ran.code for ran in removed] == [0, 0]
+    assert [ran.out for ran in removed] == [
+        f"Removed {notes}; there was no document of the collection our notes in it\n",
+        "The collection our notes holds no documents; there was nothing to remove\n",
+    ]
+    assert spanbot("reindex").err.startswith("There is no file to read")  # the folder is forgotten
+    told = spanbot("docs", "remove", "--collection", "nowhere").error()
+    assert told.startswith('there is no collection "nowhere"')
+
+
+def test_a_collection_in_the_place_of_a_document_is_told_apart(light: None, handbook: Path) -> None:
+    spanbot("add", handbook / "leave.html", "--collection", "our notes")
+    before = spanbot("docs", "list", "--json").out
+    for command in ("show", "remove"):
+        told = spanbot("docs", command, "our notes").error()
+        assert told.startswith('"our notes" is no document but a collection; ')
+        assert spanbot("docs", command, "yours").error().startswith('there is no document "yours"')
+    assert spanbot("docs", "list", "--json").out == before
+    look, forget = re.findall(r"spanbot ([^;]*--collection '[^']*')", told)
+    assert spanbot(*shlex.split(look), "--json").out == before
+    assert spanbot(*shlex.split(forget)).out == "Removed 1 document of the collection our notes\n"
+
+
 def test_a_document_is_named_by_the_path_that_leads_to_it(
     light: None, handbook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
