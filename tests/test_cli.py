@@ -798,6 +798,31 @@ def test_doctor_names_what_is_wrong(
     assert spanbot("doctor").code == 1
 
 
+@pytest.mark.parametrize(("ranker", "command"), [("off", "ask"), ("auto", "search")])
+def test_the_folder_of_a_run_is_told_apart_from_the_model_in_it(
+    filled: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ranker: str,
+    command: str,
+) -> None:
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    monkeypatch.setenv("SPANBOT_READER", str(run))
+    monkeypatch.setenv("SPANBOT_RANKER", ranker)
+    assert spanbot(command, "leave").error().endswith("; it is not a checkpoint")
+    (run / "model").symlink_to(model)
+    told = spanbot(command, "leave").error()
+    assert told.startswith(f'SPANBOT_READER is "{run}": {run} holds no config.json')
+    assert told.endswith(f"; did you mean {run}/model?")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    code, state, detail = states()
+    assert (code, state["reader"], detail["reader"]) == (1, "problem", told)
+    monkeypatch.setenv("SPANBOT_READER", f"{run}/model")
+    assert states()[1]["reader"] == "ok"
+
+
 def test_doctor_tells_what_the_last_reindexing_could_not_read(light: None, tmp_path: Path) -> None:
     notes = write_pages(tmp_path / "notes", {"wifi.md": "# Wifi\n\nIt is free.\n"})
     assert spanbot("add", notes).code == 0
