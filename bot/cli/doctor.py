@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bot.calibration import calibration_of, misfit
 from bot.cli.output import console, print_json
+from bot.cli.quiet import quiet_slack
 from bot.counts import count
 from bot.errors import ConfigurationError, SpanbotError
 from bot.installation import Installation, make_home
@@ -231,8 +232,9 @@ def _slack(settings: Settings) -> str:
     from bot.slack.app import identify, make_client
     from bot.slack.serve import check_app_token
 
-    identity = identify(make_client(settings))
-    if settings.slack_app_token:
-        check_app_token(settings)
+    with quiet_slack():
+        identity = identify(make_client(settings))
+        if settings.slack_app_token:
+            check_app_token(settings)
     mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return f"{identity.name} in {identity.team}, {mode}"

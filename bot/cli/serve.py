@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import typer
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from bot.cli.opening import open_installation, warn_of_unknown_settings
 from bot.cli.output import console
+from bot.cli.quiet import quiet_slack
 from bot.errors import ConfigurationError
 from bot.installation import Installation
 from bot.settings import Settings, read
@@ -63,7 +64,9 @@ def run_bot(settings: Settings) -> None:
         _until_signal() as stop,
         _ending_within(_END_SECONDS, stop),
         open_installation(settings) as installation,
+        ExitStack() as until_ready,
     ):
+        until_ready.enter_context(quiet_slack())
         scheduler = None
         if settings.reindex_cron is not None:
             scheduler = Scheduler(
@@ -74,6 +77,7 @@ def run_bot(settings: Settings) -> None:
             )
 
         def ready(connection: Connection) -> None:
+            until_ready.close()
             console.print(Text(f"The bot is connected by {connection.description}"))
             if scheduler is not None:
                 scheduler.start()
