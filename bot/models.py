@@ -125,4 +125,13 @@ def _naming_reader(settings: Settings, folder: Path | None = None) -> Iterator[N
     except CheckpointError as error:
         if settings.reader is None or folder == EMBEDDED:
             raise  # nobody chose what comes with the program
-        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}') from error
+        meant = _model_of_a_run(settings.reader)
+        raise CheckpointError(f'SPANBOT_READER is "{settings.reader}": {error}{meant}') from error
+
+
+def _model_of_a_run(reader: str) -> str:
+    """What to add to the error of a training run's folder, which has the weights one below."""
+    model = Path(reader).expanduser() / "model"
+    if (model.parent / "config.json").exists() or not (model / "config.json").is_file():
+        return ""
+    return f"; did you mean {model}?"

@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from cronsim import CronSim, CronSimError
+from cronsim import CronSim
 
-from bot.errors import ConfigurationError
+from bot.cron import check_cron
 from bot.lease import LEASE, held
 from retriever.errors import RetrieverError
 from retriever.ingest import IngestReport
@@ -196,19 +196,3 @@ def _log_report(report: IngestReport) -> None:
     more = len(report.failed) - KEPT_FAILURES
     if more > 0:
         logger.warning("not taken in: %d more", more)
-
-
-def check_cron(cron: str) -> None:
-    """Make sure that ``cron`` names times.
-
-    Raises:
-        ConfigurationError: it does not.
-    """
-    try:
-        next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)))
-    except (CronSimError, StopIteration) as error:
-        why = str(error) or "it names no time"
-        raise ConfigurationError(
-            f'SPANBOT_REINDEX_CRON is "{cron}", which is no cron expression ({why}); write one '
-            'like "0 3 * * *" for three o\'clock every morning'
-        ) from error

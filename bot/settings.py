@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
+from bot.cron import check_cron
 from bot.errors import ConfigurationError
 from retriever.analysis import languages
+from retriever.errors import StoreError
+from retriever.store.database import Database
 
 #: Environment variable and what it means, in the order of the README's table.
 VARIABLES: Mapping[str, str] = {
@@ -155,7 +158,9 @@ def read(environment: Mapping[str, str] | None = None) -> Reading:
     retriever = value("SPANBOT_RETRIEVER", _one_of("bm25", "rank_bm25"), "bm25")
     settings = Settings(
         home=home,
-        database_url=text("SPANBOT_DATABASE_URL") or f"sqlite:///{home / 'spanbot.db'}",
+        database_url=value(
+            "SPANBOT_DATABASE_URL", _database_url, f"sqlite:///{home / 'spanbot.db'}"
+        ),
         reader=text("SPANBOT_READER"),
         device=value("SPANBOT_DEVICE", _device, "auto"),
         reader_precision=value(
@@ -166,7 +171,7 @@ def read(environment: Mapping[str, str] | None = None) -> Reading:
         language=value("SPANBOT_LANGUAGE", _language, "english"),
         precision=value("SPANBOT_PRECISION", _precision, DEFAULT_PRECISION),
         admins=value("SPANBOT_ADMINS", _admins, frozenset()),
-        reindex_cron=text("SPANBOT_REINDEX_CRON"),
+        reindex_cron=value("SPANBOT_REINDEX_CRON", _cron, None),
         http_host=text("SPANBOT_HTTP_HOST") or "127.0.0.1",
         http_port=value("SPANBOT_HTTP_PORT", _port, 3000),
         slack_bot_token=value("SLACK_BOT_TOKEN", _token("xoxb-"), None),
@@ -194,6 +199,19 @@ def _home(name: str, value: str) -> Path:
         raise ConfigurationError(
             f'{name} is "{value}"; use the path of a folder, like /srv/spanbot ({error})'
         ) from error
+
+
+def _database_url(name: str, value: str) -> str:
+    try:
+        Database(value)  # opens nothing; its error hides the password
+    except StoreError as error:
+        raise ConfigurationError(f"{name} is wrong: {error}") from error
+    return value
+
+
+def _cron(name: str, value: str) -> str | None:
+    check_cron(value)
+    return value
 
 
 def _device(name: str, value: str) -> str:

@@ -396,6 +396,20 @@ def test_serve_without_tokens(monkeypatch: pytest.MonkeyPatch, home: Path) -> No
     assert not home.exists()  # nothing was made for a bot that cannot run
 
 
+def test_ask_names_every_wrong_setting(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", "spanbot.db")
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    message = spanbot("ask", "how long?").error()
+    for problem in (
+        'SPANBOT_REINDEX_CRON is "daily", which is no cron expression',
+        'SPANBOT_DATABASE_URL is wrong: "spanbot.db" is not a database URL',
+        'SPANBOT_DEVICE is "gpu"; use auto, cpu or cuda',
+    ):
+        assert message.count(problem) == 1
+    assert not home.exists()
+
+
 def test_serve_names_all_that_is_missing_or_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxp-1-hush")
     monkeypatch.setenv("SPANBOT_REINDEX_CRON", "daily")

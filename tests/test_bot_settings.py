@@ -134,6 +134,23 @@ def test_a_wrong_value_is_named_with_its_variable(variable: str, value: str) -> 
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("value", ["daily", "0 3 * *", "61 * * * *", "0 0 30 2 *"])
+def test_a_wrong_schedule_is_told_with_an_example(value: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({"SPANBOT_REINDEX_CRON": value})
+    message = str(info.value)
+    assert message.startswith(f'SPANBOT_REINDEX_CRON is "{value}", which is no cron expression (')
+    assert '; write one like "0 3 * * *"' in message
+
+
+def test_a_wrong_database_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigurationError) as info:
+        from_environment({"SPANBOT_DATABASE_URL": "postgresql://us:hush@host:port/spanbot"})
+    message = str(info.value)
+    assert message.startswith("SPANBOT_DATABASE_URL is wrong: ")
+    assert "hush" not in message
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [

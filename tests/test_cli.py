@@ -321,6 +321,37 @@ def test_collections(light: None, handbook: Path) -> None:
     assert len(spanbot("docs", "list", "--json").json()) > 1  # nothing was removed
 
 
+def test_an_emptied_collection_is_told_apart_from_one_that_is_forgotten(
+    light: None, tmp_path: Path
+) -> None:
+    notes = write_pages(tmp_path / "notes", {"wifi.md": "# Wifi\n\nIt is free.\n", "x.png": "x"})
+    assert spanbot("add", notes, "--collection", "our notes").code == 0
+    (notes / "wifi.md").unlink()
+    assert spanbot("reindex").code == 0
+    removed = [spanbot("docs", "remove", "--collection", "our notes") for _ in range(2)]
+    assert [ran.code for ran in removed] == [0, 0]
+    assert [ran.out for ran in removed] == [
+        f"Removed {notes}; there was no document of the collection our notes in it\n",
+        "The collection our notes holds no documents; there was nothing to remove\n",
+    ]
+    assert spanbot("reindex").err.startswith("There is no file to read")  # the folder is forgotten
+    told = spanbot("docs", "remove", "--collection", "nowhere").error()
+    assert told.startswith('there is no collection "nowhere"')
+
+
+def test_a_collection_in_the_place_of_a_document_is_told_apart(light: None, handbook: Path) -> None:
+    spanbot("add", handbook / "leave.html", "--collection", "our notes")
+    before = spanbot("docs", "list", "--json").out
+    for command in ("show", "remove"):
+        told = spanbot("docs", command, "our notes").error()
+        assert told.startswith('"our notes" is no document but a collection; ')
+        assert spanbot("docs", command, "yours").error().startswith('there is no document "yours"')
+    assert spanbot("docs", "list", "--json").out == before
+    look, forget = re.findall(r"spanbot ([^;]*--collection '[^']*')", told)
+    assert spanbot(*shlex.split(look), "--json").out == before
+    assert spanbot(*shlex.split(forget)).out == "Removed 1 document of the collection our notes\n"
+
+
 def test_a_document_is_named_by_the_path_that_leads_to_it(
     light: None, handbook: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -667,6 +698,50 @@ def test_a_backup_of_nothing_is_refused(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "b.db").exists()
 
 
+def dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
+def test_an_older_database_is_backed_up_before_its_upgrade(home: Path, tmp_path: Path) -> None:
+    home.mkdir(mode=0o700)
+    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
+        first = ROOT / "tests" / "data" / "database_0001.sql"
+        connection.executescript(first.read_text(encoding="utf-8"))
+    before = dump(home / "spanbot.db")
+    told = spanbot("docs", "list").error()
+    assert "is behind: its schema is at revision 0001" in told
+    assert told.endswith(
+        "; back it up first (spanbot db backup FILE), then run: spanbot db upgrade"
+    )
+    copy = tmp_path / "before-upgrade.db"
+    assert f"Wrote {copy}" in spanbot("db", "backup", copy).out
+    assert dump(copy) == dump(home / "spanbot.db") == before
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+    assert spanbot("docs", "list").code == 0
+    # The way back, and forward again.
+    copy.replace(home / "spanbot.db")
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+
+
+def test_a_newer_a_damaged_or_an_empty_database_is_not_backed_up(
+    home: Path, tmp_path: Path
+) -> None:
+    database, copy = home / "spanbot.db", tmp_path / "copy.db"
+    assert spanbot("db", "upgrade").code == 0
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert "was written by a newer spanbot" in spanbot("db", "backup", copy).error()
+    for file in home.glob("spanbot.db*"):
+        file.unlink()
+    database.touch()
+    assert spanbot("db", "backup", copy).error().endswith("; run: spanbot db upgrade")
+    database.write_bytes(b"this is no database" * 100)
+    assert "is not a database or is damaged" in spanbot("db", "backup", copy).error()
+    assert not copy.exists()
+
+
 # -- doctor -----------------------------------------------------------------------------------
 
 
@@ -713,10 +788,39 @@ def test_doctor_names_what_is_wrong(
     monkeypatch.setenv("SPANBOT_REINDEX_CRON", "every day")
     code, state, detail = states()
     assert code == 1
-    assert (state["reader"], state["schedule"], state["database"]) == ("problem", "problem", "ok")
+    assert (state["reader"], state["settings"], state["database"]) == ("problem", "problem", "ok")
     assert "nowhere" in detail["reader"]
-    assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["schedule"]
+    assert 'SPANBOT_REINDEX_CRON is "every day"' in detail["settings"]
+    assert (state["schedule"], detail["schedule"]) == (
+        "off",
+        "not checked, as SPANBOT_REINDEX_CRON cannot be read",
+    )
     assert spanbot("doctor").code == 1
+
+
+@pytest.mark.parametrize(("ranker", "command"), [("off", "ask"), ("auto", "search")])
+def test_the_folder_of_a_run_is_told_apart_from_the_model_in_it(
+    filled: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ranker: str,
+    command: str,
+) -> None:
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    monkeypatch.setenv("SPANBOT_READER", str(run))
+    monkeypatch.setenv("SPANBOT_RANKER", ranker)
+    assert spanbot(command, "leave").error().endswith("; it is not a checkpoint")
+    (run / "model").symlink_to(model)
+    told = spanbot(command, "leave").error()
+    assert told.startswith(f'SPANBOT_READER is "{run}": {run} holds no config.json')
+    assert told.endswith(f"; did you mean {run}/model?")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    code, state, detail = states()
+    assert (code, state["reader"], detail["reader"]) == (1, "problem", told)
+    monkeypatch.setenv("SPANBOT_READER", f"{run}/model")
+    assert states()[1]["reader"] == "ok"
 
 
 def test_doctor_tells_what_the_last_reindexing_could_not_read(light: None, tmp_path: Path) -> None:
@@ -818,6 +922,17 @@ def test_doctor_makes_no_other_home_than_the_one_that_is_meant(
     assert (code, state["settings"], state["home folder"]) == (1, "problem", "off")
     assert (state["database"], state["search index"], state["reader"]) == ("off", "off", "ok")
     assert not (tmp_path / "data").exists()
+
+
+def test_doctor_makes_no_other_database_than_the_one_that_is_meant(
+    light: None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_DATABASE_URL", "spanbot.db")
+    code, state, detail = states()
+    assert (code, state["settings"], state["home folder"]) == (1, "problem", "ok")
+    assert 'SPANBOT_DATABASE_URL is wrong: "spanbot.db" is not' in detail["settings"]
+    assert {state[name] for name in ("database", "documents", "search index")} == {"off"}
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -1313,6 +1428,58 @@ def test_doctor_names_a_setting_that_there_is_not(
     result = spanbot("doctor")
     assert result.code == 1
     assert "SPANBOT_PRECISON is no setting; did you mean SPANBOT_PRECISION?" in result.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "add HANDBOOK --json",
+        "reindex --json",
+        "docs list --json",
+        "docs show travel.md --json",
+        "search lift --json",
+        "ask lift --json",
+        "evaluate QUESTIONS --json",
+    ],
+)
+def test_a_mistyped_setting_is_told_once_and_beside_the_output(
+    filled: Path, handbook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "is there a yacht", "answerable": false}\n')
+    named = {"HANDBOOK": str(handbook), "QUESTIONS": str(questions)}
+    command = [named.get(word, word) for word in words.split()]
+    before = spanbot(*command)
+    monkeypatch.setenv("SPANBOT_PERCISION", "1")
+    after = spanbot(*command)
+    told = "Warning: SPANBOT_PERCISION is no setting; did you mean SPANBOT_PRECISION?"
+    assert (before.code, after.code) == (0, 0)
+    assert told not in before.err
+    assert after.err.splitlines().count(told) == 1
+    assert after.json() is not None
+    assert "SPANBOT_PERCISION" not in after.out
+
+
+@pytest.mark.parametrize("words", ["docs remove travel.md", "chat", "db upgrade", "db backup COPY"])
+def test_a_mistyped_setting_stops_nothing(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("SPANBOT_HOEM", "/srv/spanbot")
+    ran = spanbot(*words.replace("COPY", str(tmp_path / "copy.db")).split())
+    told = "Warning: SPANBOT_HOEM is no setting; did you mean SPANBOT_HOME?"
+    assert (ran.code, ran.err.splitlines().count(told)) == (0, 1)
+    assert "SPANBOT_HOEM" not in ran.out
+
+
+def test_a_mistyped_setting_is_told_before_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPANBOT_DEVCE", "cpu")
+    monkeypatch.setenv("SPANBOT_DEVICE", "gpu")
+    for command in (["docs", "list"], ["serve"]):
+        ran = spanbot(*command)
+        warning, error = ran.err.splitlines()
+        assert (ran.code, ran.out) == (1, "")
+        assert warning.endswith("SPANBOT_DEVCE is no setting; did you mean SPANBOT_DEVICE?")
+        assert 'SPANBOT_DEVICE is "gpu"' in error
 
 
 def test_the_list_has_a_line_for_each_document_in_a_pipe(filled: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 #: Seconds until a wait is given up: a busy machine takes long to load what the program needs.
 PATIENCE = 120.0
 
+MISTYPED = "Warning: SPANBOT_PERCISION is no setting; did you mean SPANBOT_PRECISION?"
 READY = "The bot is connected by Socket Mode"
 OLD = "# Guest wifi\n\nThe code of the guest wifi is valid for twelve hours.\n"
 NEW = OLD.replace("twelve hours", "three days")
@@ -135,10 +137,47 @@ def test_serve_answers_and_reindexes_until_it_is_stopped(notes: Path, home: Path
 def test_the_demo_goes_on_in_slack_where_there_are_tokens(notes: Path, home: Path) -> None:
     with (
         SlackServer(ack_timeout=PATIENCE) as slack,
-        program(slack, "demo") as running,
+        program(slack, "demo", SPANBOT_PERCISION="1") as running,
     ):
         slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
         assert "*twelve hours*" in answer_to_a_mention(slack)
         stop(running)
+    assert running.out.count(f"{MISTYPED}\n") == 1  # though the home folder is opened twice
+    running.out.remove(f"{MISTYPED}\n")
     assert running.out[0].startswith(str(home))  # "… holds documents already; no sample is added"
     assert scheduled_runs(home) == []
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_an_address_that_is_not_slacks_is_told_in_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("SPANBOT_RANKER", "off")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/api/"
+    settings = {
+        "SLACK_API_URL": address,
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_APP_TOKEN": "xapp-1",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "bot.cli.main", command],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
+    told = f"Slack cannot be reached at {address} (<urlopen error [Errno 111] Connection refused>)"
+    assert ended.returncode == 1
+    assert f"{ended.stdout}{ended.stderr}".count("Connection refused") == 1
+    assert told in (ended.stderr if command == "serve" else ended.stdout)
+
+
+def test_what_slack_denies_a_running_bot_is_logged(notes: Path) -> None:
+    with SlackServer(ack_timeout=PATIENCE) as slack, program(slack, "serve") as running:
+        slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
+        slack.close()
+        slack.wait_for(
+            lambda: any(" ERROR slack_sdk.web" in line for line in running.out), timeout=PATIENCE
+        )
+        stop(running)

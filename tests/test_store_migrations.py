@@ -188,7 +188,9 @@ def test_upgrade_tells_the_revisions_and_may_be_repeated(database: Database, pat
 
 def test_an_empty_database_is_behind(database: Database, path: Path) -> None:
     path.touch()
-    with pytest.raises(SchemaError, match=f"{path} is behind: it has no tables.*spanbot db upgr"):
+    with pytest.raises(
+        SchemaError, match=f"{path} is behind: it has no tables.*needs \\d+; run: spa"
+    ):
         database.check_schema()
     with closing(sqlite3.connect(path)) as connection:  # at Alembic's "base"
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
@@ -207,7 +209,7 @@ def test_a_database_of_an_earlier_release_is_behind(
     with pytest.raises(
         SchemaError,
         match=f"is behind: its schema is at revision {migrations.HEAD}, this spanbot needs "
-        f"{following}; run: spanbot db upgrade",
+        f"{following}; back it up first .spanbot db backup FILE., then run: spanbot db upgrade",
     ):
         database.check_schema()
     assert database.upgrade() == (migrations.HEAD, following)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bot.cli.opening import read_settings
 from bot.cli.output import console
 from bot.installation import make_home, open_database
-from bot.settings import from_environment
 
 db = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
@@ -18,7 +18,7 @@ db = typer.Typer(help="Look after the database.", no_args_is_help=True)
 @db.command()
 def upgrade() -> None:
     """Make the database, or bring its schema up to this program's."""
-    settings = from_environment()
+    settings = read_settings()
     make_home(settings)
     database = open_database(settings)
     try:
@@ -37,10 +37,10 @@ def upgrade() -> None:
 def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
 ) -> None:
-    """Write a copy of the database while it is in use; an existing file is not replaced."""
-    database = open_database(from_environment())
+    """Write a copy of the database, in use or not yet upgraded; no existing file is replaced."""
+    database = open_database(read_settings())
     try:
-        database.check_schema()
+        database.check_schema(older=True)  # before the upgrade, a copy is wanted most
         database.backup(target)
     finally:
         database.close()

@@ -10,11 +10,10 @@ import typer
 from rich.text import Text
 
 from bot.cli.ask import talk
-from bot.cli.opening import open_installation
+from bot.cli.opening import open_installation, read_settings
 from bot.cli.output import console, run_progress, show_reply, show_report
 from bot.cli.serve import run_bot
 from bot.installation import Installation
-from bot.settings import from_environment
 from retriever.store import documents
 
 #: The sample handbook's own collection: spanbot docs remove --collection sample
@@ -52,7 +51,7 @@ def _show_sample(installation: Installation, folder: Path) -> None:
 
 def demo() -> None:
     """Try spanbot on a sample handbook, then go on in Slack (if tokens are set) or here."""
-    settings = from_environment()
+    settings = read_settings()
     with as_file(files("bot") / "sample" / "handbook") as folder:
         with open_installation(settings) as installation:
             if _has_own_documents(installation):

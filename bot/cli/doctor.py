@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bot.calibration import calibration_of, misfit
 from bot.cli.output import console, print_json
+from bot.cli.quiet import quiet_slack
 from bot.counts import count
 from bot.errors import ConfigurationError, SpanbotError
 from bot.installation import Installation, make_home
@@ -24,6 +25,9 @@ from retriever.errors import AnalysisError, RetrieverError
 
 # So many of what the last run could not read are named.
 _SHOWN_FAILURES = 5
+
+# The checks that need a database.
+_OF_THE_DATABASE = ("database", "documents", "last reindexing", "search index")
 
 # With another value of these the index would be made anew.
 _OF_THE_INDEX = ("SPANBOT_RANKER", "SPANBOT_RETRIEVER", "SPANBOT_LANGUAGE")
@@ -82,21 +86,27 @@ def _checks() -> Iterator[Check]:
     yield from models
     yield _confidence_check(found.settings, models)
     yield _slack_check(found)
-    if found.settings.reindex_cron is None:
+    if "SPANBOT_REINDEX_CRON" in found.wrong:
+        yield _left_out("schedule", ["SPANBOT_REINDEX_CRON"])
+    elif found.settings.reindex_cron is None:
         yield Check("schedule", "off", "SPANBOT_REINDEX_CRON is not set")
     else:
-        yield _check("schedule", lambda: _schedule(found.settings))
+        yield Check("schedule", "ok", found.settings.reindex_cron)
 
 
 def _installation_checks(found: Reading) -> Iterator[Check]:
     settings = found.settings
     if "SPANBOT_HOME" in found.wrong:  # another folder would be made, and is not meant
-        for name in ("home folder", "database", "documents", "last reindexing", "search index"):
+        for name in ("home folder", *_OF_THE_DATABASE):
             yield _left_out(name, ["SPANBOT_HOME"])
         return
     home = _check("home folder", lambda: _home(settings))
     yield home
     if home.state != "ok" and not settings.home.is_dir():
+        return
+    if "SPANBOT_DATABASE_URL" in found.wrong:  # nor another database
+        for name in _OF_THE_DATABASE:
+            yield _left_out(name, ["SPANBOT_DATABASE_URL"])
         return
     try:
         installation = Installation(settings)
@@ -222,16 +232,9 @@ def _slack(settings: Settings) -> str:
     from bot.slack.app import identify, make_client
     from bot.slack.serve import check_app_token
 
-    identity = identify(make_client(settings))
-    if settings.slack_app_token:
-        check_app_token(settings)
+    with quiet_slack():
+        identity = identify(make_client(settings))
+        if settings.slack_app_token:
+            check_app_token(settings)
     mode = "Socket Mode" if settings.slack_app_token else "HTTP"
     return f"{identity.name} in {identity.team}, {mode}"
-
-
-def _schedule(settings: Settings) -> str:
-    from bot.schedule import check_cron
-
-    assert settings.reindex_cron is not None
-    check_cron(settings.reindex_cron)
-    return settings.reindex_cron

@@ -22,6 +22,7 @@ from bot.cli.output import (
     waiting,
 )
 from bot.errors import SpanbotError
+from bot.installation import Installation
 from bot.knowledge import KnowledgeBase
 from retriever.ingest import IngestReport, Progress
 from retriever.parsing import SUFFIXES
@@ -202,12 +203,24 @@ def remove(
         raise SpanbotError("name the documents to remove, or a --collection")
     with open_installation() as installation:
         if collection is not None:
-            count = installation.knowledge.remove_collection(collection)
-            console.print(Text(f"Removed {_documents(count)} of the collection {collection}"))
+            console.print(Text(_remove_collection(installation, collection)))
             return
         for removed in installation.knowledge.remove(names or []):
             several = "" if removed.documents == 1 else f" ({_documents(removed.documents)})"
             console.print(Text(f"Removed {removed.name}{several}"))
+
+
+def _remove_collection(installation: Installation, name: str) -> str:
+    """Forget a collection; what was forgotten."""
+    with installation.database.read() as session:
+        (number,) = store.collection_ids(session, [name])
+        sources = [s.label for s in store.sources(session) if s.collection_id == number]
+    count = installation.knowledge.remove_collection(name)
+    if count:
+        return f"Removed {_documents(count)} of the collection {name}"
+    if sources:
+        return f"Removed {', '.join(sources)}; there was no document of the collection {name} in it"
+    return f"The collection {name} holds no documents; there was nothing to remove"
 
 
 def _documents(count: int) -> str:

@@ -8,14 +8,15 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import typer
 from rich.text import Text
 
-from bot.cli.opening import open_installation
+from bot.cli.opening import open_installation, warn_of_unknown_settings
 from bot.cli.output import console
+from bot.cli.quiet import quiet_slack
 from bot.errors import ConfigurationError
 from bot.installation import Installation
 from bot.settings import Settings, read
@@ -36,47 +37,36 @@ def serve() -> None:
     """Run the Slack bot, and reindex by the schedule if one is set."""
     from bot.slack.serve import missing_settings
 
+    warn_of_unknown_settings()
     found = read()
     # All at once: whoever sets a bot up should not have to start it once for each.
-    problems = {**missing_settings(found.settings), **_wrong_schedule(found.settings)}
-    problems.update(found.wrong)  # a token of the wrong kind is not missing as well
-    if problems:
+    # A token of the wrong kind is not missing as well.
+    if problems := {**missing_settings(found.settings), **found.wrong}:
         raise ConfigurationError(". And ".join(problems.values()))
     run_bot(found.settings)
-
-
-def _wrong_schedule(settings: Settings) -> dict[str, str]:
-    from bot.schedule import check_cron
-
-    try:
-        if settings.reindex_cron is not None:
-            check_cron(settings.reindex_cron)
-    except ConfigurationError as error:
-        return {"SPANBOT_REINDEX_CRON": str(error)}
-    return {}
 
 
 def run_bot(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C, then finish what was begun.
 
     Raises:
-        ConfigurationError: a token or the schedule is missing or wrong.
+        ConfigurationError: a token is missing or wrong.
     """
-    from bot.schedule import Scheduler, check_cron
+    from bot.schedule import Scheduler
     from bot.slack.app import SlackDependencies
     from bot.slack.serve import Connection, check_settings
     from bot.slack.serve import serve as serve_slack
 
     # What the bot does is worth a line, unless the log was set up otherwise.
     logging.getLogger("bot").setLevel(logging.INFO)
-    if settings.reindex_cron is not None:
-        check_cron(settings.reindex_cron)
     check_settings(settings)
     with (
         _until_signal() as stop,
         _ending_within(_END_SECONDS, stop),
         open_installation(settings) as installation,
+        ExitStack() as until_ready,
     ):
+        until_ready.enter_context(quiet_slack())
         scheduler = None
         if settings.reindex_cron is not None:
             scheduler = Scheduler(
@@ -87,6 +77,7 @@ def run_bot(settings: Settings) -> None:
             )
 
         def ready(connection: Connection) -> None:
+            until_ready.close()
             console.print(Text(f"The bot is connected by {connection.description}"))
             if scheduler is not None:
                 scheduler.start()

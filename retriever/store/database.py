@@ -125,15 +125,18 @@ class Database:
         with self._translated(reading=True), self._ready().reader.connect() as connection:
             return not inspect(connection).get_table_names()
 
-    def check_schema(self) -> None:
+    def check_schema(self, *, older: bool = False) -> None:
         """Make sure that the schema is the one this program works with.
+
+        Args:
+            older: one that :meth:`upgrade` would bring up to date will do too, as for a copy.
 
         Raises:
             SchemaError: there is no database, or it is behind; or it is newer than this program.
             StoreError: the database cannot be read.
         """
         with self._translated(reading=True), self._ready().reader.connect() as connection:
-            schema.check(connection, self.name)
+            schema.check(connection, self.name, older=older)
 
     def upgrade(self) -> tuple[str | None, str]:
         """Bring the schema to this program's, in one transaction; make the database if need be.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -475,6 +476,12 @@ def find_document(session: Session, name: str) -> DocumentSummary:
         or [d for d in every if d.uri.endswith("/" + name.lstrip("/"))]
     )
     if not found:
+        if session.scalar(select(Collection.id).where(Collection.name == name)) is not None:
+            option = f"--collection {shlex.quote(name)}"
+            raise IngestError(
+                f'"{name}" is no document but a collection; to see its documents: '
+                f"spanbot docs list {option}; to forget it: spanbot docs remove {option}"
+            )
         raise IngestError(f'there is no document "{name}"; spanbot docs list shows those there are')
     if len(found) > 1:
         names = ", ".join(f"{d.uri} (id {d.id}, collection {d.collection})" for d in found[:5])

@@ -31,9 +31,13 @@ def missing(store: str) -> SchemaError:
 
 def behind(store: str, revision: str | None, needed: str) -> SchemaError:
     """The error for a schema that is older than this program."""
-    has = f"its schema is at revision {revision}" if revision else "it has no tables yet"
+    if revision is None:
+        has, then = "it has no tables yet", _UPGRADE
+    else:  # an upgrade goes one way
+        has = f"its schema is at revision {revision}"
+        then = f"back it up first (spanbot db backup FILE), then {_UPGRADE}"
     return SchemaError(
-        f"the database {store} is behind: {has}, this spanbot needs {needed}; {_UPGRADE}"
+        f"the database {store} is behind: {has}, this spanbot needs {needed}; {then}"
     )
 
 
