@@ -13,14 +13,15 @@ def draw(history: Path, picture: Path) -> None:
     """Draw ``history.json`` of a run as PNG.
 
     Raises:
-        TrainingError: matplotlib is not installed; the history is there all the same.
+        TrainingError: matplotlib is not installed; the message says how to install it.
         OutputError: the picture cannot be written.
     """
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise TrainingError(
-            f"the run is complete, but {picture} needs matplotlib, which is not installed"
+            f"{picture} is not drawn, for matplotlib is not installed: pip install matplotlib, and "
+            "give the command again"
         ) from error
     mpl.use("Agg")
     from matplotlib import pyplot

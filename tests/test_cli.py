@@ -1270,6 +1270,23 @@ def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> Non
         assert config_of(run / "other") == asdict(replace(RECIPES[other], epochs=1))
 
 
+def test_a_run_ends_without_its_picture_and_says_when_it_was_complete(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "matplotlib", None)
+        ran = spanbot(*asked)
+    assert ran.json() == {"model": str(run / "model")}
+    assert "is not drawn, for matplotlib is not installed: pip install" in unboxed(ran.err)
+    assert not (run / "curve.png").exists()
+    ran = spanbot(*asked, "--dev", data)
+    assert ran.json() == {"model": str(run / "model")}
+    assert "was complete before; nothing was trained, and --dev was not used" in unboxed(ran.err)
+    assert (run / "curve.png").exists()
+
+
 def test_a_length_that_the_network_does_not_read_is_refused(model: Path, tmp_path: Path) -> None:
     data, run = squad(tmp_path / "train.json"), tmp_path / "run"
     asked = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]

@@ -20,6 +20,7 @@ from bot.cli.options import one_of, real, whole
 from bot.cli.output import console, count_progress, errors, print_json, total_progress
 from bot.errors import SpanbotError
 from bot.settings import from_environment
+from reader.errors import TrainingError
 from reader.groups import Group
 from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
@@ -331,7 +332,6 @@ def finetune(
 ) -> None:
     """Fine-tune a BERT for question answering on SQuAD files or a team's own questions."""
     from reader import checkpoint as checkpoints
-    from reader.curve import draw
     from reader.evaluate import evaluate as score_reader
     from reader.finetune import Progress
     from reader.finetune import finetune as train
@@ -387,9 +387,12 @@ def finetune(
         errors.print(f"dev F1 {result.scores['f1']:.2f} on {len(measured)} questions")
         return result.scores["f1"]
 
+    steps = 0
     with total_progress("Training") as advance:
 
         def report(step: Progress) -> None:
+            nonlocal steps
+            steps += 1
             advance(step.step, step.steps)
             if step.step % 20 == 0 or step.step == step.steps:
                 errors.print(
@@ -408,10 +411,14 @@ def finetune(
             progress=report,
             notify=_notify,
         )
+    if not steps:
+        _notify(
+            f"the run in {run} was complete before; nothing was trained"
+            + (", and --dev was not used: see spanbot reader evaluate" if measured else "")
+        )
     if half:
         checkpoints.save(checkpoints.load(model), run / "model-fp16", half=True)
-    draw(run / "history.json", run / "curve.png")
-    console.print(Text(json.dumps({"model": str(model)})))
+    _tell_trained(run, model)
 
 
 def _groups_of(groups: list[Group], negatives: int, seed: int) -> list[Group]:
@@ -494,7 +501,6 @@ def pretrain(
     """Go on pre-training a BERT on plain text by span masking, as SpanBERT was."""
     from reader.checkpoint import choose_device
     from reader.corpus import documents, fingerprint
-    from reader.curve import draw
     from reader.masking import MaskingConfig
     from reader.pretrain import PretrainConfig, Progress
     from reader.pretrain import pretrain as train
@@ -541,8 +547,18 @@ def pretrain(
             progress=report,
             notify=_notify,
         )
-    draw(run / "history.json", run / "curve.png")
+    _tell_trained(run, model)
+
+
+def _tell_trained(run: Path, model: Path) -> None:
+    """Print where the model is, and draw the run; hours of training do not fail for a picture."""
+    from reader.curve import draw
+
     console.print(Text(json.dumps({"model": str(model)})))
+    try:
+        draw(run / "history.json", run / "curve.png")
+    except TrainingError as error:
+        _notify(str(error))
 
 
 def _told(label: str, every: int = 10_000) -> Callable[[int], None]:
