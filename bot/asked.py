@@ -12,7 +12,7 @@ from bot.wanted import is_brief
 from retriever.faq import is_labelled_answer, is_labelled_question, is_question
 from retriever.markers import after_marker
 from retriever.parsing.tables import begins_as_row, is_row
-from retriever.sentences import sentence_spans
+from retriever.sentences import line_at, sentence_spans
 
 _Spans = Sequence[tuple[int, int]]
 
@@ -43,7 +43,7 @@ def beyond_question(text: str, start: int, end: int, headings: _Spans = ()) -> t
 
 def _answer_to(text: str, spans: _Spans, number: int, headings: _Spans) -> tuple[int, int] | None:
     """The sentence that answers sentence ``number``; None if that asks nothing, or none does."""
-    line, line_end = _line_at(text, spans[number][0])
+    line, line_end = line_at(text, spans[number][0])
     inside = [n for n, (begin, _) in enumerate(spans) if line <= begin < line_end]
     asking = [n for n in inside if is_question(text, *spans[n])]
     labelled = is_labelled_question(text, line, line_end)
@@ -58,7 +58,7 @@ def _answer_to(text: str, spans: _Spans, number: int, headings: _Spans) -> tuple
     if last + 1 == len(spans) or cells:
         return None
     begin, end = spans[last + 1]
-    below, below_end = _line_at(text, begin)
+    below, below_end = line_at(text, begin)
     if not is_labelled_answer(text, begin) and last == inside[-1]:
         # Without labels, a question in a list or behind other text is answered on its own line.
         alone = inside[: len(asking)] == asking and after_marker(text, line, line_end) == line
@@ -76,9 +76,3 @@ def _answer_to(text: str, spans: _Spans, number: int, headings: _Spans) -> tuple
             break
         end = stop
     return begin, end
-
-
-def _line_at(text: str, place: int) -> tuple[int, int]:
-    """Where the line around ``place`` begins and ends."""
-    end = text.find("\n", place)
-    return text.rfind("\n", 0, place) + 1, len(text) if end < 0 else end

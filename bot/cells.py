@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from retriever.parsing.tables import Cell, cells_of, is_row
+from retriever.sentences import line_at
 
 #: How much of a question each of some texts says, 0 to 1.
 Said = Callable[[Sequence[str]], Sequence[float]]
@@ -23,7 +24,7 @@ def in_asked_row(text: str, start: int, end: int, said: Said) -> tuple[int, int]
     Args:
         said: of the question that is asked.
     """
-    line, stop = _line_at(text, start)
+    line, stop = line_at(text, start)
     if end > stop or not is_row(text, line, stop):
         return start, end
     rows = _table_around(text, line, stop)
@@ -53,7 +54,7 @@ def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int
     Args:
         said: of the question that is asked.
     """
-    line, stop = _line_at(text, start)
+    line, stop = line_at(text, start)
     if end > stop or not is_row(text, line, stop):
         return start, end
     cells = cells_of(text, line, stop)
@@ -63,12 +64,6 @@ def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int
         chosen = shares.index(max(shares))
     begin, behind = cells[chosen].value
     return (start, end) if begin <= start and end <= behind else _trimmed(text, begin, behind)
-
-
-def _line_at(text: str, place: int) -> tuple[int, int]:
-    """Where the line around ``place`` begins and ends."""
-    end = text.find("\n", place)
-    return text.rfind("\n", 0, place) + 1, len(text) if end < 0 else end
 
 
 def _table_around(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -85,9 +80,9 @@ def _table_around(text: str, start: int, end: int) -> list[tuple[int, int]]:
         return other == first and not set(further).isdisjoint(more)
 
     rows = [(start, end)]
-    while rows[0][0] and belongs(above := _line_at(text, rows[0][0] - 1)):
+    while rows[0][0] and belongs(above := line_at(text, rows[0][0] - 1)):
         rows.insert(0, above)
-    while rows[-1][1] < len(text) and belongs(below := _line_at(text, rows[-1][1] + 1)):
+    while rows[-1][1] < len(text) and belongs(below := line_at(text, rows[-1][1] + 1)):
         rows.append(below)
     return rows
 
