@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.answering import AnswerOptions
-from bot.negatives import index_of
 from reader.squad import Example, load_squad, spread
 from retriever.analysis import Analyzer
+from retriever.index.of_texts import index_of_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def find(
     prior = AnswerOptions().prior
     questions: list[Question] = []
     with tempfile.TemporaryDirectory() as folder:
-        index = index_of(Path(folder), paragraphs, analyzer, of_paragraphs, encoder)
+        index = index_of_texts(Path(folder), paragraphs, analyzer, of_paragraphs, encoder)
         for number, example in enumerate(chosen):
             vector = None if of_questions is None else of_questions[number]
             ranked = index.search(analyzer.terms(example.question), depth, None, vector)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.asked import beyond_question
-from bot.cells import Said, in_asked_cell, in_asked_row
+from bot.cells import Said, in_asked_cell, in_asked_row, within_row
 from bot.confidence import Calibration, Features
-from bot.marking import balanced, within_row, without_marker
+from bot.marking import balanced, without_marker
 from bot.quotes import quote_around
 from bot.wanted import deciding_clause, text_features, wants_decision
 from reader.reader import Passage, PassageReader, Span
@@ -118,12 +118,7 @@ def find_candidates(
     confidences = calibration.confidences([features[n] for n in order])
     return [
         Candidate(
-            span=_shown(
-                question,
-                hits[sentences[n].span.passage],
-                sentences[n],
-                said,
-            ),
+            span=_shown(question, hits[sentences[n].span.passage], sentences[n], said),
             hit=hits[sentences[n].span.passage],
             start=sentences[n].start,
             end=sentences[n].end,

@@ -8,11 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retriever.parsing.tables import Cell, cells_of, is_row
-from retriever.sentences import line_at
+from retriever.parsing.tables import Cell, begins_as_row, cells_of, is_row
+from retriever.sentences import line_at, stripped
 
 #: How much of a question each of some texts says, 0 to 1.
 Said = Callable[[Sequence[str]], Sequence[float]]
+
+
+def within_row(text: str, start: int, end: int) -> tuple[int, int]:
+    """Of ``text[start:end]``, if it reaches over rows of a table, what lies in one of them.
+
+    It is the row with most of it, of equals the first.
+    """
+    shares: list[tuple[int, int]] = []
+    place, _ = line_at(text, start)
+    while place < end:
+        line, stop = line_at(text, place)
+        if not begins_as_row(text, line, stop):
+            return start, end
+        shares.append((max(start, line), min(end, stop)))
+        place = stop + 1
+    return stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
 
 
 def in_asked_row(text: str, start: int, end: int, said: Said) -> tuple[int, int]:
@@ -24,17 +40,17 @@ def in_asked_row(text: str, start: int, end: int, said: Said) -> tuple[int, int]
     Args:
         said: of the question that is asked.
     """
-    line, stop = line_at(text, start)
-    if end > stop or not is_row(text, line, stop):
+    row = _row_of(text, start, end)
+    if row is None:
         return start, end
-    rows = _table_around(text, line, stop)
+    rows = _table_around(text, *row)
     if len(rows) == 1:
         return start, end
-    cells = [cells_of(text, *row) for row in rows]
-    firsts = said([text[slice(*row[0].value)] for row in cells])
-    wholes = said([text[slice(*row)] for row in rows])
+    cells = [cells_of(text, *each) for each in rows]
+    firsts = said([text[slice(*each[0].value)] for each in cells])
+    wholes = said([text[slice(*each)] for each in rows])
     best = max(range(len(rows)), key=firsts.__getitem__)
-    own = rows.index((line, stop))
+    own = rows.index(row)
     others = [n for n in range(len(rows)) if n != best]
     if best == own or any(firsts[n] >= firsts[best] or wholes[n] >= wholes[best] for n in others):
         return start, end
@@ -54,16 +70,22 @@ def in_asked_cell(text: str, start: int, end: int, said: Said) -> tuple[int, int
     Args:
         said: of the question that is asked.
     """
-    line, stop = line_at(text, start)
-    if end > stop or not is_row(text, line, stop):
+    row = _row_of(text, start, end)
+    if row is None:
         return start, end
-    cells = cells_of(text, line, stop)
+    cells = cells_of(text, *row)
     chosen = _asked(text, cells, said)
     if chosen is None:
         shares = [_share(cell, start, end) for cell in cells]
         chosen = shares.index(max(shares))
     begin, behind = cells[chosen].value
     return (start, end) if begin <= start and end <= behind else _trimmed(text, begin, behind)
+
+
+def _row_of(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The row that ``text[start:end]`` lies in; None if that is no row, or several lines."""
+    line = line_at(text, start)
+    return line if end <= line[1] and is_row(text, *line) else None
 
 
 def _table_around(text: str, start: int, end: int) -> list[tuple[int, int]]:

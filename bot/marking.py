@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from retriever.faq import after_answer_label
 from retriever.markers import after_marker
-from retriever.parsing.tables import begins_as_row
 from retriever.sentences import stripped
 
 #: A span grows so many characters at most to the other end of a bracket or quotation.
@@ -59,23 +58,6 @@ def _before_next_marker(text: str, start: int, end: int) -> int:
     if after_marker(text, line, len(text) if newline < 0 else newline) < end:
         return end
     return start + len(text[start:line].rstrip())
-
-
-def within_row(text: str, start: int, end: int) -> tuple[int, int]:
-    """Of ``text[start:end]``, if it reaches over rows of a table, what lies in one of them.
-
-    It is the row with most of it, of equals the first.
-    """
-    shares: list[tuple[int, int]] = []
-    line = text.rfind("\n", 0, start) + 1
-    while line < end:
-        newline = text.find("\n", line)
-        stop = len(text) if newline < 0 else newline
-        if not begins_as_row(text, line, stop):
-            return start, end
-        shares.append((max(start, line), min(end, stop)))
-        line = stop + 1
-    return stripped(text, *max(shares, key=lambda share: share[1] - share[0]))
 
 
 def balanced(sentence: str, start: int, end: int) -> tuple[int, int]:

@@ -13,13 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reader.groups import Group, GroupPassage, folded
 from retriever.analysis import Analyzer
-from retriever.index.build import IndexedPassage, segment_of
-from retriever.index.folder import IndexFolder
-from retriever.index.generation import PassageIndex
+from retriever.index.of_texts import index_of_texts
 
 #: So many times the passages that are wanted are looked at, best first.
 _DEPTH = 10
@@ -52,7 +49,7 @@ def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
     analyzer = Analyzer()
     with tempfile.TemporaryDirectory() as folder:
         texts = [f"{p.context}\n{p.text}" if p.context else p.text for p in passages]
-        index = index_of(Path(folder), texts, analyzer)
+        index = index_of_texts(Path(folder), texts, analyzer)
 
         def find(group: Group, count: int) -> list[GroupPassage]:
             answers = {
@@ -107,22 +104,3 @@ def with_negatives(
             found.append(beside(group, find(group, count), generator))
             progress(1)
     return found
-
-
-def index_of(
-    folder: Path,
-    paragraphs: Sequence[str],
-    analyzer: Analyzer,
-    vectors: NDArray[np.float32] | None = None,
-    encoder: str | None = None,
-) -> PassageIndex:
-    """An index of paragraphs in a folder that is empty; a passage's id is its number."""
-    passages = (
-        IndexedPassage(
-            number, 1, analyzer.terms(text), None if vectors is None else vectors[number]
-        )
-        for number, text in enumerate(paragraphs)
-    )
-    index = IndexFolder(folder)
-    with index.writer():
-        return index.update(None, new=segment_of(passages), content_version=1, encoder=encoder)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bot.cells import Said, in_asked_cell, in_asked_row
+from bot.cells import Said, in_asked_cell, in_asked_row, within_row
 from retriever.analysis import Analyzer
 
 GYM = "Benefit: Gym subsidy; Full-time: 30 euros a month; Part-time: 15 euros a month"
@@ -96,3 +96,41 @@ def test_other_lines_stay_as_they_are() -> None:
     assert shown(rows, "bike part-time", "50 euros") == "25 euros"
     over = rows[rows.index("15 euros") : rows.index("; Full-time: 50")]
     assert shown(rows, "bike", over) == over
+
+
+ROWS = """\
+Prices:
+
+Plan: Basic; Price: 1.90
+Plan: Premium; Price: 4.60
+Seats; Basic: 5; Premium: 20
+
+Ask."""
+
+
+@pytest.mark.parametrize(
+    ("span", "shown"),
+    [
+        ("Price: 1.90\nPlan: Premium; Price: 4", "Plan: Premium; Price: 4"),
+        ("Basic; Price: 1.90\nPlan: Prem", "Basic; Price: 1.90"),
+        ("1.90\nPlan", "1.90"),
+        ("1.90\nPlan: Premium; Price: 4.60\nSeats", "Plan: Premium; Price: 4.60"),
+        ("4.60\nSeats; Basic: 5", "Seats; Basic: 5"),
+        # What lies in one row, or goes on from or in other text, stays.
+        ("Basic; Price", "Basic; Price"),
+        ("Prices:\n\nPlan: Basic", "Prices:\n\nPlan: Basic"),
+        ("20\n\nAsk", "20\n\nAsk"),
+    ],
+)
+def test_a_span_does_not_reach_over_rows_of_a_table(span: str, shown: str) -> None:
+    at = ROWS.index(span)
+    start, end = within_row(ROWS, at, at + len(span))
+    assert ROWS[start:end] == shown
+
+
+def test_a_span_over_lines_stays_unless_each_begins_as_a_row() -> None:
+    text = "Address: Mill Lane 4\nKelverton\nPhone: 300"
+    assert within_row(text, 9, len(text)) == (9, len(text))
+    assert within_row(text, text.index("Kel"), len(text)) == (text.index("Kel"), len(text))
+    pairs = "  Fax: 30\n  Room: 12"
+    assert within_row(pairs, 2, len(pairs)) == (12, len(pairs))

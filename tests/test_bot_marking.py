@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.marking import balanced, within_row, without_marker
+from bot.marking import balanced, without_marker
 
 FAR = "x " * 40
 
@@ -117,41 +117,3 @@ def test_a_span_does_not_begin_with_a_marker_or_label(text: str, span: str, show
     at = text.index(span)
     start, end = without_marker(text, at, at + len(span))
     assert text[start:end] == shown
-
-
-ROWS = """\
-Prices:
-
-Plan: Basic; Price: 1.90
-Plan: Premium; Price: 4.60
-Seats; Basic: 5; Premium: 20
-
-Ask."""
-
-
-@pytest.mark.parametrize(
-    ("span", "shown"),
-    [
-        ("Price: 1.90\nPlan: Premium; Price: 4", "Plan: Premium; Price: 4"),
-        ("Basic; Price: 1.90\nPlan: Prem", "Basic; Price: 1.90"),
-        ("1.90\nPlan", "1.90"),
-        ("1.90\nPlan: Premium; Price: 4.60\nSeats", "Plan: Premium; Price: 4.60"),
-        ("4.60\nSeats; Basic: 5", "Seats; Basic: 5"),
-        # What lies in one row, or goes on from or in other text, stays.
-        ("Basic; Price", "Basic; Price"),
-        ("Prices:\n\nPlan: Basic", "Prices:\n\nPlan: Basic"),
-        ("20\n\nAsk", "20\n\nAsk"),
-    ],
-)
-def test_a_span_does_not_reach_over_rows_of_a_table(span: str, shown: str) -> None:
-    at = ROWS.index(span)
-    start, end = within_row(ROWS, at, at + len(span))
-    assert ROWS[start:end] == shown
-
-
-def test_a_span_over_lines_stays_unless_each_begins_as_a_row() -> None:
-    text = "Address: Mill Lane 4\nKelverton\nPhone: 300"
-    assert within_row(text, 9, len(text)) == (9, len(text))
-    assert within_row(text, text.index("Kel"), len(text)) == (text.index("Kel"), len(text))
-    pairs = "  Fax: 30\n  Room: 12"
-    assert within_row(pairs, 2, len(pairs)) == (12, len(pairs))
