@@ -48,7 +48,7 @@ from bot.installation import Installation
 from bot.models import Models, models_of
 from bot.settings import from_environment
 from reader.arguments import whole
-from reader.files import write_text
+from reader.output import write_text
 
 CALIBRATION = Path(__file__).parent.parent / "bot" / FILE
 _EMBEDDED = Path()  # --write without a folder

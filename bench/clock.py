@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reader.files import write_text
+from reader.output import write_text
 
 TIME_IS_UP = "The time is up; give the same command again to go on."
 

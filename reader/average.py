@@ -17,7 +17,7 @@ from typing import Any
 
 from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
-from reader.files import make_folder, writing
+from reader.output import make_folder, writing
 
 _WEIGHTS = "model.safetensors"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError
-from reader.files import make_folder, writing
+from reader.output import make_folder, writing
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from reader.arguments import positive, told
 from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
-from reader.files import writing
 from reader.groups import Group, load_training
+from reader.output import writing
 from reader.training import History, Training
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.errors import CorpusError
-from reader.files import make_folder, write_text, writing
+from reader.output import make_folder, write_text, writing
 from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together

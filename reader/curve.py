@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from reader.errors import TrainingError
-from reader.files import writing
+from reader.output import writing
 
 
 def draw(history: Path, picture: Path) -> None:

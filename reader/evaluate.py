@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_json, write_text
+from reader.files import read_json
 from reader.metrics import squad_scores
+from reader.output import write_text
 from reader.reader import Passage, Reader
 from reader.squad import Example
 

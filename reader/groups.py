@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_text, too_much, writing
+from reader.files import read_text, too_much
+from reader.output import writing
 from reader.squad import Example, load_squad
 
 

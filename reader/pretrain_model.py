@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
 from reader.errors import CheckpointError
-from reader.files import make_folder, writing
 from reader.masking import MaskingConfig
+from reader.output import make_folder, writing
 from reader.pretrain_batches import HostBatch
 
 _HEADS = "pretraining_heads.safetensors"

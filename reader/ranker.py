@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
-from reader.files import make_folder, write_text, writing
+from reader.output import make_folder, write_text, writing
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:

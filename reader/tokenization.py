@@ -21,7 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from reader.errors import CheckpointError
-from reader.files import write_text
+from reader.output import write_text
 
 _log = logging.getLogger(__name__)
 

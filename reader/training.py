@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from reader.errors import TrainingError
-from reader.files import make_folder, write_text, writing
+from reader.output import make_folder, write_text, writing
 
 
 class TrainingConfig(Protocol):

@@ -94,7 +94,7 @@ def evaluate(
     """Score a reader on a SQuAD file; prints the JSON that SpanBERT's model card gives."""
     from reader.evaluate import evaluate as score_reader
     from reader.evaluate import save_n_best, save_no_answer, save_predictions
-    from reader.files import check_targets
+    from reader.output import check_targets
     from reader.reader import ReaderOptions, load_reader
     from reader.squad import load_squad, spread
 

@@ -22,9 +22,9 @@ from reader.contrast import train as train_ranker
 from reader.corpus import prepare
 from reader.curve import draw
 from reader.errors import OutputError, ReaderError
-from reader.files import check_targets, write_text, writing
 from reader.groups import Group, GroupPassage, save_groups
 from reader.masking import MaskingConfig
+from reader.output import check_targets, write_text, writing
 from reader.ranker import store
 from reader.training import History, Training
 from tests.full_disk import room_for
@@ -166,7 +166,7 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", ["pipe", "file"])
 def test_the_command_s_own_output_is_written_in_its_order(to: str, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from reader.files import check_targets, write_text; "
+        "from pathlib import Path; from reader.output import check_targets, write_text; "
         "target = Path('/dev/stdout'); check_targets({'--a': target}); "
         "print('before'); write_text(target, 'written\\n'); print('after')"
     )

@@ -1,0 +1,131 @@
+"""Writing files whole, with errors that name what could not be written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from reader.errors import OutputError
+
+
+@contextmanager
+def writing(path: Path, kept: str = "") -> Iterator[None]:
+    """Around what writes a file or a folder's files, and does nothing else.
+
+    Args:
+        kept: what the message says at its end of what was there before.
+
+    Raises:
+        OutputError: it cannot be written, as Python, torch or safetensors say.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        reason = said.splitlines()[0] if said else type(error).__name__
+        raise OutputError(f"cannot write {path}: {reason}{kept}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all.
+
+    A symbolic link stays, and the file that it leads to is written. A pipe or a device is written
+    into, as is the file that the command's own output goes to.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    raw = text.encode("utf-8")
+    with writing(path):
+        if (stream := _own_output(path)) is not None:
+            (sys.stdout if stream == 1 else sys.stderr).flush()
+            with open(stream, "wb", closefd=False) as file:
+                file.write(raw)
+        elif _is_special(path):
+            path.write_bytes(raw)
+        else:
+            target = _resolved(path)
+            part = target.with_name(target.name + ".part")
+            part.write_bytes(raw)
+            part.replace(target)
+
+
+def check_targets(targets: Mapping[str, Path | None]) -> None:
+    """See that files can be written before the work whose results they shall hold.
+
+    Args:
+        targets: by the options that name them; None where an option is not given.
+
+    Raises:
+        OutputError: one cannot be written: its folder is not there or may not be written to, or it
+            is a folder itself; or two options name one file.
+    """
+    options: dict[Path, str] = {}
+    for option, path in targets.items():
+        if path is None:
+            continue
+        with writing(path):
+            _check_target(path)
+            place = _resolved(path)
+        if place in options:
+            raise OutputError(
+                f"{options[place]} and {option} both name {path}; give each a file of its own"
+            )
+        options[place] = option
+
+
+def _check_target(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; give a file")
+    if _is_special(path) or _own_output(path) is not None:
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"cannot write {path}: you may not write to it")
+        return
+    folder = _resolved(path).parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}: you may not write in {folder}")
+
+
+def _resolved(path: Path) -> Path:
+    """Where its links lead to, there or not; raises OSError for links that lead in a circle."""
+    with suppress(FileNotFoundError):
+        path.stat()
+    return path.resolve()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and is no regular file: a pipe, a device."""
+    return path.exists() and not path.is_file()
+
+
+def _own_output(path: Path) -> int | None:
+    """Which of this process's outputs, 1 or 2, is the file; None where it is neither.
+
+    To replace such a file would lose what is printed, and to open it anew would write over that.
+    """
+    for stream in (1, 2):
+        try:
+            if os.path.samestat(path.stat(), os.fstat(stream)):
+                return stream
+        except OSError:  # it is not there, or the output is closed
+            continue
+    return None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
