@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bot.cli.ask import Collections
 from bot.cli.opening import open_installation, say_if_empty
-from bot.cli.output import console, count_progress, errors, print_json
+from bot.cli.output import console, count_progress, note, print_json
 from bot.evaluation import (
     GoldQuestion,
     Outcome,
@@ -101,7 +101,7 @@ def _tell_missing(
             f"{len(gold.missing):,} of the {len(gold.named):,} documents that {file} names are not "
             f"in {place}: {names}"
         )
-    errors.print(f"Note: {message}", style="yellow", markup=False)
+    note(message)
 
 
 def _show(outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import ask, database, demo, doctor, documents, evaluate, reader, serve
+from bot.cli import ask, database, demo, doctor, documents, evaluate, reader, serve, training
 from bot.cli.output import errors
 from bot.errors import SpanbotError
 from reader.errors import ReaderError
@@ -30,6 +30,7 @@ doctor.register(app)
 demo.register(app)
 app.add_typer(documents.docs, name="docs")
 app.add_typer(database.db, name="db")
+training.register(reader.reader)
 app.add_typer(reader.reader, name="reader")
 
 

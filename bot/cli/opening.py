@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.cli.output import errors
+from bot.cli.output import errors, note
 from bot.installation import Installation
 from bot.settings import Settings, from_environment, unknown
 
@@ -30,7 +30,7 @@ def open_installation(settings: Settings | None = None) -> Installation:
     """The installation of these settings, or the environment's; notices go to standard error."""
     return Installation(
         settings or read_settings(),
-        notify=lambda notice: errors.print(f"Note: {notice}", style="yellow", markup=False),
+        notify=note,
     )
 
 

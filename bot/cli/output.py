@@ -209,3 +209,8 @@ def _progress() -> Progress:
         console=errors,
         disable=not errors.is_terminal,  # a log is no place for a bar
     )
+
+
+def note(message: str) -> None:
+    """Tell something on standard error that is no error."""
+    errors.print(f"Note: {message}", style="yellow", markup=False)
