@@ -33,6 +33,7 @@ from retriever.store.models import RunError
 from retriever.store.runs import RunCounts, finish_run, start_run
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
+from tests.older_database import dump, make_first
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
 
@@ -698,22 +699,13 @@ def test_a_backup_of_nothing_is_refused(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "b.db").exists()
 
 
-def dump(database: Path) -> list[str]:
-    with closing(sqlite3.connect(database)) as connection:
-        return list(connection.iterdump())
-
-
 def test_an_older_database_is_backed_up_before_its_upgrade(home: Path, tmp_path: Path) -> None:
     home.mkdir(mode=0o700)
-    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
-        first = ROOT / "tests" / "data" / "database_0001.sql"
-        connection.executescript(first.read_text(encoding="utf-8"))
+    make_first(home / "spanbot.db")
     before = dump(home / "spanbot.db")
     told = spanbot("docs", "list").error()
     assert "is behind: its schema is at revision 0001" in told
-    assert told.endswith(
-        "; back it up first (spanbot db backup FILE), then run: spanbot db upgrade"
-    )
+    assert told.endswith("; run: spanbot db upgrade (it saves a copy of an SQLite file first)")
     copy = tmp_path / "before-upgrade.db"
     assert f"Wrote {copy}" in spanbot("db", "backup", copy).out
     assert dump(copy) == dump(home / "spanbot.db") == before
