@@ -1376,6 +1376,26 @@ def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(
     assert "cannot read the corpus" in wrong
 
 
+def test_a_row_that_the_network_does_not_read_is_refused(model: Path, tmp_path: Path) -> None:
+    corpus, run = tmp_path / "corpus.txt", tmp_path / "run"
+    corpus.write_text("the code is valid for hours\n\nask who is valid\n" * 30, "utf-8")
+    asked = [
+        "reader", "pretrain", corpus, "--start", model, "--run", run, "--steps", 1, "--rows", 1,
+    ]  # fmt: skip
+    assert spanbot(*asked, "--length", "129").error() == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert not run.exists()
+    # The default is for larger networks: what is used in its place is told.
+    told = "Note: rows of 128 word pieces; the network reads no more than that at once"
+    assert told in unboxed(spanbot(*asked).err)
+    assert config_of(run)["length"] == 512
+    asked[6] = tmp_path / "other"
+    ran = spanbot(*asked, "--length", "128")
+    assert (ran.code, told in unboxed(ran.err)) == (0, False)
+
+
 def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:
     data = squad(tmp_path / "dev.json")
     message = spanbot("reader", "evaluate", data, "--model", tmp_path / "nowhere")
