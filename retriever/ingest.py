@@ -273,14 +273,18 @@ class Ingestor:
                 known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
-            tally.failed.extend(
-                Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
-            )
-            unread = [(known[uri], message) for uri, message in listing.problems if uri in known]
+            unread: dict[int, str] = {}
+            for problem in listing.problems:
+                document = known.get(str(problem.path))
+                uri = as_utf8(problem.uri if document is None else document.uri)
+                message = as_utf8(f"{uri} {problem.wrong}")
+                tally.failed.append(Failure(uri, message))
+                if document is not None:
+                    unread[document.document_id] = message
             if unread:
                 with self._database.write() as session:
-                    for file_known, message in unread:
-                        documents.save_error(session, file_known.document_id, as_utf8(message))
+                    for number, message in unread.items():
+                        documents.save_error(session, number, message)
             work.extend((source, file) for file in listing.files)
             listed = {str(file.path) for file in listing.files}
             owners |= {(source.collection_id, place): source.id for place in own & listed}
@@ -343,7 +347,7 @@ class Ingestor:
             facts = _facts(file.path, uri=uri, location=location, link=link)
             new = self._new(file.path, known, facts)
         except OSError as error:
-            message = f"{file.uri} cannot be read: {error.strerror or error}"
+            message = f"{uri} cannot be read: {error.strerror or error}"
             self._note_failure(source.collection_id, owner, file, facts, message, tally)
             return
         except ParseError as error:
@@ -366,7 +370,7 @@ class Ingestor:
         message: str,
         tally: _Tally,
     ) -> None:
-        tally.failed.append(Failure(file.uri, message))
+        tally.failed.append(Failure(facts.uri, message))
         with self._database.write() as session:
             if documents.has_source(session, source_id):
                 documents.save_failure(
