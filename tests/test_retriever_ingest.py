@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, event, func, select, update
 
 from retriever.errors import IngestError, StorageFullError
-from retriever.ingest import IngestReport, Step
 from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION
 from retriever.removal import Removed
+from retriever.reports import IngestReport, Step
 from retriever.store import documents
 from retriever.store.models import Document
 from tests.documents import (

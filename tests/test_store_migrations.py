@@ -25,8 +25,8 @@ from sqlalchemy import Connection, inspect, text
 import migrations
 from migrations.__main__ import new_migration
 from retriever.errors import SchemaError, StoreError
-from retriever.ingest import IngestReport
 from retriever.records import Failure
+from retriever.reports import IngestReport
 from retriever.store import schema
 from retriever.store.database import Database
 from retriever.store.models import Base
