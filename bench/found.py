@@ -136,12 +136,13 @@ def collect(
     Args:
         answerers: makes the answerer of each knowledge base.
         reader: the reader's name, which the file keeps.
-        models: what the answerers read and rank with; the file keeps :func:`weights` of them.
+        models: what the answerers read and rank with; the file keeps :func:`weights` and
+            :func:`settings` of them.
         progress: gets the questions done and their whole number.
 
     Raises:
         FoundFileError: a question's knowledge base is not among ``answerers``, or the target was
-            made with other weights or options.
+            made with other models or options.
     """
     missing = sorted({question.kb for question in questions} - answerers.keys())
     if missing:
@@ -150,6 +151,7 @@ def collect(
         "format": _FORMAT,
         "reader": reader,
         "weights": weights(models),
+        "settings": settings(models),
         "passages": options.passages,
         "prior": options.prior,
     }
@@ -206,7 +208,7 @@ def load_found(
 
     Raises:
         FoundFileError: a file cannot be read, is another kind of file, holds nothing, was made
-            with other weights than the first, or with another reader or other models than given.
+            with other models than the first, or with another reader or other models than given.
     """
     everything: dict[tuple[str, str], Found] = {}
     first, _ = _read(paths[0])
@@ -226,6 +228,12 @@ def load_found(
         raise FoundFileError(
             f"{paths[0]} was made with other weights than those of the reader and ranker that the "
             "confidence is for; collect anew"
+        )
+    noted = first.get("settings")  # a file of before they were noted goes on being of use
+    if models is not None and noted is not None and noted != settings(models):
+        raise FoundFileError(
+            f"{paths[0]} was made with another tokenizer or configuration of the reader or the "
+            "ranker that the confidence is for; collect anew"
         )
     if not everything:
         raise FoundFileError(f"{paths[0]} holds no questions yet; collect some first")
@@ -289,3 +297,9 @@ def _key(question: Question) -> tuple[str, str]:
 def weights(models: Models) -> str:
     """Tells a reader's and a ranker's weights from others, in one value."""
     return digest_of_digests(one for one in (models.reader, models.ranker) if one is not None)
+
+
+def settings(models: Models) -> str:
+    """Tells a reader's and a ranker's tokenizers and configurations from others, in one value."""
+    both = (models.reader_settings, models.ranker_settings)
+    return digest_of_digests(one for one in both if one is not None)

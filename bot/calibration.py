@@ -4,7 +4,7 @@ A confidence belongs to a reader and a ranker: with others the same features hav
 it is stored with the model: ``calibration.json`` in the reader's folder, where ``SPANBOT_READER``
 names one that has it. The embedded models' own lies in this package and not beside their weights:
 the features that it weighs are the bot's, of ranking and wording as much as of reading, and
-:mod:`reader` neither knows them nor could read the file. Each names the weights that it was fitted
+:mod:`reader` neither knows them nor could read the file. Each names the models that it was fitted
 with (:class:`bot.models.Models`), so that no other model's numbers are taken unnoticed.
 
 ``python -m bench.calibrate`` of a checkout writes such files.
@@ -53,14 +53,14 @@ def calibration_of(settings: Settings) -> Calibration:
 def misfit(calibration: Calibration, models: Models) -> str | None:
     """What is wrong with using a calibration beside these models, and what to do; or None."""
     fitted = calibration.fitted_with
-    if fitted == models:
-        return None
     if fitted is None:
         found = "does not say which models it was fitted with"
     else:
         others = []
         if fitted.reader != models.reader:
             others.append("another reader")
+        elif _is_other(fitted.reader_settings, models.reader_settings):
+            others.append("another tokenizer or configuration of the reader")
         if fitted.ranker != models.ranker:
             others.append(
                 "a ranker, and none is in use"
@@ -69,5 +69,14 @@ def misfit(calibration: Calibration, models: Models) -> str | None:
                 if fitted.ranker is None
                 else "another ranker"
             )
+        elif _is_other(fitted.ranker_settings, models.ranker_settings):
+            others.append("another tokenizer or configuration of the ranker")
+        if not others:
+            return None
         found = f"was fitted with {' and with '.join(others)}"
     return f"the confidence {found}: it may be too high or too low; {_REMEDY}"
+
+
+def _is_other(fitted: str | None, used: str | None) -> bool:
+    """Whether settings are known to be others; a fit may have noted the weights alone."""
+    return fitted is not None and fitted != used

@@ -171,7 +171,14 @@ def _number(value: Any) -> float:
 
 
 def _models(record: Any) -> Models | None:
-    return None if record is None else Models(record["reader"], record["ranker"])
+    if record is None:
+        return None
+    return Models(
+        record["reader"],
+        record["ranker"],
+        record.get("reader_settings"),
+        record.get("ranker_settings"),
+    )
 
 
 def _dot(weights: Sequence[float], features: Features) -> float:

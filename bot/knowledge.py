@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.lease import LEASE, held
-from retriever.ingest import Ingestor, IngestReport, Progress, no_progress
+from retriever.ingest import Ingestor
 from retriever.removal import Removed
+from retriever.reports import IngestReport, Progress, no_progress
 from retriever.store import documents, runs
 from retriever.store.database import Database
 from retriever.store.figures import figures

@@ -1,11 +1,11 @@
-"""The models that the settings name: loading them, and telling their weights from others."""
+"""The models that the settings name: loading them, and telling them from others."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The weights of a reader and a ranker, by
-    :func:`reader.digests.digest_of_weights_file`.
+    """A reader and a ranker, by the digests of their files (:mod:`reader.digests`).
 
-    ``ranker`` is None where BM25 alone ranks the passages.
+    Attributes:
+        reader, ranker: of the weights; ``ranker`` is None where BM25 alone ranks the passages.
+        reader_settings, ranker_settings: of the configuration and the tokenizer; None where there
+            is no ranker, or where only the weights were noted.
     """
 
     reader: str
     ranker: str | None
+    reader_settings: str | None = None
+    ranker_settings: str | None = None
 
 
 def reader_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Reader:
@@ -74,24 +78,31 @@ def ranker_of(settings: Settings, *, notify: Callable[[str], None] | None = None
 
 
 def models_of(settings: Settings, *, notify: Callable[[str], None] | None = None) -> Models:
-    """The weights of the models that the settings name; nothing is loaded.
+    """The digests of the models that the settings name; nothing is loaded.
 
     Args:
         notify: as for :func:`reader_of`; a model that is not there yet is downloaded.
 
     Raises:
-        CheckpointError: the weights are not there or cannot be read; the message names the setting.
+        CheckpointError: the files are not there or cannot be read; the message names the setting.
     """
-    from reader.digests import digest_of_weights_file
+    from reader.digests import digest_of_settings_files, digest_of_weights_file
 
     tell = notify or _log.warning
     with _naming_reader(settings):
-        reader = digest_of_weights_file(_reader_folder(settings, tell))
+        folder = _reader_folder(settings, tell)
+        reader = Models(
+            digest_of_weights_file(folder), None, digest_of_settings_files(folder), None
+        )
     if not settings.ranker:
-        return Models(reader, None)
+        return reader
     folder = _ranker_folder(settings, tell)
     with _naming_reader(settings, folder):
-        return Models(reader, digest_of_weights_file(folder))
+        return replace(
+            reader,
+            ranker=digest_of_weights_file(folder),
+            ranker_settings=digest_of_settings_files(folder),
+        )
 
 
 def _reader_folder(settings: Settings, notify: Callable[[str], None]) -> Path:

@@ -21,7 +21,7 @@ from cronsim import CronSim
 from bot.cron import check_cron
 from bot.lease import LEASE, held
 from retriever.errors import RetrieverError
-from retriever.ingest import IngestReport
+from retriever.reports import IngestReport
 from retriever.store.database import Database
 from retriever.store.runs import KEPT_FAILURES, ClaimedRun, claim_slot
 

@@ -94,6 +94,10 @@ class Settings:
         return self.home / "synonyms.txt"
 
     @property
+    def backups_folder(self) -> Path:
+        return self.home / "backups"
+
+    @property
     def uploads_folder(self) -> Path:
         return self.home / "uploads"
 

@@ -1,6 +1,6 @@
 """Migrations of the database's schema.
 
-They go one way. The way back is the backup that ``spanbot db backup`` made before the upgrade.
+They go one way. The way back is the copy that ``spanbot db upgrade`` saved before the upgrade.
 
 To change the schema:
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.errors import CorpusError
-from reader.output import make_folder, write_text, writing
+from reader.output import make_folder, replacing, write_text, writing
 from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together
@@ -152,37 +152,35 @@ def prepare(
     dtype = np.dtype("<u2" if tokenizer.vocabulary_size <= 2**16 else "<u4")
     digest = hashlib.sha256()
     pieces = count = 0
-    part = folder / "pieces.bin.part"
     stream = iter(texts)
-    with writing(part):
-        # Without a buffer, of which closing the file would write the rest, and might fail.
-        opened = part.open("wb", buffering=0)
-    with opened as file:
-        while batch := list(islice(stream, _BATCH)):
-            rows = []
-            for ids in tokenizer.ids_batch(batch):
-                if tokenizer.sep_id in ids:  # a text that speaks of "[SEP]" does not end there
-                    ids = [piece for piece in ids if piece != tokenizer.sep_id]
-                if not ids:
-                    continue
-                rows.append(np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes())
-                pieces += len(ids) + 1
-                count += 1
-            raw = b"".join(rows)
-            digest.update(raw)
-            with writing(part):
-                _write_all(file, raw)
-            if progress is not None:
-                progress(len(batch))
-    if pieces < _MIN_PIECES:
-        part.unlink()
-        raise CorpusError(
-            f"the corpus has {pieces} pieces in {count} documents; pre-training needs more text"
-        )
+    with replacing(target) as part:
+        with writing(target):
+            # Without a buffer, of which closing the file would write the rest, and might fail.
+            opened = part.open("wb", buffering=0)
+        with opened as file:
+            while batch := list(islice(stream, _BATCH)):
+                rows = []
+                for ids in tokenizer.ids_batch(batch):
+                    if tokenizer.sep_id in ids:  # a text that speaks of "[SEP]" does not end there
+                        ids = [piece for piece in ids if piece != tokenizer.sep_id]
+                    if not ids:
+                        continue
+                    rows.append(np.array([*ids, tokenizer.sep_id], dtype=dtype).tobytes())
+                    pieces += len(ids) + 1
+                    count += 1
+                raw = b"".join(rows)
+                digest.update(raw)
+                with writing(target):
+                    _write_all(file, raw)
+                if progress is not None:
+                    progress(len(batch))
+        if pieces < _MIN_PIECES:
+            raise CorpusError(
+                f"the corpus has {pieces} pieces in {count} documents; pre-training needs more text"
+            )
+        with writing(record):
+            record.unlink(missing_ok=True)  # never beside pieces that it does not describe
     made = _Record(pieces, count, dtype.str, digest.hexdigest(), source)
-    with writing(target):
-        record.unlink(missing_ok=True)  # never beside pieces that it does not describe
-        part.replace(target)
     write_text(record, json.dumps(asdict(made)) + "\n")
     return _mapped(target, made)
 

@@ -1,7 +1,8 @@
-"""Digests of data and weights, by which others are told apart from them.
+"""Digests of data and models, by which others are told apart from them.
 
 Weights have two: :func:`digest_of_weights_file` needs nothing loaded and is for models on disk;
-:func:`digest_of_weights` is of a network in memory, however it was stored.
+:func:`digest_of_weights` is of a network in memory, however it was stored. What a model on disk
+computes depends on :func:`digest_of_settings_files` too.
 """
 
 from __future__ import annotations
@@ -52,7 +53,27 @@ def digest_of_weights_file(folder: Path) -> str:
     Raises:
         CheckpointError: the folder holds no weights, or they cannot be read.
     """
-    path = weights_file(folder)
+    return _digest_of_file(weights_file(folder))
+
+
+def digest_of_settings_files(folder: Path) -> str:
+    """SHA-256, hexadecimal, over what else a reader or a ranker is read from.
+
+    Those are its configuration and its tokenizer: as they are stored, so that a number in another
+    form makes another digest. How a ranker pools is not in a file, see :mod:`reader.ranker`.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
+    vocabulary = "tokenizer.json" if (folder / "tokenizer.json").is_file() else "vocab.txt"
+    whole = hashlib.sha256()
+    for name in ("config.json", "tokenizer_config.json", vocabulary):
+        if (folder / name).is_file():
+            whole.update(f"{name} {_digest_of_file(folder / name)}\n".encode())
+    return whole.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ from typing import Any
 
 from reader.errors import DatasetError
 from reader.files import read_text, too_much
-from reader.output import writing
+from reader.output import write_bytes
 from reader.squad import Example, load_squad
 
 
@@ -106,8 +106,7 @@ def save_groups(groups: Sequence[Group], path: Path) -> None:
             json.dumps({"question": group.question, "passages": passages}, ensure_ascii=False)
         )
     content = ("\n".join(lines) + "\n").encode("utf-8")
-    with writing(path):
-        path.write_bytes(lzma.compress(content) if path.suffix == ".xz" else content)
+    write_bytes(path, lzma.compress(content) if path.suffix == ".xz" else content)
 
 
 def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:

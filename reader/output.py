@@ -31,8 +31,35 @@ def writing(path: Path, kept: str = "") -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}{kept}") from error
 
 
+@contextmanager
+def replacing(target: Path, kept: str = "") -> Iterator[Path]:
+    """A file to write, that takes the place of another when the block ends.
+
+    When it ends by an error, what was written is removed and ``target`` is as it was.
+
+    Args:
+        kept: as for :func:`writing`, in which the caller writes.
+
+    Raises:
+        OutputError: it cannot be put there.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        yield part
+        with writing(target, kept):
+            part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all.
+    """Write a UTF-8 file; see :func:`write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, raw: bytes) -> None:
+    """Write a file, whole or not at all.
 
     A symbolic link stays, and the file that it leads to is written. A pipe or a device is written
     into, as is the file that the command's own output goes to.
@@ -40,7 +67,6 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    raw = text.encode("utf-8")
     with writing(path):
         if (stream := _own_output(path)) is not None:
             (sys.stdout if stream == 1 else sys.stderr).flush()
@@ -49,10 +75,8 @@ def write_text(path: Path, text: str) -> None:
         elif _is_special(path):
             path.write_bytes(raw)
         else:
-            target = _resolved(path)
-            part = target.with_name(target.name + ".part")
-            part.write_bytes(raw)
-            part.replace(target)
+            with replacing(_resolved(path)) as part:
+                part.write_bytes(raw)
 
 
 def check_targets(targets: Mapping[str, Path | None]) -> None:

@@ -12,7 +12,6 @@ in float32. A reader that was trained to rank too (:mod:`reader.finetune`) is a 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.arguments import told
+from reader.digests import digest_of_digests, digest_of_settings_files, digest_of_weights_file
 from reader.errors import CheckpointError, ReaderError
 from reader.output import make_folder, write_text, writing
 from reader.tokenization import PieceTokenizer
@@ -81,7 +81,8 @@ def pooled(hidden: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
 class Ranker:
     """Encodes questions and passages.
 
-    ``name`` changes with the weights, so that stored vectors of other weights are noticed.
+    ``name`` changes with all that changes the vectors, so that stored ones of another ranker are
+    noticed.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ def _of_stored(place: Path, settings: Mapping[str, Any]) -> _Encoder:
     floats = {name: value.float() for name, value in weights.items()}
     tokenizer = PieceTokenizer.from_folder(place)
     tokenizer.check_fits(shape.vocabulary, str(place))
-    return _Encoder(str(settings[_NAME]), shape, floats, tokenizer)
+    return _Encoder(_named(place, str(settings[_NAME])), shape, floats, tokenizer)
 
 
 def _of_reader(place: Path) -> _Encoder:
@@ -245,16 +246,19 @@ def _of_reader(place: Path) -> _Encoder:
         for name, value in found.weights.items()
         if name.startswith("bert.")
     }
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(weights[name].contiguous().numpy().data)
     return _Encoder(
-        f"reader-{digest.hexdigest()[:12]}",
+        _named(place, "reader"),
         found.shape,
         weights,
         found.tokenizer,
         min(MAX_LENGTH, found.max_length),
     )
+
+
+def _named(place: Path, name: str) -> str:
+    """A name with what tells this folder's weights, configuration and tokenizer from others."""
+    files = (digest_of_weights_file(place), digest_of_settings_files(place))
+    return f"{name}-{digest_of_digests(files)[:12]}"
 
 
 def store(source: Path, target: Path, *, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from reader.errors import TrainingError
-from reader.output import make_folder, write_text, writing
+from reader.output import make_folder, replacing, write_text, writing
 
 
 class TrainingConfig(Protocol):
@@ -197,10 +197,10 @@ def _linear_schedule(
 
 def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` and ``history.json`` into the run's folder, each atomically."""
-    target, part = run / "checkpoint.pt", run / "checkpoint.pt.part"
-    with writing(target, "; the one before it is kept" if target.exists() else ""):
+    target = run / "checkpoint.pt"
+    kept = "; the one before it is kept" if target.exists() else ""
+    with replacing(target, kept) as part, writing(target, kept):
         torch.save(state, part)
-        part.replace(target)
     write_text(run / "history.json", json.dumps(history) + "\n")
 
 

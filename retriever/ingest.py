@@ -1,88 +1,28 @@
 """Taking documents in, and keeping them as their sources are.
 
-Each file goes in by a transaction of its own: one that cannot be read is reported and keeps the
-rest from nothing, and a run that is cut off has lost nothing of what went before. The hash of a
-file's bytes decides whether it has changed; what an earlier version of the program read, which read
-files otherwise, is read again as well.
+Each file goes in by a transaction of its own (:mod:`retriever.intake`): one that cannot be read is
+reported and keeps the rest from nothing, and a run that is cut off has lost nothing of what went
+before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-
-from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError, ParseError
 from retriever.indexing import IndexKeeper
+from retriever.intake import Intake, facts_of, store_new
 from retriever.naming import as_utf8, check_base_url, check_collection, check_file_name
-from retriever.parsing import MAX_FILE_BYTES, SUFFIXES, TEXT_VERSION, media_type_of, parse
-from retriever.passages import PassageOptions, split_passages
-from retriever.records import Failure, ParsedDocument, PassageSpan
+from retriever.parsing import SUFFIXES, media_type_of
+from retriever.passages import PassageOptions
+from retriever.records import Failure
 from retriever.removal import Removed, forget, kept_files
+from retriever.reports import IngestReport, Progress, Step, Tally, no_progress
 from retriever.sources import Published, SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.uploads import delete, replacing
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What a run did, in documents; ``relinked`` are those of the unchanged whose link is another
-    than before, ``skipped`` files of kinds that are not read, and links to folders.
-    """
-
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    relinked: int = 0
-    removed: int = 0
-    failed: tuple[Failure, ...] = ()
-    skipped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """How far a run is: ``stage`` is ``documents`` or ``index``; ``item`` is being worked on."""
-
-    stage: str
-    done: int
-    total: int
-    item: str
-
-
-Progress = Callable[[Step], None]
-
-
-def no_progress(step: Step) -> None:
-    """For runs that nobody watches."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    counts: Counter[str] = field(default_factory=Counter)
-    failed: list[Failure] = field(default_factory=list)
-
-    def report(self) -> IngestReport:
-        return IngestReport(
-            added=self.counts["added"],
-            changed=self.counts["changed"],
-            unchanged=self.counts["unchanged"],
-            relinked=self.counts["relinked"],
-            removed=self.counts["removed"],
-            failed=tuple(self.failed),
-            skipped=self.counts["skipped"],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _New:
-    parsed: ParsedDocument
-    passages: list[PassageSpan]
 
 
 class Ingestor:
@@ -102,7 +42,7 @@ class Ingestor:
         self._database = database
         self._keeper = keeper
         self._uploads = uploads
-        self._passage_options = passage_options or PassageOptions()
+        self._intake = Intake(database, passage_options or PassageOptions())
 
     def add(
         self,
@@ -134,7 +74,7 @@ class Ingestor:
                 raise IngestError(f"{shown}: its name is not UTF-8; rename it, nothing was added")
         check_base_url(base_url)
         check_collection(collection)
-        tally = _Tally()
+        tally = Tally()
         taken = [path for path in paths if not _is_refused(path, tally)]
         if not taken:
             return tally.report()
@@ -161,7 +101,7 @@ class Ingestor:
         """
         with self._database.read() as session:
             sources = documents.sources(session)
-        return self._refresh(sources, _Tally(), progress)
+        return self._refresh(sources, Tally(), progress)
 
     def add_upload(
         self, content: Path, *, name: str, link: str | None, collection: str = "default"
@@ -177,16 +117,16 @@ class Ingestor:
         """
         check_file_name(name)
         check_collection(collection)
-        tally = _Tally()
+        tally = Tally()
         target = self._uploads.resolve() / collection / name
         with self._database.read() as session:
             known = documents.known_file_in(session, collection, str(target))
         try:
-            facts = _facts(content, uri=name, location=str(target), link=link)
+            facts = facts_of(content, uri=name, location=str(target), link=link)
         except OSError as error:
             raise IngestError(f"{name} cannot be read: {error.strerror or error}") from error
         try:
-            new = self._new(content, known, facts)
+            new = self._intake.new(content, known, facts)
         except ParseError as error:
             tally.failed.append(Failure(name, str(error)))
             return tally.report()
@@ -199,7 +139,7 @@ class Ingestor:
                 label=name,
                 base_url=link,
             )
-            stored = _store(session, source.collection_id, source.id, known, facts, new)
+            stored = store_new(session, source.collection_id, source.id, known, facts, new)
             tally.counts.update(stored)
             put()
         self._keeper.rebuild()
@@ -243,7 +183,7 @@ class Ingestor:
     def _refresh(
         self,
         sources: Sequence[documents.SourceRecord],
-        tally: _Tally,
+        tally: Tally,
         progress: Progress,
         *,
         take_over: bool = False,
@@ -273,14 +213,18 @@ class Ingestor:
                 known=known.keys(),
             )
             tally.counts["skipped"] += listing.skipped
-            tally.failed.extend(
-                Failure(as_utf8(uri), as_utf8(message)) for uri, message in listing.problems
-            )
-            unread = [(known[uri], message) for uri, message in listing.problems if uri in known]
+            unread: dict[int, str] = {}
+            for problem in listing.problems:
+                document = known.get(str(problem.path))
+                uri = as_utf8(problem.uri if document is None else document.uri)
+                message = as_utf8(f"{uri} {problem.wrong}")
+                tally.failed.append(Failure(uri, message))
+                if document is not None:
+                    unread[document.document_id] = message
             if unread:
                 with self._database.write() as session:
-                    for file_known, message in unread:
-                        documents.save_error(session, file_known.document_id, as_utf8(message))
+                    for number, message in unread.items():
+                        documents.save_error(session, number, message)
             work.extend((source, file) for file in listing.files)
             listed = {str(file.path) for file in listing.files}
             owners |= {(source.collection_id, place): source.id for place in own & listed}
@@ -309,92 +253,10 @@ class Ingestor:
         ]
         for done, (source, file) in enumerate(work):
             progress(Step("documents", done, len(work), file.uri))
-            self._take(source, file, tally, take_over=take_over)
+            self._intake.take(source, file, tally, take_over=take_over)
         progress(Step("documents", len(work), len(work), ""))
         self._keeper.rebuild(lambda done, total: progress(Step("index", done, total, "")))
         return tally.report()
-
-    def _take(
-        self,
-        source: documents.SourceRecord,
-        file: SourceFile,
-        tally: _Tally,
-        *,
-        take_over: bool,
-    ) -> None:
-        location = str(file.path)
-        if location != as_utf8(location):
-            uri = as_utf8(file.uri)
-            tally.failed.append(Failure(uri, f"{uri}: its name is not UTF-8; rename it"))
-            return
-        with self._database.read() as session:
-            known = documents.known_file(session, source.collection_id, location)
-        uri = known.uri if known is not None else file.uri
-        owner, link = source.id, source.base_url if source.kind == "upload" else file.link
-        if (
-            known is not None
-            and known.source_id is not None
-            and known.source_id != owner
-            and not take_over
-        ):
-            owner, link = known.source_id, known.link
-        facts = documents.FileFacts(uri, location, link, content_sha256="", size=0)
-        try:
-            facts = _facts(file.path, uri=uri, location=location, link=link)
-            new = self._new(file.path, known, facts)
-        except OSError as error:
-            message = f"{file.uri} cannot be read: {error.strerror or error}"
-            self._note_failure(source.collection_id, owner, file, facts, message, tally)
-            return
-        except ParseError as error:
-            self._note_failure(source.collection_id, owner, file, facts, str(error), tally)
-            return
-        if new is None and known is not None and known.is_as(owner, facts.link):
-            tally.counts["unchanged"] += 1
-            return
-        with self._database.write() as session:
-            if documents.has_source(session, owner):  # else it was removed meanwhile
-                stored = _store(session, source.collection_id, owner, known, facts, new)
-                tally.counts.update(stored)
-
-    def _note_failure(
-        self,
-        collection_id: int,
-        source_id: int,
-        file: SourceFile,
-        facts: documents.FileFacts,
-        message: str,
-        tally: _Tally,
-    ) -> None:
-        tally.failed.append(Failure(file.uri, message))
-        with self._database.write() as session:
-            if documents.has_source(session, source_id):
-                documents.save_failure(
-                    session,
-                    collection_id=collection_id,
-                    source_id=source_id,
-                    facts=facts,
-                    title=file.path.stem,
-                    media_type=SUFFIXES.get(file.path.suffix.lower(), "application/octet-stream"),
-                    message=message,
-                )
-
-    def _new(
-        self, path: Path, known: documents.KnownFile | None, facts: documents.FileFacts
-    ) -> _New | None:
-        """What is to be stored of a file; None for what is stored already. Raises: ParseError."""
-        if (
-            known is not None
-            and known.state == "ready"
-            and known.content_sha256 == facts.content_sha256
-            and known.text_version >= TEXT_VERSION
-        ):
-            return None
-        parsed = parse(path)
-        passages = split_passages(parsed, self._passage_options)
-        if not passages:
-            raise ParseError(f"{path.name} holds no text; nothing of it can be searched")
-        return _New(parsed, passages)
 
 
 def _published_above(
@@ -417,7 +279,7 @@ def _published_above(
     return max(holding, key=lambda folder: len(folder.folder.parts), default=None)
 
 
-def _is_refused(path: Path, tally: _Tally) -> bool:
+def _is_refused(path: Path, tally: Tally) -> bool:
     """Whether it is a file of a kind that is not read, which is then noted as a failure.
 
     Such a file cannot get better: kept as a source, it would fail in every run from then on.
@@ -429,41 +291,3 @@ def _is_refused(path: Path, tally: _Tally) -> bool:
         tally.failed.append(Failure(as_utf8(str(path)), as_utf8(str(error))))
         return True
     return False
-
-
-def _facts(path: Path, *, uri: str, location: str, link: str | None) -> documents.FileFacts:
-    """What is to be known of a file. One that is too large to be read is not hashed either.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        too_large = size > MAX_FILE_BYTES
-        digest = "" if too_large else hashlib.file_digest(file, "sha256").hexdigest()
-    return documents.FileFacts(uri, location, link, digest, size)
-
-
-def _store(
-    session: Session,
-    collection_id: int,
-    source_id: int,
-    known: documents.KnownFile | None,
-    facts: documents.FileFacts,
-    new: _New | None,
-) -> Sequence[str]:
-    """Store what :meth:`Ingestor._new` gave; the counts of a report that the document adds to."""
-    if new is None:
-        assert known is not None
-        documents.adopt(session, known.document_id, source_id=source_id, link=facts.link)
-        return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
-    documents.save_document(
-        session,
-        collection_id=collection_id,
-        source_id=source_id,
-        facts=facts,
-        parsed=new.parsed,
-        passages=new.passages,
-        text_version=TEXT_VERSION,
-    )
-    return ["added" if known is None or known.state == "failed" else "changed"]

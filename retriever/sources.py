@@ -19,6 +19,15 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What could not be looked into: where it is, how it is shown, what is wrong with it."""
+
+    path: Path
+    uri: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """Where files are published: those below ``folder``, an absolute path, under ``base_url``."""
 
@@ -45,7 +54,7 @@ class Listing:
     """
 
     files: tuple[SourceFile, ...]
-    problems: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
     skipped: int
 
     @property
@@ -84,15 +93,19 @@ def list_files(
         if not root.exists():
             return _missing(root, label, was_file=str(root) in known)
     except OSError as error:
-        return _problem(label, f"cannot be looked at: {error.strerror or error}")
+        return _problem(root, label, f"cannot be looked at: {error.strerror or error}")
     published = above if base_url is None else Published(root, base_url)
-    problems: list[tuple[str, str]] = []
+    problems: list[Problem] = []
     files: list[SourceFile] = []
     skipped = 0
 
+    def shown(path: Path) -> str:
+        return str(PurePosixPath(label) / path.relative_to(root).as_posix())
+
     def note(error: OSError) -> None:
-        where = str(error.filename or root)
-        problems.append((where, f"{where} cannot be listed: {error.strerror or error}"))
+        where = Path(error.filename or root)
+        wrong = f"cannot be listed: {error.strerror or error}"
+        problems.append(Problem(where, shown(where), wrong))
 
     for folder, names, members in os.walk(root, onerror=note):
         names[:] = sorted(name for name in names if not name.startswith("."))
@@ -104,15 +117,15 @@ def list_files(
             try:
                 taken = path.suffix.lower() in suffixes and path.is_file()
             except OSError as error:
-                problems.append((str(path), f"{path} cannot be read: {error.strerror or error}"))
+                wrong = f"cannot be read: {error.strerror or error}"
+                problems.append(Problem(path, shown(path), wrong))
                 continue
             if taken:
-                uri = str(PurePosixPath(label) / path.relative_to(root).as_posix())
-                files.append(SourceFile(path, uri, _link(path, published)))
+                files.append(SourceFile(path, shown(path), _link(path, published)))
             else:
                 skipped += 1
     if known and not (files or problems or skipped):
-        return _empty(label, "it")
+        return _empty(root, label, "it")
     return Listing(tuple(files), tuple(problems), skipped)
 
 
@@ -120,25 +133,27 @@ def _missing(root: Path, label: str, *, was_file: bool) -> Listing:
     """A deleted file is gone; a missing folder may be a disk that is not there today."""
     if not (was_file and root.parent.is_dir()):
         return _problem(
+            root,
             label,
             "does not exist; nothing of it was changed; to forget it: "
             f'spanbot docs remove "{label}"',
         )
     if not any(root.parent.iterdir()):
-        return _empty(label, "its folder")
+        return _empty(root, label, "its folder")
     return Listing((), (), 0)
 
 
-def _empty(label: str, what: str) -> Listing:
+def _empty(root: Path, label: str, what: str) -> Listing:
     return _problem(
+        root,
         label,
         f"holds no document any more: {what} is empty, as when a disk is not mounted, and nothing "
         f'was forgotten; to forget it: spanbot docs remove "{label}"',
     )
 
 
-def _problem(label: str, message: str) -> Listing:
-    return Listing((), ((label, f"{label} {message}"),), 0)
+def _problem(root: Path, label: str, wrong: str) -> Listing:
+    return Listing((), (Problem(root, label, wrong),), 0)
 
 
 def _link(path: Path, published: Published | None) -> str:

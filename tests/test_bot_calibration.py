@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def own(folder: Path, settings: Settings, **changes: Any) -> dict[str, Any]:
     """Write a calibration for these models into a folder; what it holds."""
     models = models_of(settings)
     record = json.loads((files("bot") / "calibration.json").read_text(encoding="utf-8"))
-    record |= {"fitted_with": {"reader": models.reader, "ranker": models.ranker}, **changes}
+    record |= {"fitted_with": asdict(models), **changes}
     (folder / "calibration.json").write_text(json.dumps(record), encoding="utf-8")
     return dict(record)
 
@@ -90,6 +91,20 @@ def test_an_answer_is_weighed_by_the_calibration_in_the_folder(model: Path, tmp_
         (Models("a", "b"), Models("x", "x"), "with another reader and with another ranker:"),
         (Models("a", "b"), Models("a", None), "with a ranker, and none is in use:"),
         (Models("a", None), Models("a", "b"), "with no ranker, and one is in use:"),
+        (Models("a", "b"), Models("a", "b", "x", "y"), None),  # the weights alone were noted
+        (Models("a", "b", "x", "y"), Models("a", "b", "x", "y"), None),
+        (
+            Models("a", "b", "x", "y"),
+            Models("a", "b", "z", "y"),
+            "was fitted with another tokenizer or configuration of the reader: it may be",
+        ),
+        (
+            Models("a", "b", "x", "y"),
+            Models("a", "b", "x", "z"),
+            "was fitted with another tokenizer or configuration of the ranker: it may be",
+        ),
+        (Models("a", "b", "x", "y"), Models("a", None, "x"), "a ranker, and none is in use:"),
+        (Models("a", "b", "x", "y"), Models("z", "b", "z", "y"), "fitted with another reader: it"),
         (None, Models("a", "b"), "does not say which models it was fitted with:"),
     ],
 )
@@ -115,6 +130,18 @@ def test_the_doctor_says_whose_confidence_it_is(model: Path) -> None:
     assert "with another reader and with a ranker, and none is in use" in detail
     settings = from_environment()
     own(model, settings)
+    assert confidence_check() == (0, "ok", "fitted with these models")
+    tokenizer = model / "tokenizer_config.json"
+    before = tokenizer.read_text()
+    tokenizer.write_text(before.replace("true", "false"))  # do_lower_case
+    code, state, detail = confidence_check()
+    assert (code, state) == (0, "warning")
+    assert "with another tokenizer or configuration of the reader: it may be" in detail
+    tokenizer.write_text(before)
+    assert confidence_check() == (0, "ok", "fitted with these models")
+    # One that was fitted before the files beside the weights were noted.
+    models = models_of(settings)
+    own(model, settings, fitted_with={"reader": models.reader, "ranker": models.ranker})
     assert confidence_check() == (0, "ok", "fitted with these models")
     own(model, settings, fitted_with=None)
     assert confidence_check()[:2] == (0, "warning")

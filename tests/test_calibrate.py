@@ -21,6 +21,7 @@ from bench.found import (
     collect,
     load_found,
     load_kb_questions,
+    settings,
     weights,
 )
 from bot.answering import Answerer, AnswerOptions
@@ -342,6 +343,10 @@ def test_fitting_writes_weights_that_the_bot_reads(
         ({"reader": name}, "other weights than"),
         ({"reader": "ours", "weights": made}, 'with the reader "ours", not with "embedded"'),
         ({"reader": name, "weights": weights(replace(embedded, ranker=None))}, "other weights"),
+        (
+            {"reader": name, "weights": made, "settings": "aa" * 32},
+            "another tokenizer or configuration of the reader or the ranker",
+        ),
     ):
         stale = written(tmp_path / "stale.jsonl", 60, **header)
         with pytest.raises(SystemExit, match=message):
@@ -360,6 +365,10 @@ def test_fitting_writes_weights_that_the_bot_reads(
     assert (read.lead, read.intercept) == pytest.approx((fitted.lead, fitted.intercept), abs=1e-5)
     assert read.precisions.highest > 0.9
     assert read.fitted_with == embedded
+    noted = written(
+        tmp_path / "noted.jsonl", 60, weights=made, settings=settings(embedded), reader=name
+    )
+    assert len(load_found([noted], models=embedded)) == 60
 
 
 def test_a_reader_gets_a_confidence_of_its_own(
@@ -369,8 +378,8 @@ def test_a_reader_gets_a_confidence_of_its_own(
     folder = checkpoint(tmp_path / "tiny")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("SPANBOT_RANKER", "off")
-    settings = from_environment({"SPANBOT_READER": str(folder), "SPANBOT_RANKER": "off"})
-    models = models_of(settings)
+    chosen = from_environment({"SPANBOT_READER": str(folder), "SPANBOT_RANKER": "off"})
+    models = models_of(chosen)
     # What the embedded reader found says nothing of this one.
     stale = written(tmp_path / "stale.jsonl", 60, weights=weights(models_of(from_environment({}))))
     with pytest.raises(SystemExit, match="other weights than"):
@@ -379,7 +388,7 @@ def test_a_reader_gets_a_confidence_of_its_own(
     found = written(tmp_path / "found.jsonl", 300, weights=weights(models), reader=str(folder))
     calibrate.main(["fit", str(found), "--write", "."])
     capsys.readouterr()
-    own = calibration_of(settings)
+    own = calibration_of(chosen)
     assert own.fitted_with == models
     assert own.choice == pytest.approx(
         fit([labelled(item) for item in load_found([found])]).choice.tolist(), abs=1e-5

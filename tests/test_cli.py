@@ -33,6 +33,7 @@ from retriever.store.models import RunError
 from retriever.store.runs import RunCounts, finish_run, start_run
 from tests.command_line import spanbot
 from tests.documents import FACTS, write_handbook, write_pages
+from tests.older_database import dump, make_first
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
 
@@ -698,22 +699,13 @@ def test_a_backup_of_nothing_is_refused(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "b.db").exists()
 
 
-def dump(database: Path) -> list[str]:
-    with closing(sqlite3.connect(database)) as connection:
-        return list(connection.iterdump())
-
-
 def test_an_older_database_is_backed_up_before_its_upgrade(home: Path, tmp_path: Path) -> None:
     home.mkdir(mode=0o700)
-    with closing(sqlite3.connect(home / "spanbot.db")) as connection:
-        first = ROOT / "tests" / "data" / "database_0001.sql"
-        connection.executescript(first.read_text(encoding="utf-8"))
+    make_first(home / "spanbot.db")
     before = dump(home / "spanbot.db")
     told = spanbot("docs", "list").error()
     assert "is behind: its schema is at revision 0001" in told
-    assert told.endswith(
-        "; back it up first (spanbot db backup FILE), then run: spanbot db upgrade"
-    )
+    assert told.endswith("; run: spanbot db upgrade (it saves a copy of an SQLite file first)")
     copy = tmp_path / "before-upgrade.db"
     assert f"Wrote {copy}" in spanbot("db", "backup", copy).out
     assert dump(copy) == dump(home / "spanbot.db") == before
@@ -1382,6 +1374,26 @@ def test_an_encoder_is_pre_trained_on_text_and_on_the_documents(
     assert "--from-documents" in message
     wrong = spanbot("reader", "pretrain", tmp_path / "no.txt", *short, "--run", run).error()
     assert "cannot read the corpus" in wrong
+
+
+def test_a_row_that_the_network_does_not_read_is_refused(model: Path, tmp_path: Path) -> None:
+    corpus, run = tmp_path / "corpus.txt", tmp_path / "run"
+    corpus.write_text("the code is valid for hours\n\nask who is valid\n" * 30, "utf-8")
+    asked = [
+        "reader", "pretrain", corpus, "--start", model, "--run", run, "--steps", 1, "--rows", 1,
+    ]  # fmt: skip
+    assert spanbot(*asked, "--length", "129").error() == (
+        f"--length is 129, but {model} reads at most 128 word pieces at once; give no more than "
+        "that"
+    )
+    assert not run.exists()
+    # The default is for larger networks: what is used in its place is told.
+    told = "Note: rows of 128 word pieces; the network reads no more than that at once"
+    assert told in unboxed(spanbot(*asked).err)
+    assert config_of(run)["length"] == 512
+    asked[6] = tmp_path / "other"
+    ran = spanbot(*asked, "--length", "128")
+    assert (ran.code, told in unboxed(ran.err)) == (0, False)
 
 
 def test_a_reader_that_is_not_there_is_named(tmp_path: Path) -> None:

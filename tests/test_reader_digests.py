@@ -15,8 +15,14 @@ from bench.found import weights
 from bot.models import Models
 from reader import checkpoint as checkpoints
 from reader import ranker as rankers
-from reader.digests import digest_of_digests, digest_of_weights, digest_of_weights_file
+from reader.digests import (
+    digest_of_digests,
+    digest_of_settings_files,
+    digest_of_weights,
+    digest_of_weights_file,
+)
 from reader.errors import CheckpointError
+from reader.tokenization import PieceTokenizer
 from tests.reader_models import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +33,8 @@ def test_the_calibration_names_the_models_that_come_along() -> None:
     assert record["fitted_with"] == {
         "reader": digest_of_weights_file(checkpoints.EMBEDDED),
         "ranker": digest_of_weights_file(rankers.EMBEDDED),
+        "reader_settings": digest_of_settings_files(checkpoints.EMBEDDED),
+        "ranker_settings": digest_of_settings_files(rankers.EMBEDDED),
     }
 
 
@@ -52,6 +60,31 @@ def test_the_weights_on_disk_are_those_that_are_loaded(tmp_path: Path) -> None:
     first.mkdir()
     with pytest.raises(CheckpointError, match=r"cannot read .*model\.safetensors: Is a directory"):
         digest_of_weights_file(folder)
+
+
+def test_what_a_model_is_read_from_beside_its_weights_is_told_apart(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model")
+    seen = [digest_of_settings_files(folder)]
+    PieceTokenizer.from_folder(folder).save(folder)  # tokenizer.json, read before vocab.txt
+    seen.append(digest_of_settings_files(folder))
+    for name in ("README.md", "calibration.json", "vocab.txt"):  # of which nothing is read
+        (folder / name).write_text("x")
+        assert digest_of_settings_files(folder) == seen[-1]
+    for name, old, new in (
+        ("tokenizer.json", '"lowercase": true', '"lowercase": false'),
+        ("config.json", '"layer_norm_eps": 1e-12', '"layer_norm_eps": 1e-05'),
+        ("tokenizer_config.json", "128", "64"),
+    ):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+        seen.append(digest_of_settings_files(folder))
+    (folder / "tokenizer.json").unlink()
+    seen.append(digest_of_settings_files(folder))
+    (folder / "vocab.txt").write_text("y")
+    seen.append(digest_of_settings_files(folder))
+    assert len(set(seen)) == 7
+    assert digest_of_weights_file(folder) == digest_of_weights_file(checkpoint(tmp_path / "other"))
 
 
 def test_the_same_values_stored_otherwise_are_the_same_in_memory(tmp_path: Path) -> None:

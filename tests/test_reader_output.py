@@ -21,7 +21,7 @@ from reader.contrast import ContrastConfig
 from reader.contrast import train as train_ranker
 from reader.corpus import prepare
 from reader.curve import draw
-from reader.errors import OutputError, ReaderError
+from reader.errors import CorpusError, OutputError, ReaderError
 from reader.groups import Group, GroupPassage, save_groups
 from reader.masking import MaskingConfig
 from reader.output import check_targets, write_text, writing
@@ -98,7 +98,37 @@ def test_a_full_disk_is_told_by_the_name_of_what_was_written(name: str, tmp_path
     with room_for(1000), pytest.raises(OutputError, match=rf"^cannot write {out}") as caught:
         write(start, out)
     assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*.part"))  # nothing of it takes up the room that is left
     write(start, tmp_path / "other")  # with room it is written
+
+
+def test_what_a_full_disk_does_not_take_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_text(out, "old")
+    (tmp_path / "link").symlink_to(out)
+    for path in (out, tmp_path / "link"):
+        with room_for(1000), pytest.raises(OutputError, match=rf"^cannot write {path}: File too"):
+            write_text(path, "x" * 4000)
+    assert out.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "link", out]
+
+
+def test_a_corpus_that_is_broken_off_leaves_the_one_before(tmp_path: Path) -> None:
+    def texts() -> Iterator[str]:
+        yield from ["ask who is valid " * 4] * 300
+        raise KeyboardInterrupt
+
+    tokenizer = loaded(checkpoint(tmp_path / "start")).tokenizer
+    prepare(["ask who is valid " * 4], tokenizer, tmp_path / "out", source="a")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(texts(), tokenizer, tmp_path / "out", source="b")
+    with pytest.raises(CorpusError, match="needs more text"):
+        prepare(["ask"], tokenizer, tmp_path / "out", source="c")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "pieces.bin", "pieces.json",
+    ]  # fmt: skip
+    kept = prepare(texts(), tokenizer, tmp_path / "out", source="a")
+    assert len(kept.ids) == 17
 
 
 def test_a_full_disk_at_the_record_of_a_corpus_leaves_no_corpus(tmp_path: Path) -> None:

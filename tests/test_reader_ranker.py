@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,35 @@ def test_what_is_stored_in_8_bits_encodes_almost_as_before(source: Path, tmp_pat
     assert ours.shape == (4, 32)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, atol=1e-5)
     assert ((ours * theirs).sum(axis=1) > 0.999).all()
-    assert stored.name == "tiny"
+    assert re.fullmatch(r"tiny-[0-9a-f]{12}", stored.name)
     sizes = [
         (folder / "model.safetensors").stat().st_size for folder in (source, tmp_path / "stored")
     ]
     assert sizes[1] < 0.4 * sizes[0]
+
+
+def test_a_ranker_of_other_files_has_another_name(source: Path, tmp_path: Path) -> None:
+    store(source, tmp_path / "stored", name="tiny")
+    store(source, tmp_path / "again", name="tiny")
+    names, vectors = [], []
+
+    def look(folder: Path) -> None:
+        ranker = load_ranker(folder, device="cpu")
+        names.append(ranker.name)
+        vectors.append(ranker.encode(["The VPN token"]).tobytes())
+
+    look(tmp_path / "stored")
+    look(tmp_path / "again")
+    assert len(set(names)) == len(set(vectors)) == 1
+    for name, old, new in (
+        ("tokenizer.json", '"lowercase": true', '"lowercase": false'),
+        ("config.json", '"layer_norm_eps": 1e-12', '"layer_norm_eps": 0.1'),
+    ):
+        path = tmp_path / "stored" / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        look(tmp_path / "stored")
+    assert len(set(names)) == len(set(vectors)) == 3
 
 
 def test_a_text_gets_the_same_vector_alone_and_among_others(source: Path, tmp_path: Path) -> None:
@@ -84,7 +109,7 @@ def test_vectors_that_are_not_numbers_are_refused(source: Path, tmp_path: Path) 
     checkpoints.save(loaded, tmp_path / "damaged")
     store(tmp_path / "damaged", tmp_path / "stored", name="tiny")
     ranker = load_ranker(tmp_path / "stored", device="cpu")
-    with pytest.raises(ReaderError, match="the ranker tiny gave vectors that are not numbers"):
+    with pytest.raises(ReaderError, match=f"the ranker {ranker.name} gave vectors that are not"):
         ranker.encode(TEXTS)
 
 

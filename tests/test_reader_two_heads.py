@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from reader.groups import Group, GroupPassage
 from reader.ranker import load_ranker
 from reader.reader import Passage, load_reader
 from reader.recipes import FinetuneConfig
+from retriever.index.folder import IndexFolder
 from tests.reader_models import checkpoint
 from tests.resumed_runs import resumed_as_whole
 
@@ -231,3 +233,27 @@ def test_the_program_ranks_with_the_reader_unless_it_is_told_otherwise(
         installation.knowledge.add([document.parent])
         assert installation.keeper.current().encoder == own
         assert installation.ranker().dimensions == 32
+
+
+def test_vectors_of_another_tokenizer_are_made_anew(two_heads: Path, tmp_path: Path) -> None:
+    reader = tmp_path / "reader"
+    shutil.copytree(two_heads, reader)
+    settings = settings_of(tmp_path / "home", reader)
+    document = tmp_path / "documents" / "code.md"
+    document.parent.mkdir()
+    document.write_text("# Code\n\nThe CODE is valid for hours.\n")
+
+    def vectors() -> bytes:
+        with Installation(settings) as installation:
+            installation.knowledge.add([document.parent])
+            name = installation.ranker().name
+        [segment] = IndexFolder(settings.index_folder).usable_segments(name)
+        return bytes(segment.vectors)
+
+    before = vectors()
+    assert vectors() == before
+    tokenizer = reader / "tokenizer.json"
+    text = tokenizer.read_text()
+    assert '"lowercase": true' in text
+    tokenizer.write_text(text.replace('"lowercase": true', '"lowercase": false'))
+    assert vectors() != before

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, event, func, select, update
 
 from retriever.errors import IngestError, StorageFullError
-from retriever.ingest import IngestReport, Step
 from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION
 from retriever.removal import Removed
+from retriever.reports import IngestReport, Step
 from retriever.store import documents
 from retriever.store.models import Document
 from tests.documents import (
@@ -462,6 +462,67 @@ def test_two_names_of_one_file_are_one_document(store: Store, notes: Path, tmp_p
     assert store.found("guest wifi") == [str(alias)]
     alias.unlink()
     assert store.ingestor.reindex() == IngestReport(unchanged=1)
+
+
+def test_however_a_path_is_typed_its_documents_are_shown_in_one_way(
+    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+    (notes.parent / "link").symlink_to(notes)
+    failed = ["notes/broken.pdf"]
+    monkeypatch.chdir(notes.parent)
+    assert [one.uri for one in store.ingestor.add([Path("notes")]).failed] == failed
+    before = store.document_ids()
+    assert all(uri.startswith("notes/") for uri in before)
+    for folder, typed in (
+        (notes.parent, "notes/."),
+        (notes.parent, "link/../notes"),
+        (notes.parent, "link"),
+        (notes.parent, str(notes)),
+        (notes, "."),
+        (notes, "../notes"),
+    ):
+        monkeypatch.chdir(folder)
+        report = store.ingestor.add([Path(typed)])
+        assert (report.added, report.unchanged) == (0, 3)
+        assert [one.uri for one in report.failed] == failed
+    with store.database.read() as session:
+        assert len(documents.sources(session)) == 1
+    # A file by itself is a source of its own, and no other document.
+    for typed in ("wifi.md", "broken.pdf", str(notes / "broken.pdf")):
+        report = store.ingestor.add([Path(typed)])
+        assert (report.added, [one.uri for one in report.failed]) in ((0, []), (0, failed))
+    assert [one.uri for one in store.ingestor.reindex().failed] == failed
+    assert store.document_ids() == before
+    assert store.found("guest wifi") == ["notes/wifi.md"]
+
+
+@pytest.mark.parametrize("typed", ["notes", "absolute"])
+def test_what_cannot_be_looked_at_is_told_under_its_document_s_name(
+    store: Store, notes: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.chdir(notes.parent)
+    label = Path("notes") if typed == "notes" else notes
+    store.ingestor.add([label / "wifi.md", label])
+    for name in ("wifi.md", "lunch.md"):
+        (notes / name).unlink()
+        (notes / name).symlink_to("x" * 300)  # longer than a name may be: an error to ask for
+    told = [(one.uri, one.message) for one in store.ingestor.reindex().failed]
+    assert {uri for uri, _ in told} == {f"{label}/wifi.md", f"{label}/lunch.md"}
+    assert all(message.startswith(f"{uri} cannot be") for uri, message in told)
+    assert store.errors().items() <= set(told)
+    assert len(store.errors()) == 2
+    away = notes.rename(notes.with_name("elsewhere"))
+    missing = {one.uri: one.message for one in store.ingestor.reindex().failed}
+    assert set(missing) == {f"{label}/wifi.md", str(label)}
+    assert all("does not exist; nothing of it was changed" in one for one in missing.values())
+    assert store.errors()[f"{label}/wifi.md"] == missing[f"{label}/wifi.md"]
+    away.rename(notes)
+    for name in ("wifi.md", "lunch.md"):
+        (notes / name).unlink()
+        (notes / name).write_text(NOTES[name])
+    assert store.ingestor.reindex().failed == ()
+    assert store.errors() == {}
 
 
 def test_links_in_a_folder_are_documents_and_broken_ones_are_left_aside(

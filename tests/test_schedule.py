@@ -20,8 +20,9 @@ from bot.schedule import Scheduler, SystemTimezone
 from retriever.analysis import Analyzer
 from retriever.errors import StoreError
 from retriever.indexing import IndexKeeper
-from retriever.ingest import Ingestor, IngestReport
+from retriever.ingest import Ingestor
 from retriever.records import Failure
+from retriever.reports import IngestReport
 from retriever.store.database import Database
 from retriever.store.models import IndexRun
 from retriever.store.runs import KEPT_FAILURES, ClaimedRun, finish_run

@@ -17,9 +17,9 @@ from bot.slack.app import SlackDependencies
 from bot.slack.errors import RATE_LIMITED
 from bot.slack.kb import FILES_BLOCK, HELP, UploadResult, render_report, render_status
 from bot.slack.work import WorkQueue
-from retriever.ingest import IngestReport
 from retriever.parsing import SUFFIXES
 from retriever.records import Failure
+from retriever.reports import IngestReport
 from retriever.store.models import Document
 from retriever.store.runs import Run, RunCounts
 from tests.slack_parts import Bot, knowledge_in, running_bot

@@ -31,6 +31,7 @@ from retriever.store.models import (
     SlackEvent,
     StoreState,
 )
+from tests.full_disk import room_for
 from tests.permissions import unprivileged
 from tests.store_rows import NOW, fill, question
 
@@ -569,6 +570,22 @@ def test_a_backup_that_cannot_be_written_names_its_place(
     target = tmp_path / "nowhere" / "backup.db"
     with pytest.raises(StoreError, match=f"{target} cannot be written: No such file"):
         database.backup(target)
+
+
+def test_a_backup_that_does_not_fit_is_told_by_its_name_and_leaves_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.write() as session:
+        fill(session)
+    target = tmp_path / "copies" / "backup.db"
+    target.parent.mkdir()
+    with (
+        room_for(40_000),
+        pytest.raises(StoreError, match=f"the backup {target} cannot be written: disk I/O error"),
+    ):
+        database.backup(target)
+    assert not list(target.parent.iterdir())
+    database.backup(target)
 
 
 def test_a_backup_of_nothing_is_refused(path: Path, tmp_path: Path) -> None:

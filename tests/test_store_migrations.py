@@ -25,18 +25,18 @@ from sqlalchemy import Connection, inspect, text
 import migrations
 from migrations.__main__ import new_migration
 from retriever.errors import SchemaError, StoreError
-from retriever.ingest import IngestReport
 from retriever.records import Failure
+from retriever.reports import IngestReport
 from retriever.store import schema
 from retriever.store.database import Database
 from retriever.store.models import Base
 from retriever.store.runs import finish_run, last_look, start_run
 from tests.documents import open_store, write_pages
+from tests.older_database import FIRST, dump, make_first
 from tests.store_rows import NOW, fill
 
 ROOT = Path(__file__).parent.parent
 TABLES = sorted(Base.metadata.tables)
-FIRST = ROOT / "tests" / "data" / "database_0001.sql"  # with rows in every table
 
 
 @pytest.fixture
@@ -209,11 +209,65 @@ def test_a_database_of_an_earlier_release_is_behind(
     with pytest.raises(
         SchemaError,
         match=f"is behind: its schema is at revision {migrations.HEAD}, this spanbot needs "
-        f"{following}; back it up first .spanbot db backup FILE., then run: spanbot db upgrade",
+        f"{following}; run: spanbot db upgrade .it saves a copy of an SQLite file first.",
     ):
         database.check_schema()
     assert database.upgrade() == (migrations.HEAD, following)
     database.check_schema()
+
+
+def test_what_comes_first_sees_an_older_database_as_it_was_and_nobody_else_writes(
+    database: Database, path: Path, tmp_path: Path
+) -> None:
+    make_first(path)
+    before = dump(path)
+    copy, seen = tmp_path / "copy.db", []
+
+    def first(revision: str) -> None:
+        seen.append(revision)
+        database.backup(copy)
+        with (
+            closing(Database(f"sqlite:///{path}", busy_timeout=0)) as other,
+            pytest.raises(StoreError, match="busy with another writer"),
+            other.write(),
+        ):
+            pass
+
+    assert database.upgrade(first=first) == ("0001", migrations.HEAD)
+    assert database.upgrade(first=first) == (migrations.HEAD, migrations.HEAD)
+    assert seen == ["0001"]
+    assert dump(copy) == before
+
+
+def test_what_comes_first_and_fails_leaves_an_older_database_as_it_is(
+    database: Database, path: Path
+) -> None:
+    make_first(path)
+    before = dump(path)
+
+    def first(_: str) -> None:
+        raise StoreError("no copy")
+
+    with pytest.raises(StoreError, match="no copy"):
+        database.upgrade(first=first)
+    assert dump(path) == before
+
+
+def test_nothing_comes_first_of_a_database_that_is_not_upgraded(
+    database: Database, path: Path
+) -> None:
+    seen: list[str] = []
+    assert database.upgrade(first=seen.append) == (None, migrations.HEAD)
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaError, match="newer spanbot"):
+        database.upgrade(first=seen.append)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE alembic_version")
+        connection.commit()
+    with pytest.raises(StoreError, match="another program's tables"):
+        database.upgrade(first=seen.append)
+    assert seen == []
 
 
 def test_a_newer_database_is_left_as_it_is(database: Database, path: Path) -> None:
@@ -345,8 +399,8 @@ def test_a_connection_that_would_lose_rows_is_refused(database: Database, script
 def test_the_first_schema_is_upgraded_with_all_its_rows(
     database: Database, path: Path, tmp_path: Path
 ) -> None:
+    make_first(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(FIRST.read_text(encoding="utf-8"))
         tables = [
             name
             for (name,) in connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +10,24 @@ import typer
 from rich.text import Text
 
 from bot.cli.opening import read_settings
-from bot.cli.output import console
+from bot.cli.output import console, note
+from bot.copies import save_copy
 from bot.installation import make_home, open_database
+from retriever.store.database import Database
 
 db = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
 
 @db.command()
 def upgrade() -> None:
-    """Make the database, or bring its schema up to this program's."""
+    """Make the database, or bring its schema up to this program's, after a copy of it."""
     settings = read_settings()
     make_home(settings)
     database = open_database(settings)
     try:
-        before, after = database.upgrade()
+        before, after = database.upgrade(
+            first=partial(copy_first, database, settings.backups_folder)
+        )
     finally:
         database.close()
     if before is None:
@@ -31,6 +36,15 @@ def upgrade() -> None:
         console.print(Text(f"The database is up to date (schema {after})"))
     else:
         console.print(Text(f"The database went from schema {before} to {after}"))
+
+
+def copy_first(database: Database, folder: Path, revision: str) -> None:
+    """Save a copy of a database that is to be upgraded, and tell where it is, or that none is."""
+    copy = save_copy(database, folder, revision)
+    if copy is None:
+        note(f"no copy of {database.name} was made: it is no SQLite file")
+    else:
+        console.print(Text(f"Saved a copy of the database as it was: {copy}"))
 
 
 @db.command()

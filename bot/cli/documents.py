@@ -24,8 +24,8 @@ from bot.cli.output import (
 from bot.errors import SpanbotError
 from bot.installation import Installation
 from bot.knowledge import KnowledgeBase
-from retriever.ingest import IngestReport, Progress
 from retriever.parsing import SUFFIXES
+from retriever.reports import IngestReport, Progress
 from retriever.store import documents as store
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)

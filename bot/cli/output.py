@@ -22,9 +22,9 @@ from rich.text import Text
 
 from bot.answering import AnswerSpan, Reply
 from bot.quotes import on_lines
-from retriever.ingest import IngestReport, Step
 from retriever.links import SEPARATOR
 from retriever.records import Hit
+from retriever.reports import IngestReport, Step
 
 #: Results go to standard output, progress and errors to standard error.
 console = Console(highlight=False, soft_wrap=True)

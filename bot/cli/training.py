@@ -311,7 +311,10 @@ def pretrain(
     steps: Annotated[int | None, whole(least=1, help="Steps, in the place of epochs.")] = None,
     rows: Annotated[int, whole(least=1, help="Rows at once; more where they are short.")] = 32,
     accumulate: Annotated[int, whole(least=1, help="So many batches of rows make one step.")] = 1,
-    length: Annotated[int, whole(least=8, help="Word pieces a row.")] = 512,
+    length: Annotated[
+        int | None,
+        whole(least=8, help="Word pieces a row; by default 512, or as many as the network reads."),
+    ] = None,
     learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 1e-4,
     dropout: Annotated[float, real(least=0, most=0.9, help="Share of values dropped.")] = 0.1,
     bf16: Annotated[
@@ -322,7 +325,7 @@ def pretrain(
     save_every: Annotated[int, whole(least=1, help="Steps between checkpoints.")] = 200,
 ) -> None:
     """Go on pre-training a BERT on plain text by span masking, as SpanBERT was."""
-    from reader.checkpoint import choose_device
+    from reader import checkpoint as checkpoints
     from reader.corpus import documents, fingerprint
     from reader.masking import MaskingConfig
     from reader.pretrain import PretrainConfig, Progress
@@ -331,12 +334,15 @@ def pretrain(
     if not corpora and not from_documents:
         raise SpanbotError("name text files to train on, or give --from-documents")
     settings = from_environment()
+    stored = checkpoints.read(start, head_required=False, notify=note)
+    check_length(length, stored.name, stored.max_length)
+    most = stored.max_length
+    del stored  # its weights
     config = PretrainConfig(
         epochs=epochs,
         steps=steps,
         rows=rows,
         accumulate=accumulate,
-        length=length,
         learning_rate=learning_rate,
         dropout=dropout,
         masking=MaskingConfig(kind=masking.value),
@@ -344,6 +350,10 @@ def pretrain(
         seed=seed,
         save_every=save_every,
     )
+    if length is not None:
+        config = replace(config, length=length)
+    elif most < config.length:
+        note(f"rows of {most} word pieces; the network reads no more than that at once")
 
     def report(step: Progress) -> None:
         advance(step.step, step.steps)
@@ -365,7 +375,7 @@ def pretrain(
             run,
             config,
             source=None if from_documents else fingerprint(corpora or []),
-            device=choose_device(settings.device),
+            device=checkpoints.choose_device(settings.device),
             prepared=_told("Documents prepared"),
             progress=report,
             notify=note,

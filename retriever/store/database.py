@@ -39,6 +39,11 @@ from retriever.store import faults, schema
 _BUSY_TIMEOUT_S = 10.0
 _PASSWORD = re.compile(r"(?<=:)[^:/@][^@]*(?=@)")
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_WRITE_ERRORS = (
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+)
 
 
 @dataclass(frozen=True)
@@ -138,10 +143,15 @@ class Database:
         with self._translated(reading=True), self._ready().reader.connect() as connection:
             schema.check(connection, self.name, older=older)
 
-    def upgrade(self) -> tuple[str | None, str]:
+    def upgrade(self, *, first: Callable[[str], object] | None = None) -> tuple[str | None, str]:
         """Bring the schema to this program's, in one transaction; make the database if need be.
 
         Several processes may do this at once: the first one does the work.
+
+        Args:
+            first: called with the revision of a database that is older than this program, before
+                anything is changed, as for a :meth:`backup`: on SQLite nobody else writes from
+                then on until the upgrade is done. What it raises leaves all as it was.
 
         Returns:
             The revision before, ``None`` for a new database, and after.
@@ -160,7 +170,7 @@ class Database:
                     error, store=self.name, folder=self.path.parent
                 ) from error
         with self.migrating() as connection:
-            return schema.upgrade(connection, self.name)
+            return schema.upgrade(connection, self.name, first=first)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -196,7 +206,7 @@ class Database:
             )
             os.close(handle)
         except OSError as error:
-            raise _backup_error(target, error) from error
+            raise _backup_os_error(target, error) from error
         part = Path(name)
         try:
             shutil.copymode(self.path, part)
@@ -206,12 +216,14 @@ class Database:
                 except sqlite3.OperationalError as error:
                     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                         raise faults.full(str(target)) from error
+                    if error.sqlite_errorcode in _WRITE_ERRORS:  # only the copy is written
+                        raise _backup_error(target, str(error)) from error
                     raise
             _sync(part)  # VACUUM INTO leaves that to its caller
             _move_to_new(part, target)
             _sync(target.parent)
         except OSError as error:
-            raise _backup_error(target, error) from error
+            raise _backup_os_error(target, error) from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -360,13 +372,18 @@ def _server_engines(url: URL, name: str) -> _Engines | StoreError:
     return _Engines(reader, engine, engine)
 
 
-def _backup_error(target: Path, error: OSError) -> StoreError:
+def _backup_os_error(target: Path, error: OSError) -> StoreError:
     if isinstance(error, FileExistsError):
         return StoreError(f"{target} exists; name a new file for the backup")
     if error.errno == errno.ENOSPC:
         return faults.full(str(target))
-    reason = error.strerror or str(error)
-    return StoreError(f"the backup {target} cannot be written: {reason}; name another place")
+    return _backup_error(target, error.strerror or str(error))
+
+
+def _backup_error(target: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"the backup {target} cannot be written: {reason}; check its folder, or name another"
+    )
 
 
 def _move_to_new(part: Path, target: Path) -> None:

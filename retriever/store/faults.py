@@ -35,7 +35,7 @@ def behind(store: str, revision: str | None, needed: str) -> SchemaError:
         has, then = "it has no tables yet", _UPGRADE
     else:  # an upgrade goes one way
         has = f"its schema is at revision {revision}"
-        then = f"back it up first (spanbot db backup FILE), then {_UPGRADE}"
+        then = f"{_UPGRADE} (it saves a copy of an SQLite file first)"
     return SchemaError(
         f"the database {store} is behind: {has}, this spanbot needs {needed}; {then}"
     )

@@ -7,6 +7,7 @@ that is up to date.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -62,8 +63,13 @@ def check(connection: Connection, store: str, *, older: bool = False) -> None:
     raise _problem(found, store)
 
 
-def upgrade(connection: Connection, store: str) -> tuple[str | None, str]:
+def upgrade(
+    connection: Connection, store: str, *, first: Callable[[str], object] | None = None
+) -> tuple[str | None, str]:
     """Bring a database to the newest revision, inside the connection's transaction.
+
+    Args:
+        first: called with an older database's revision before anything is changed.
 
     Returns:
         The revision before and after.
@@ -91,6 +97,8 @@ def upgrade(connection: Connection, store: str) -> tuple[str | None, str]:
 
     if before is not None and before not in _known_revisions():
         raise faults.newer(store, before)
+    if first is not None and before is not None and before != HEAD:
+        first(before)
     with _ALEMBIC:
         try:
             command.upgrade(alembic_config(connection), "head")

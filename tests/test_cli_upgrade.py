@@ -1,0 +1,119 @@
+"""``spanbot db upgrade`` of an older database: a copy of it first, or nothing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import migrations
+from bot.cli.database import copy_first
+from retriever.store.database import Database
+from tests.command_line import spanbot
+from tests.full_disk import room_for
+from tests.older_database import dump, make_first
+from tests.permissions import unprivileged
+
+
+def make_older(home: Path) -> Path:
+    """A home folder whose database has the first schema; the database."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    path = home / "spanbot.db"
+    make_first(path)
+    return path
+
+
+def test_a_copy_is_saved_before_the_upgrade_and_is_the_way_back(home: Path) -> None:
+    path = make_older(home)
+    path.chmod(0o600)
+    before = dump(path)
+    ran = spanbot("db", "upgrade")
+    [copy] = (home / "backups").iterdir()
+    assert re.fullmatch(r"spanbot-0001-\d{8}T\d{6}\.\d{6}Z\.db", copy.name)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"Saved a copy of the database as it was: {copy}",
+        f"The database went from schema 0001 to {migrations.HEAD}",
+    ]
+    assert dump(copy) == before != dump(path)
+    assert (home / "backups").stat().st_mode & 0o777 == 0o700
+    assert copy.stat().st_mode & 0o777 == 0o600
+    copy.replace(path)
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+    assert spanbot("docs", "list").code == 0
+
+
+def test_nothing_is_copied_that_is_not_upgraded(home: Path) -> None:
+    path = home / "spanbot.db"
+    assert "Made a new database" in spanbot("db", "upgrade").out
+    assert "up to date" in spanbot("db", "upgrade").out
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    assert "newer spanbot" in spanbot("db", "upgrade").error()
+    for file in home.glob("spanbot.db*"):
+        file.unlink()
+    path.touch()
+    assert "Made a new database" in spanbot("db", "upgrade").out
+    assert not (home / "backups").exists()
+
+
+def test_where_the_copy_does_not_fit_nothing_is_upgraded(home: Path) -> None:
+    path = make_older(home)
+    before = dump(path)
+    with room_for(40_000):
+        told = spanbot("db", "upgrade").error()
+    assert re.fullmatch(
+        rf"the database {path} was not upgraded: no copy of it can be saved first; the backup "
+        rf"{home}/backups/spanbot-0001-[\w.]+\.db cannot be written: disk I/O error; check its .*",
+        told,
+    )
+    assert dump(path) == before
+    assert not list((home / "backups").iterdir())
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out  # with room again
+
+
+def test_where_the_folder_of_copies_cannot_be_used_nothing_is_upgraded(home: Path) -> None:
+    path = make_older(home)
+    before = dump(path)
+    folder = home / "backups"
+    folder.write_text("a file")
+    told = spanbot("db", "upgrade").error()
+    assert told.endswith(f"saved first; the folder {folder} cannot be made: File exists")
+    assert dump(path) == before
+
+
+def test_where_no_copy_may_be_written_nothing_is_upgraded(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANBOT_HOME", str(open_folder))
+    path = make_older(open_folder)
+    before = dump(path)
+    folder = open_folder / "backups"
+    folder.mkdir(mode=0o555)
+    open_folder.chmod(0o777)
+    path.chmod(0o666)
+    with unprivileged():
+        told = spanbot("db", "upgrade").error()
+    assert "was not upgraded: no copy of it can be saved first" in told
+    assert re.search(
+        rf"{folder}/spanbot-0001-[\w.]+\.db cannot be written: Permission denied", told
+    )
+    assert dump(path) == before
+
+
+def test_that_no_copy_is_made_of_a_database_on_a_server_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database("postgresql+psycopg://spanbot:secret@db.example.com/spanbot")
+    copy_first(database, tmp_path / "backups", "0001")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        "Note: no copy of postgresql+psycopg://spanbot:***@db.example.com/spanbot was made: "
+        "it is no SQLite file\n"
+    )
+    assert not (tmp_path / "backups").exists()
