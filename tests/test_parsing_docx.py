@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 from docx import Document
 from docx.document import Document as DocxDocument
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
+from docx.oxml import OxmlElement, parse_xml
+from docx.oxml.ns import nsdecls, qn
 
 from retriever.errors import ParseError
 from retriever.records import ParsedDocument
 from tests.parsing_files import headings, parse_file, section
 
 SAMPLE = Path(__file__).parents[1] / "bot" / "sample" / "handbook" / "people" / "benefits.docx"
+
+_CHECKBOX = f"""\
+<w:sdt {nsdecls("w")} xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml">
+  <w:sdtPr><w14:checkbox><w14:checked w14:val="{{checked}}"/></w14:checkbox></w:sdtPr>
+  <w:sdtContent><w:r><w:t>☐</w:t></w:r></w:sdtContent>
+</w:sdt>"""
 
 
 def build(fill: Callable[[DocxDocument], None], title: str = "") -> bytes:
@@ -105,6 +111,16 @@ def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> No
         document.paragraphs[0].add_run(" days.")
 
     assert docx(tmp_path, fill).text == "Claims within 45 days."
+
+
+def test_tasks_have_their_boxes(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        for checked, words in (("1", " Order the laptop"), ("0", " Badge")):
+            paragraph: Any = document.add_paragraph(style="List Bullet")._p
+            paragraph.append(parse_xml(_CHECKBOX.format(checked=checked)))
+            document.paragraphs[-1].add_run(words)
+
+    assert docx(tmp_path, fill).text == "- ☑ Order the laptop\n- ☐ Badge"
 
 
 def test_pictures_are_their_descriptions(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ theirs is met, so importing this package costs nothing.
     walker.py                      HTML elements to blocks, for HTML, Markdown and DOCX
     pdf_layout.py                  lines on a page to paragraphs and tables
     templates.py, definitions.py, footnotes.py       what Markdown has beside CommonMark
-    tables.py, titles.py, encoding.py                what the formats share
+    tables.py, tasks.py, titles.py, encoding.py      what the formats share
     media_types.py                 what is read, by suffix
     signatures.py                  files of another kind than their name says
     builder.py                     blocks to the canonical text and its anchors

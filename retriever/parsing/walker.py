@@ -15,6 +15,7 @@ from selectolax.lexbor import LexborNode
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
 from retriever.parsing.tables import LONGEST_NAME, MarkedRow, label, table_lines
+from retriever.parsing.tasks import boxed, task_box
 
 MAX_DEPTH = 500
 
@@ -55,7 +56,6 @@ _EMPTY_ALT = re.compile(
     r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
 )
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
-_TASK = re.compile(r"(- |\d+\. )\[([ xX])\] +")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _REPEATED_TERMS = 3
 
@@ -176,15 +176,18 @@ class Walker:
                 self._terms = list(self._described[-1])
                 self._repeated = bool(self._terms)
         elif tag == "li":
-            if not self._lists:  # stray items belong to a list all the same
-                self._marker = "- "
-                return
-            current = self._lists[-1]
-            given = _number(node, "value")
-            if given is not None:
-                current.number = given
-            self._marker = f"{current.number}. " if current.ordered else "- "
-            current.number += current.step
+            self._marker = self._next_marker(node) + task_box(node, self._is_hidden)
+
+    def _next_marker(self, item: LexborNode) -> str:
+        if not self._lists:  # stray items belong to a list all the same
+            return "- "
+        current = self._lists[-1]
+        given = _number(item, "value")
+        if given is not None:
+            current.number = given
+        number = current.number
+        current.number += current.step
+        return f"{number}. " if current.ordered else "- "
 
     def _leave(self, node: LexborNode) -> None:
         tag = node.tag or ""
@@ -229,7 +232,7 @@ class Walker:
         if self._marker is not None:
             first, *more = text.strip(" \n").split("\n")
             indent = "  " * max(0, depth - 1)
-            self._builder.add(_boxed(self._marker + first), indent=indent, group=self._group)
+            self._builder.add(boxed(self._marker + first), indent=indent, group=self._group)
             self._marker = None
             text = "\n".join(more)
         self._builder.add(text, indent="  " * depth, group=self._group)
@@ -345,6 +348,8 @@ class Walker:
                 else:
                     if depth and tag in _BLOCKS:
                         pieces.append("\n")
+                        if tag == "li":
+                            pieces.append(task_box(node, self._is_hidden))
                         stack.append(("\n", 0))
                     child = node.last_child
                     while child is not None:
@@ -438,7 +443,7 @@ def _cell_line(text: str) -> str:
     line = ""
     for part in filter(None, map(one_line, text.split("\n"))):
         if line:
-            line += " " if line[-1] in ".,:;!?/" or part[0] in "([" else ", "
+            line += " " if line[-1] in ".,:;!?/☑☐" or part[0] in "([" else ", "
         line += part
     return line
 
@@ -496,9 +501,3 @@ def _raised(node: LexborNode) -> str | None:
 def _number(node: LexborNode, name: str) -> int | None:
     value = (node.attributes.get(name) or "").strip()
     return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None
-
-
-def _boxed(item: str) -> str:
-    """A list item with the box of a task list as a sign."""
-    task = _TASK.match(item)
-    return f"{task[1]}{'☐' if task[2] == ' ' else '☑'} {item[task.end() :]}" if task else item
