@@ -14,14 +14,13 @@ from selectolax.lexbor import LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
+from retriever.parsing.elements import BLOCKS, HEADINGS, LISTS, MAX_DEPTH, is_layout
+from retriever.parsing.html_footnotes import Footnotes, find_footnotes
 from retriever.parsing.tables import LONGEST_NAME, MarkedRow, label, table_lines
 from retriever.parsing.tasks import boxed, task_box
 
-MAX_DEPTH = 500
-
 Slugger = Callable[[LexborNode, str], str | None]
 
-HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # What has no text of the document in it.
 _SKIPPED = frozenset(
     "script style nav aside form svg math template noscript head iframe object embed canvas audio "
@@ -31,12 +30,6 @@ _CONTROLS = frozenset("button input select textarea option optgroup meter progre
 _SKIPPED_ROLES = frozenset("navigation banner contentinfo search menu menubar toolbar".split())
 # Struck-out text no longer holds, so it must not be found or quoted.
 _STRUCK = frozenset(["del", "s", "strike"])
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset "
-    "figcaption figure footer form header hgroup hr legend li main menu ol p section summary "
-    "table tbody td tfoot th thead tr ul caption search".split()
-)
-_LISTS = frozenset(["ul", "ol", "menu", "dir"])
 _NOTES = re.compile(
     r"(?i)\b(note|tip|hint|info|warning|caution|danger|important|admonition|callout|footnote)"
 )
@@ -49,6 +42,10 @@ _HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
 # The signs that generators put beside headings and footnotes as links to themselves.
 _LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
 _NOTE_MARK = re.compile(r"\[?(\d{1,3}|[*†‡])\]?")
+# In front of a note: "[1] ", "1. ", or what a link back leaves of them.
+_NOTE_LABEL = re.compile(
+    r"\A\s*(\[\w{0,4}\]|\d{1,3}[.)]|[⁰¹²³⁴-⁹]{1,3}|[*†‡§]{1,3})?[.):]?(\s+|\Z)"
+)
 _POWER = re.compile(r"[-+−]?\d{1,3}")
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _EMPTY_ALT = re.compile(
@@ -91,6 +88,8 @@ class Walker:
         self._groups = 0
         self._group: int | None = None
         self._controlled: frozenset[str] = frozenset()
+        self._footnotes = Footnotes()
+        self._labelled = False
 
     def walk(self, root: LexborNode) -> None:
         """Add everything below ``root``. Raises: ParseError if it is nested too deeply."""
@@ -99,29 +98,35 @@ class Walker:
             for node in root.css("[aria-controls]")
             for name in (node.attributes.get("aria-controls") or "").split()
         )
-        # (node, depth): to enter; (node, -1): to leave.
+        self._footnotes = find_footnotes(_top(root))  # they may stand below the text itself
+        behind, left_out = self._footnotes.behind, self._footnotes.left_out
+        # (node, depth): to enter; (node, -1): to leave; (note, -2): to begin.
         stack = [(root, 0)]
         while stack:
             node, depth = stack.pop()
-            if depth < 0:
+            if depth == -2:
+                # The numbers of a list are none of its text, those in front of others are.
+                self._labelled = node.tag != "li"
+            elif depth == -1:
                 self._leave(node)
             elif node.is_text_node:
                 self._inline.append(_SPACE.sub(" ", node.text_content or ""))
-            elif node.is_element_node and self._enter(node):
-                if depth >= MAX_DEPTH:
-                    raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
-                stack.append((node, -1))
-                child = node.last_child
-                while child is not None:
-                    stack.append((child, depth + 1))
-                    child = child.prev
+            elif left_out and node.tag == "li" and node.mem_id in left_out:
+                self._next_marker(node)  # the numbers behind it stay what they are
+            elif node.is_element_node and not self._is_skipped(node, node.tag or ""):
+                for note in reversed(behind.get(node.mem_id, ()) if behind else ()):
+                    left_out.add(note.mem_id)  # where it stands
+                    _push(stack, note, depth)
+                    stack.append((note, -2))
+                if self._enter(node):
+                    if depth >= MAX_DEPTH:
+                        raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
+                    _push(stack, node, depth)
         self._flush()
 
     def _enter(self, node: LexborNode) -> bool:
         """Begin an element; False if its children are not to be walked."""
         tag = node.tag or ""
-        if self._is_skipped(node, tag):
-            return False
         if tag == "br":
             self._inline.append("\n")
             return False
@@ -139,7 +144,7 @@ class Walker:
             self._lone_terms()
             self._builder.add_verbatim(self._gather(node, verbatim=True).removeprefix("\n"))
             return False
-        if tag == "table" and not _is_layout(node):
+        if tag == "table" and not is_layout(node):
             self._flush()
             self._lone_terms()
             self._table(node)
@@ -150,13 +155,13 @@ class Walker:
             return False
         if tag == "q":
             self._inline.append("“")
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self._flush()
             self._open_block(node, tag)
         return True
 
     def _open_block(self, node: LexborNode, tag: str) -> None:
-        if tag in _LISTS or tag == "dl":
+        if tag in LISTS or tag == "dl":
             if self._group is None:
                 self._groups += 1
                 self._group = self._groups
@@ -193,9 +198,10 @@ class Walker:
         tag = node.tag or ""
         if tag == "q":
             self._inline.append("”")
-        if tag not in _BLOCKS:
+        if tag not in BLOCKS:
             return
         self._flush()
+        self._labelled = False
         if tag in ("li", "dd"):
             self._marker = None
             if tag == "dd":
@@ -204,7 +210,7 @@ class Walker:
             self._lone_terms()
             self._described.pop()
             self._close_group()
-        elif tag in _LISTS and self._lists:
+        elif tag in LISTS and self._lists:
             self._lists.pop()
             self._close_group()
 
@@ -225,6 +231,9 @@ class Walker:
         if not one_line(text):
             return
         depth = len(self._lists)
+        if self._labelled:
+            text = _NOTE_LABEL.sub("", text)
+            self._labelled = False
         if self._terms:
             text = label(", ".join(self._terms), text.strip(" \n"))
             self._terms.clear()
@@ -274,7 +283,8 @@ class Walker:
             links: a link that is only a sign is one to the heading that it is in.
             controls: a button's text counts.
         """
-        if tag in _STRUCK:
+        left_out = self._footnotes.left_out
+        if tag in _STRUCK or (left_out and node.mem_id in left_out):
             return True
         if tag in _CONTROLS:
             return not (controls and tag == "button")
@@ -346,7 +356,7 @@ class Walker:
                 elif tag == "sup" and (raised := _raised(node)) is not None:
                     pieces.append(raised)
                 else:
-                    if depth and tag in _BLOCKS:
+                    if depth and tag in BLOCKS:
                         pieces.append("\n")
                         if tag == "li":
                             pieces.append(task_box(node, self._is_hidden))
@@ -415,6 +425,21 @@ class Walker:
         return rows
 
 
+def _top(node: LexborNode) -> LexborNode:
+    while (above := node.parent) is not None:
+        node = above
+    return node
+
+
+def _push(stack: list[tuple[LexborNode, int]], node: LexborNode, depth: int) -> None:
+    """Put what is to be walked of an element on the stack, its end first."""
+    stack.append((node, -1))
+    child = node.last_child
+    while child is not None:
+        stack.append((child, depth + 1))
+        child = child.prev
+
+
 def _repeatable(terms: Sequence[str]) -> list[str]:
     """Of terms that are described together, those to repeat with each further description.
 
@@ -446,16 +471,6 @@ def _cell_line(text: str) -> str:
             line += " " if line[-1] in ".,:;!?/☑☐" or part[0] in "([" else ", "
         line += part
     return line
-
-
-def _is_layout(table: LexborNode) -> bool:
-    """Whether a table only puts things beside each other: it holds headings or more tables."""
-    if (table.attributes.get("role") or "") in ("presentation", "none"):
-        return True
-    if table.css_first(".linenos, .gutter, .blob-num") is not None:
-        return True
-    inner = table.css("table, h1, h2, h3, h4, h5, h6")
-    return any(node.mem_id != table.mem_id for node in inner)
 
 
 def _alternative(image: LexborNode) -> str:
