@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from docx import Document
 from docx.document import Document as DocxDocument
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
 
@@ -121,6 +124,61 @@ def test_tasks_have_their_boxes(tmp_path: Path) -> None:
             document.paragraphs[-1].add_run(words)
 
     assert docx(tmp_path, fill).text == "- ☑ Order the laptop\n- ☐ Badge"
+
+
+def note_mark(kind: str, number: int) -> Any:
+    """A run with the number of a note, as Word writes it."""
+    raised = '<w:rPr><w:vertAlign w:val="superscript"/></w:rPr>'
+    mark = f'<w:{kind}Reference w:id="{number}"/>'
+    return parse_xml(f"<w:r {nsdecls('w')}>{raised}{mark}</w:r>")
+
+
+def add_notes(document: DocxDocument, kind: str, notes: list[list[str]]) -> None:
+    """The part with notes, each of which has paragraphs, numbered from 1."""
+
+    def note(number: int, paragraphs: list[str]) -> str:
+        inside = "".join(
+            f"<w:p><w:r><w:{kind}Ref/></w:r><w:r><w:t> {words}</w:t></w:r></w:p>"
+            for words in paragraphs
+        )
+        return f'<w:{kind} w:id="{number}">{inside}</w:{kind}>'
+
+    line = f'<w:{kind} w:type="separator" w:id="0"><w:p><w:r><w:separator/></w:r></w:p></w:{kind}>'
+    body = line + "".join(note(number, words) for number, words in enumerate(notes, 1))
+    part = Part(
+        PackURI(f"/word/{kind}s.xml"),
+        f"application/vnd.openxmlformats-officedocument.wordprocessingml.{kind}s+xml",
+        f"<w:{kind}s {nsdecls('w')}>{body}</w:{kind}s>".encode(),
+        document.part.package,
+    )
+    document.part.relate_to(part, getattr(RELATIONSHIP_TYPE, f"{kind}s".upper()))
+
+
+def test_a_note_stands_behind_what_refers_to_it(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        def add(paragraph: Any, kind: str, number: int) -> None:
+            paragraph._p.append(note_mark(kind, number))
+
+        add(document.add_heading("Costs", 1), "endnote", 1)
+        paragraph = document.add_paragraph("Claim it")
+        add(paragraph, "footnote", 1)
+        paragraph.add_run(" soon.")
+        add(document.add_paragraph("You need:"), "footnote", 2)
+        add(document.add_paragraph("a badge", style="List Bullet"), "footnote", 3)
+        table(document, [["Item", "Price"], ["Dock", "90"]], bold=True)
+        add(document.tables[0].cell(0, 1).paragraphs[0], "footnote", 4)
+        document.add_heading("Next", 1)
+        document.add_paragraph("Wait.")
+        add_notes(document, "footnote", [["A year.", "Or two."], ["Note b."], ["c."], ["Net."]])
+        add_notes(document, "endnote", [["As of May."]])
+
+    document = docx(tmp_path, fill)
+    assert document.text == (
+        "Costs\n\nAs of May.\n\nClaim it soon.\n\nA year.\n\nOr two.\n\n"
+        "You need:\n\n- a badge\n\nNote b.\n\nc.\n\nItem: Dock; Price: 90\n\nNet.\n\n"
+        "Next\n\nWait."
+    )
+    assert section(document, "Next") == "Wait."
 
 
 def test_pictures_are_their_descriptions(tmp_path: Path) -> None:

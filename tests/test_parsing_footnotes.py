@@ -1,4 +1,4 @@
-"""The footnotes of HTML pages and Word documents."""
+"""The footnotes of HTML pages."""
 
 from __future__ import annotations
 
