@@ -100,6 +100,29 @@ def test_a_marked_header_row_is_believed(tmp_path: Path) -> None:
     assert docx(tmp_path, fill).text == "Year: Days; 2026: 30"
 
 
+def test_merged_cells_keep_their_headers(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        def add(rows: list[list[str]], *merged: tuple[int, int, int, int]) -> None:
+            table(document, rows, bold=True)
+            made = document.tables[-1]
+            for top, left, bottom, right in merged:
+                made.cell(top, left).merge(made.cell(bottom, right))
+            document.add_paragraph("And:")
+
+        # A header and a value over two columns, a label over two rows, and a title over all.
+        add([["Item", "Price", "", "Seats"], ["Dock", "90", "40", "2"]], (0, 1, 0, 2))
+        add([["Desk", "North", "South"], ["A", "closed", ""]], (1, 1, 1, 2))
+        add([["Desk", "Day", "Open"], ["A", "Mo", "9"], ["", "Tu", "8"]], (1, 0, 2, 0))
+        add([["Prices", "", ""], ["Item", "New", "Used"], ["Dock", "90", "40"]], (0, 0, 0, 2))
+
+    assert docx(tmp_path, fill).text.removesuffix("\n\nAnd:").split("\n\nAnd:\n\n") == [
+        "Item: Dock; Price: 90; Price: 40; Seats: 2",
+        "Desk: A; North, South: closed",
+        "Desk: A; Day: Mo; Open: 9\nDesk: A; Day: Tu; Open: 8",
+        "Prices\n\nItem: Dock; New: 90; Used: 40",
+    ]
+
+
 def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> None:
     def fill(document: DocxDocument) -> None:
         paragraph: Any = document.add_paragraph("Claims within ")._p

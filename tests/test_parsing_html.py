@@ -212,6 +212,37 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
             "<tr><td rowspan=2>Dock<td>90<td>40<tr><td>80<td>30",
             "Item: Dock; Price new: 90; Price used: 40\nItem: Dock; Price new: 80; Price used: 30",
         ),
+        # A value may stand in several columns or rows, and in all columns.
+        (
+            "<tr><th>Desk<th>North<th>East<th>South<tr><td>A<td>9<td colspan=2>closed"
+            "<tr><td>B<td colspan=3 rowspan=2>all day<tr><td>C",
+            "Desk: A; North: 9; East, South: closed\nDesk: B; North, East, South: all day\n"
+            "Desk: C; North, East, South: all day",
+        ),
+        (
+            f"<tr><th>Desk<th>{LONG}<th>South<tr><td>A<td colspan=2>closed",
+            f"Desk: A; {LONG}: closed",
+        ),
+        (
+            "<tr><th>Desk<th colspan=2>Open<tr><td>A<td colspan=2>all day<tr><td>B<td>9<td>5",
+            "Desk: A; Open: all day\nDesk: B; Open: 9; Open: 5",
+        ),
+        (
+            "<thead><tr><td>Item<td colspan=2>Price</thead><tr><td>Dock<td>90<td>40",
+            "Item: Dock; Price: 90; Price: 40",
+        ),
+        (
+            "<tr><td colspan=3>Rates<tr><th>Item<th>Price<th>Used<tr><td>Dock<td>90<td>40"
+            "<tr><td colspan=3>From May<tr><td>Desk<td>80<td>30",
+            "Rates\n\nItem: Dock; Price: 90; Used: 40\nFrom May\nItem: Desk; Price: 80; Used: 30",
+        ),
+        ("<tr><td colspan=2>a<tr><td colspan=2>b", "a\nb"),
+        # No cell reaches out of its part of the table, and 0 rows are those that are left in it.
+        (
+            "<thead><tr><th rowspan=3>Desk<th>Day</thead><tr><td rowspan=0>A<td>Mo<tr><td>Tu"
+            "<tbody><tr><td>B<td>We",
+            "Desk: A; Day: Mo\nDesk: A; Day: Tu\nDesk: B; Day: We",
+        ),
         (
             "<tr><th>Plan<th>Has<tr><td>Basic<td><ul><li>mail<li>chat</ul>",
             "Plan: Basic; Has: mail, chat",

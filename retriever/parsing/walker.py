@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selectolax.lexbor import LexborNode
 
@@ -55,6 +55,8 @@ _EMPTY_ALT = re.compile(
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _REPEATED_TERMS = 3
+_MOST_ROWS = 1000
+_MOST_COLUMNS = 50
 
 
 @dataclass(slots=True)
@@ -388,41 +390,62 @@ class Walker:
         A cell that spans several rows is put into each, but if it is long into the first alone.
         """
         rows: list[MarkedRow] = []
-        spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
+        spanning: dict[int, tuple[int, _Cell]] = {}  # column: rows left, cell
+        group: int | None = None
         for element in table.css("tr"):
-            row = MarkedRow(in_head=element.parent is not None and element.parent.tag == "thead")
-            cell, found = element.first_child, 0
-            while cell is not None or len(row.cells) in spanning:
+            part = element.parent
+            if part is not None and part.mem_id != group:  # no cell spans rows of two parts
+                group = part.mem_id
+                spanning.clear()
+            row = MarkedRow(in_head=part is not None and part.tag == "thead")
+            node, found = element.first_child, 0
+            while node is not None or len(row.cells) in spanning:
                 column = len(row.cells)
                 if column in spanning:
-                    left, text, head, bold = spanning.pop(column)
+                    left, cell = spanning.pop(column)
                     if left > 1:
-                        spanning[column] = (left - 1, text, head, bold)
-                    _append(row, text, head, bold)
+                        spanning[column] = (left - 1, cell)
+                    _append(row, cell)
                     found += 1
                     continue
-                if cell is None:
+                if node is None:
                     break
-                if cell.tag in ("td", "th"):
+                if node.tag in ("td", "th"):
                     found += 1
-                    head, lines = cell.tag == "th", self._gather(cell)
-                    # A header is broken where it has no room, a value where another begins.
-                    text = one_line(lines) if head else _cell_line(lines)
-                    bold = _is_bold(cell, text)
-                    down = min(_number(cell, "rowspan") or 1, 1000)
-                    across = max(1, min(_number(cell, "colspan") or 1, 50))
-                    for offset in range(across):
-                        # A header names all its columns; a value stands in the first.
-                        shown = text if head or offset == 0 else ""
+                    down = _number(node, "rowspan")
+                    down = _MOST_ROWS if down == 0 else min(down or 1, _MOST_ROWS)  # 0: the rest
+                    for offset, cell in enumerate(self._cells(node)):
                         if down > 1:
-                            again = shown if len(shown) <= LONGEST_NAME else ""
-                            spanning[column + offset] = (down - 1, again, head, bold)
-                        _append(row, shown, head, bold)
-                cell = cell.next
+                            spanning[column + offset] = (down - 1, cell.below())
+                        _append(row, cell)
+                node = node.next
             row.lone = found == 1 and all(row.heads)
             if any(row.cells) or row.in_head:
                 rows.append(row)
         return rows
+
+    def _cells(self, node: LexborNode) -> list[_Cell]:
+        """A cell for each column that an element is as wide as."""
+        head, lines = node.tag == "th", self._gather(node)
+        # A header is broken where it has no room, a value where another begins.
+        text = one_line(lines) if head else _cell_line(lines)
+        bold = _is_bold(node, text)
+        wider = max(1, min(_number(node, "colspan") or 1, _MOST_COLUMNS)) - 1
+        # A header names all its columns; a value stands in the first.
+        further = _Cell(text, head, bold) if head else _Cell("", head, bold, wide=True)
+        return [_Cell(text, head, bold), *[further] * wider]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    head: bool
+    bold: bool
+    wide: bool = False
+
+    def below(self) -> _Cell:
+        """The cell in the next row that it spans."""
+        return self if len(self.text) <= LONGEST_NAME else replace(self, text="")
 
 
 def _top(node: LexborNode) -> LexborNode:
@@ -451,10 +474,11 @@ def _repeatable(terms: Sequence[str]) -> list[str]:
     return [term for term in terms if len(term) <= LONGEST_NAME]
 
 
-def _append(row: MarkedRow, text: str, head: bool, bold: bool) -> None:
-    row.cells.append(text)
-    row.heads.append(head)
-    row.bold.append(bold)
+def _append(row: MarkedRow, cell: _Cell) -> None:
+    row.cells.append(cell.text)
+    row.heads.append(cell.head)
+    row.bold.append(cell.bold)
+    row.wide.append(cell.wide)
 
 
 def _is_bold(cell: LexborNode, text: str) -> bool:
