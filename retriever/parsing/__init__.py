@@ -31,7 +31,7 @@ __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "TEXT_VERSION", "media_type_of", "parse
 #: Which text is made of a file, counted up from 1. Raise it with every release in which the text,
 #: the title or the anchors that are made of the same file are others than before, or the passages
 #: that are cut from them: what has been read under a lower one is then read again, changed or not.
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 
