@@ -9,14 +9,23 @@ from typing import Any
 import pytest
 from docx import Document
 from docx.document import Document as DocxDocument
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from docx.oxml import OxmlElement, parse_xml
+from docx.oxml.ns import nsdecls, qn
 
 from retriever.errors import ParseError
 from retriever.records import ParsedDocument
 from tests.parsing_files import headings, parse_file, section
 
 SAMPLE = Path(__file__).parents[1] / "bot" / "sample" / "handbook" / "people" / "benefits.docx"
+
+_CHECKBOX = f"""\
+<w:sdt {nsdecls("w")} xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml">
+  <w:sdtPr><w14:checkbox><w14:checked w14:val="{{checked}}"/></w14:checkbox></w:sdtPr>
+  <w:sdtContent><w:r><w:t>☐</w:t></w:r></w:sdtContent>
+</w:sdt>"""
 
 
 def build(fill: Callable[[DocxDocument], None], title: str = "") -> bytes:
@@ -91,6 +100,29 @@ def test_a_marked_header_row_is_believed(tmp_path: Path) -> None:
     assert docx(tmp_path, fill).text == "Year: Days; 2026: 30"
 
 
+def test_merged_cells_keep_their_headers(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        def add(rows: list[list[str]], *merged: tuple[int, int, int, int]) -> None:
+            table(document, rows, bold=True)
+            made = document.tables[-1]
+            for top, left, bottom, right in merged:
+                made.cell(top, left).merge(made.cell(bottom, right))
+            document.add_paragraph("And:")
+
+        # A header and a value over two columns, a label over two rows, and a title over all.
+        add([["Item", "Price", "", "Seats"], ["Dock", "90", "40", "2"]], (0, 1, 0, 2))
+        add([["Desk", "North", "South"], ["A", "closed", ""]], (1, 1, 1, 2))
+        add([["Desk", "Day", "Open"], ["A", "Mo", "9"], ["", "Tu", "8"]], (1, 0, 2, 0))
+        add([["Prices", "", ""], ["Item", "New", "Used"], ["Dock", "90", "40"]], (0, 0, 0, 2))
+
+    assert docx(tmp_path, fill).text.removesuffix("\n\nAnd:").split("\n\nAnd:\n\n") == [
+        "Item: Dock; Price: 90; Price: 40; Seats: 2",
+        "Desk: A; North, South: closed",
+        "Desk: A; Day: Mo; Open: 9\nDesk: A; Day: Tu; Open: 8",
+        "Prices\n\nItem: Dock; New: 90; Used: 40",
+    ]
+
+
 def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> None:
     def fill(document: DocxDocument) -> None:
         paragraph: Any = document.add_paragraph("Claims within ")._p
@@ -105,6 +137,71 @@ def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> No
         document.paragraphs[0].add_run(" days.")
 
     assert docx(tmp_path, fill).text == "Claims within 45 days."
+
+
+def test_tasks_have_their_boxes(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        for checked, words in (("1", " Order the laptop"), ("0", " Badge")):
+            paragraph: Any = document.add_paragraph(style="List Bullet")._p
+            paragraph.append(parse_xml(_CHECKBOX.format(checked=checked)))
+            document.paragraphs[-1].add_run(words)
+
+    assert docx(tmp_path, fill).text == "- ☑ Order the laptop\n- ☐ Badge"
+
+
+def note_mark(kind: str, number: int) -> Any:
+    """A run with the number of a note, as Word writes it."""
+    raised = '<w:rPr><w:vertAlign w:val="superscript"/></w:rPr>'
+    mark = f'<w:{kind}Reference w:id="{number}"/>'
+    return parse_xml(f"<w:r {nsdecls('w')}>{raised}{mark}</w:r>")
+
+
+def add_notes(document: DocxDocument, kind: str, notes: list[list[str]]) -> None:
+    """The part with notes, each of which has paragraphs, numbered from 1."""
+
+    def note(number: int, paragraphs: list[str]) -> str:
+        inside = "".join(
+            f"<w:p><w:r><w:{kind}Ref/></w:r><w:r><w:t> {words}</w:t></w:r></w:p>"
+            for words in paragraphs
+        )
+        return f'<w:{kind} w:id="{number}">{inside}</w:{kind}>'
+
+    line = f'<w:{kind} w:type="separator" w:id="0"><w:p><w:r><w:separator/></w:r></w:p></w:{kind}>'
+    body = line + "".join(note(number, words) for number, words in enumerate(notes, 1))
+    part = Part(
+        PackURI(f"/word/{kind}s.xml"),
+        f"application/vnd.openxmlformats-officedocument.wordprocessingml.{kind}s+xml",
+        f"<w:{kind}s {nsdecls('w')}>{body}</w:{kind}s>".encode(),
+        document.part.package,
+    )
+    document.part.relate_to(part, getattr(RELATIONSHIP_TYPE, f"{kind}s".upper()))
+
+
+def test_a_note_stands_behind_what_refers_to_it(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        def add(paragraph: Any, kind: str, number: int) -> None:
+            paragraph._p.append(note_mark(kind, number))
+
+        add(document.add_heading("Costs", 1), "endnote", 1)
+        paragraph = document.add_paragraph("Claim it")
+        add(paragraph, "footnote", 1)
+        paragraph.add_run(" soon.")
+        add(document.add_paragraph("You need:"), "footnote", 2)
+        add(document.add_paragraph("a badge", style="List Bullet"), "footnote", 3)
+        table(document, [["Item", "Price"], ["Dock", "90"]], bold=True)
+        add(document.tables[0].cell(0, 1).paragraphs[0], "footnote", 4)
+        document.add_heading("Next", 1)
+        document.add_paragraph("Wait.")
+        add_notes(document, "footnote", [["A year.", "Or two."], ["Note b."], ["c."], ["Net."]])
+        add_notes(document, "endnote", [["As of May."]])
+
+    document = docx(tmp_path, fill)
+    assert document.text == (
+        "Costs\n\nAs of May.\n\nClaim it soon.\n\nA year.\n\nOr two.\n\n"
+        "You need:\n\n- a badge\n\nNote b.\n\nc.\n\nItem: Dock; Price: 90\n\nNet.\n\n"
+        "Next\n\nWait."
+    )
+    assert section(document, "Next") == "Wait."
 
 
 def test_pictures_are_their_descriptions(tmp_path: Path) -> None:

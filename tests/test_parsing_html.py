@@ -117,6 +117,52 @@ def test_names_of_many_values_make_no_text_many_times_as_long(tmp_path: Path, bo
     assert read.count("name") >= body.count("name")
 
 
+@pytest.mark.parametrize(
+    "items",
+    [
+        # As GitHub, GitLab (with paragraphs), MkDocs, pandoc and Confluence write them.
+        """<li class="task-list-item enabled"><span class="handle"><svg><path d="M1"/></svg></span>
+<input type="checkbox" disabled class="task-list-item-checkbox" checked> Order the laptop</li>
+<li class="task-list-item"><input type="checkbox" class="task-list-item-checkbox"> Badge</li>""",
+        """<li class="task-list-item" dir="auto"><p><task-button></task-button>
+<input type="checkbox" class="task-list-item-checkbox" checked disabled> Order <em>the</em>
+laptop</p></li><li class="task-list-item"><p><input type="checkbox" disabled> Badge</p></li>""",
+        """<li class="task-list-item"><label class="task-list-control">
+<input type="checkbox" disabled checked/><span class="task-list-indicator"></span></label> Order the
+laptop</li><li class="task-list-item"><label class="task-list-control"><input type="checkbox"
+disabled/><span class="task-list-indicator"></span></label> Badge</li>""",
+        """<li><label><input type="checkbox" checked="" />Order the laptop</label></li>
+<li><label><input type="checkbox" />Badge</label></li>""",
+        """<li class="checked" data-inline-task-id="1"><span class="placeholder-inline-tasks">Order
+the laptop</span></li><li data-inline-task-id="2"><span>Badge</span></li>""",
+    ],
+)
+def test_tasks_have_the_boxes_that_markdown_has(tmp_path: Path, items: str) -> None:
+    markdown = "- [x] Order the laptop\n- [ ] Badge\n"
+    expected = parse_file(tmp_path, "a.md", markdown).text
+    assert expected == "- ☑ Order the laptop\n- ☐ Badge"
+    assert text(tmp_path, f"<ul>{items}</ul>") == expected
+    table = f"<table><tr><th>Who<th>What<tr><td>Ada<td><ul>{items}</ul></table>"
+    assert text(tmp_path, table) == "Who: Ada; What: ☑ Order the laptop, ☐ Badge"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            "<ol><li><input type=checkbox checked>a<ul><li>b<li><input type=checkbox>c</ul><li>d",
+            "1. ☑ a\n  - b\n  - ☐ c\n2. d",
+        ),
+        ("<ul><li>Take <input type=checkbox> tea<li><input type=radio> none", "- Take tea\n- none"),
+        ("<ul><li><input type=checkbox style='display:none'>Folded", "- Folded"),
+        ("<ul><li>a<li><ul><li><input type=checkbox>in</ul>", "- a\n  - ☐ in"),
+        ("<p><input type=checkbox checked> Yes.</p><ul><li><input type=checkbox></ul>", "Yes."),
+    ],
+)
+def test_only_the_box_in_front_of_an_item_is_one(tmp_path: Path, body: str, expected: str) -> None:
+    assert text(tmp_path, body) == expected
+
+
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
     body = "<pre><code>if <b>x</b>:\n    y()<br>\n</code></pre><pre><i class=linenos>1</i>z</pre>"
     assert text(tmp_path, body) == "if x:\n    y()\n\nz"
@@ -165,6 +211,37 @@ def test_code_stays_as_it_is(tmp_path: Path) -> None:
             "<thead><tr><th rowspan=2>Item<th colspan=2>Price<tr><th>new<th>used</thead>"
             "<tr><td rowspan=2>Dock<td>90<td>40<tr><td>80<td>30",
             "Item: Dock; Price new: 90; Price used: 40\nItem: Dock; Price new: 80; Price used: 30",
+        ),
+        # A value may stand in several columns or rows, and in all columns.
+        (
+            "<tr><th>Desk<th>North<th>East<th>South<tr><td>A<td>9<td colspan=2>closed"
+            "<tr><td>B<td colspan=3 rowspan=2>all day<tr><td>C",
+            "Desk: A; North: 9; East, South: closed\nDesk: B; North, East, South: all day\n"
+            "Desk: C; North, East, South: all day",
+        ),
+        (
+            f"<tr><th>Desk<th>{LONG}<th>South<tr><td>A<td colspan=2>closed",
+            f"Desk: A; {LONG}: closed",
+        ),
+        (
+            "<tr><th>Desk<th colspan=2>Open<tr><td>A<td colspan=2>all day<tr><td>B<td>9<td>5",
+            "Desk: A; Open: all day\nDesk: B; Open: 9; Open: 5",
+        ),
+        (
+            "<thead><tr><td>Item<td colspan=2>Price</thead><tr><td>Dock<td>90<td>40",
+            "Item: Dock; Price: 90; Price: 40",
+        ),
+        (
+            "<tr><td colspan=3>Rates<tr><th>Item<th>Price<th>Used<tr><td>Dock<td>90<td>40"
+            "<tr><td colspan=3>From May<tr><td>Desk<td>80<td>30",
+            "Rates\n\nItem: Dock; Price: 90; Used: 40\nFrom May\nItem: Desk; Price: 80; Used: 30",
+        ),
+        ("<tr><td colspan=2>a<tr><td colspan=2>b", "a\nb"),
+        # No cell reaches out of its part of the table, and 0 rows are those that are left in it.
+        (
+            "<thead><tr><th rowspan=3>Desk<th>Day</thead><tr><td rowspan=0>A<td>Mo<tr><td>Tu"
+            "<tbody><tr><td>B<td>We",
+            "Desk: A; Day: Mo\nDesk: A; Day: Tu\nDesk: B; Day: We",
         ),
         (
             "<tr><th>Plan<th>Has<tr><td>Basic<td><ul><li>mail<li>chat</ul>",

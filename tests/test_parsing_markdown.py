@@ -114,6 +114,98 @@ Intro:
     )
 
 
+DEFINITIONS = """\
+# Glossary
+
+Egg[^e]
+:   The pack, as `one`
+of *them*.
+
+    It is closed.
+
+Nest
+: The room.
+
+Cage
+Coop
+: The yard.
+: The fence:
+  - wood
+  - wire
+
+## Lists of them
+
+- Lark
+
+  : A bird.
+- Crane
+  : A machine.
+
+    It lifts.
+- Rook
+
+> What is a wren?
+> : A bird.
+
+[^e]: A note.
+"""
+
+
+def test_definition_lists_are_read_as_those_of_html(tmp_path: Path) -> None:
+    document = parse_file(tmp_path, "a.md", DEFINITIONS)
+    assert document.text == (
+        "Glossary\n\nEgg: The pack, as one of them.\nIt is closed.\nNest: The room.\n"
+        "Cage, Coop: The yard.\nCage, Coop: The fence:\n- wood\n- wire\n\nA note.\n\n"
+        "Lists of them\n\n- Lark: A bird.\n- Crane: A machine.\n  It lifts.\n- Rook\n\n"
+        "What is a wren? A bird."
+    )
+    assert headings(document) == [
+        ("Glossary", 1, "glossary"),
+        ("Lists of them", 2, "lists-of-them"),
+    ]
+    assert section(document, "Glossary").startswith("Egg: The pack")
+    html = "<dl><dt>Nest<dd>The room.<dt>Cage<dt>Coop<dd>The yard.<dd>The fence.</dl>"
+    markdown = "Nest\n: The room.\n\nCage\nCoop\n: The yard.\n: The fence.\n"
+    assert parse_file(tmp_path, "a.html", html).text == text(tmp_path, markdown)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (": alone\n\n: and again", ": alone\n\n: and again"),
+        ("Tea\n:ten pence\n\n:tea: for two", "Tea :ten pence\n\n:tea: for two"),
+        ("Price\n:\n\nTea\n~ 5 pence", "Price :\n\nTea ~ 5 pence"),
+        ("# Title\n: text", "Title\n\n: text"),
+        ("| a |\n|---|\n| 1 |\n\n: A caption", "a: 1\n\n: A caption"),
+        ("- item\n: text\n\n1. one\n\n: text", "- item : text\n\n1. one\n\n: text"),
+        ("    code\n: text\n\n```\nTerm\n: code\n```", "code\n\n: text\n\nTerm\n: code"),
+        # Prose, whole or broken into lines.
+        (
+            "This is a sentence, which says what it says.\n\n: text",
+            "This is a sentence, which says what it says.\n\n: text",
+        ),
+        (f"{'word ' * 41}\n: text", f"{'word ' * 41}: text"),
+        (
+            "A paragraph that is broken into lines here,\nin front of\n: a colon",
+            "A paragraph that is broken into lines here, in front of : a colon",
+        ),
+        ("One two,\nthree\n: four", "One two, three : four"),
+        ("One\nthree.\n: four", "One three. : four"),
+        ("One\n- two\n: three", "One\n\n- two : three"),
+        # What stands below a list of definitions is held to the same.
+        (
+            "Tea\n: A drink.\n\nThis is a sentence, which says what it says.\n\n: text",
+            "Tea: A drink.\n\nThis is a sentence, which says what it says.\n\n: text",
+        ),
+        ("Tea\n: A drink.\n~ 5 pence\n\nCost\n~ 5", "Tea: A drink. ~ 5 pence\n\nCost ~ 5"),
+    ],
+)
+def test_other_lines_that_begin_with_a_colon_stay(
+    tmp_path: Path, source: str, expected: str
+) -> None:
+    assert text(tmp_path, source) == expected
+
+
 def test_code_stays_as_it_is(tmp_path: Path) -> None:
     source = "```python\nif x:\n\n\n\n    print('<b>&amp;')  \n```\n\n    $ ls  -l\n"
     assert text(tmp_path, source) == "if x:\n\n    print('<b>&amp;')\n\n$ ls  -l"
@@ -345,6 +437,7 @@ def test_a_page_that_is_only_front_matter_has_its_title_as_text(tmp_path: Path) 
 def test_deep_nesting_is_refused_and_not_cut_off(tmp_path: Path) -> None:
     nested = "\n".join("  " * depth + f"- level {depth}" for depth in range(60))
     assert "- level 59" in text(tmp_path, nested)
-    for source in (">" * 1000 + " deep", "<div>\n\n" * 2000 + "deep"):
+    terms = "term\n" + "".join("  " * depth + ": term\n" for depth in range(200))
+    for source in (">" * 1000 + " deep", "<div>\n\n" * 2000 + "deep", terms):
         with pytest.raises(ParseError, match=r"^a\.md: .*nested"):
             text(tmp_path, source)

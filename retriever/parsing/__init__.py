@@ -5,9 +5,10 @@ theirs is met, so importing this package costs nothing.
 
     text.py, markdown.py, html.py, pdf.py, docx.py   one format each
     walker.py                      HTML elements to blocks, for HTML, Markdown and DOCX
+    elements.py, html_footnotes.py                   what the walk knows of elements, and of notes
     pdf_layout.py                  lines on a page to paragraphs and tables
-    templates.py                   template tags in Markdown
-    tables.py, titles.py, encoding.py                what the formats share
+    templates.py, definitions.py, footnotes.py       what Markdown has beside CommonMark
+    tables.py, tasks.py, titles.py, encoding.py      what the formats share
     media_types.py                 what is read, by suffix
     signatures.py                  files of another kind than their name says
     builder.py                     blocks to the canonical text and its anchors
@@ -30,7 +31,7 @@ __all__ = ["MAX_FILE_BYTES", "SUFFIXES", "TEXT_VERSION", "media_type_of", "parse
 #: Which text is made of a file, counted up from 1. Raise it with every release in which the text,
 #: the title or the anchors that are made of the same file are others than before, or the passages
 #: that are cut from them: what has been read under a lower one is then read again, changed or not.
-TEXT_VERSION = 1
+TEXT_VERSION = 2
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 

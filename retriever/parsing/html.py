@@ -8,9 +8,10 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
+from retriever.parsing.elements import MAX_DEPTH
 from retriever.parsing.encoding import decode
 from retriever.parsing.titles import first_title, heading_title, name_title, says_something
-from retriever.parsing.walker import MAX_DEPTH, Walker
+from retriever.parsing.walker import Walker
 from retriever.records import ParsedDocument
 
 MAX_HTML_BYTES = 20 * 1024 * 1024

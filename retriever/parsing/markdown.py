@@ -1,4 +1,4 @@
-"""Markdown files, as CommonMark with tables, strikethrough and footnotes."""
+"""Markdown files, as CommonMark with tables, strikethrough, footnotes and definition lists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, clean
+from retriever.parsing.definitions import definitions_plugin
 from retriever.parsing.encoding import decode
 from retriever.parsing.footnotes import notes_in_place
 from retriever.parsing.html import check_depth
@@ -98,6 +99,7 @@ def _parser() -> MarkdownIt:
     # The preset's own limit of 20 leaves out text on the tenth level of a list.
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).use(front_matter_plugin).use(footnote_plugin)
+    parser.use(definitions_plugin)
     # References to footnotes interrupt a sentence; the notes themselves stay.
     parser.add_render_rule("footnote_ref", _nothing)
     return parser

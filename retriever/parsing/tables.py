@@ -28,25 +28,37 @@ class MarkedRow:
     """A row of a table whose cells are marked as headers, or as bold, or not.
 
     Attributes:
+        wide: whether a cell is empty because the one in front of it, a value, is as wide as both.
         in_head: whether it stands in the part of the table that is marked as its header.
-        lone: whether one header cell is all that it has, as wide as the table or not.
+        lone: whether one header cell, as wide as the table or not, or one value as wide as the
+            table is all that it has.
     """
 
     cells: list[str] = field(default_factory=list)
     heads: list[bool] = field(default_factory=list)
     bold: list[bool] = field(default_factory=list)
+    wide: list[bool] = field(default_factory=list)
     in_head: bool = False
     lone: bool = False
 
     def widened(self, width: int) -> MarkedRow:
         """The row with ``width`` cells."""
+        wide = (self.wide + [False] * width)[:width]
         return MarkedRow(
             (self.cells + [""] * width)[:width],
             (self.heads + [False] * width)[:width],
             (self.bold + [False] * width)[:width],
+            wide,
             self.in_head,
-            self.lone and width > 1,
+            width > 1 and (self.lone or all(wide[1:])),
         )
+
+    def names(self) -> list[str]:
+        """What it calls each column, if it is a header: a cell all those that it is as wide as."""
+        names: list[str] = []
+        for cell, wide in zip(self.cells, self.wide, strict=True):
+            names.append(names[-1] if wide and names else cell)
+        return names
 
 
 def table_lines(
@@ -62,27 +74,28 @@ def table_lines(
     """
     named = all(any(row.cells) for row in rows)
     rows = [row for row in rows if any(row.cells)]
-    width = max((len(row.cells) for row in rows if not row.lone), default=0)
+    width = max((len(row.cells) for row in rows if not (row.lone or all(row.wide[1:]))), default=0)
     width = width or max((len(row.cells) for row in rows), default=0)
     rows = [row.widened(width) for row in rows]
+    captions: list[str] = []
+    if not all(row.lone for row in rows):  # a value above the header names the table
+        while rows[0].lone and not rows[0].in_head and not rows[0].heads[0]:
+            captions.append(rows.pop(0).cells[0])
     heads, lone = 0, True
     for row in rows:
         # A lone cell below the header names the rows below it.
         if not row.in_head and (not _all_heads(row) or (row.lone and not lone)):
             break
         heads, lone = heads + 1, lone and row.lone
-    captions: list[str] = []
     if heads and lone:  # they name the table, not its columns
-        captions = [row.cells[0] for row in rows[:heads]]
+        captions += [row.cells[0] for row in rows[:heads]]
         rows, heads = rows[heads:], 0
     if heads == len(rows):  # nothing but headers: the first row names, the others are read
         heads = min(heads, 1) if len(rows) > 1 else 0
     if heads == 1 and _is_pairs_below_head(rows):
         rows[0].heads, heads = [False, False], 0
     if heads == 0 and guess_header and rows:
-        first, *rest = rows
-        if is_header(first.cells, [row.cells for row in rest], [row.bold for row in rows]):
-            heads = 1
+        heads = 1 if _may_be_header(rows) else 0
     if heads:
         header, heads = _header(rows[:heads])
         captions += dict.fromkeys(
@@ -106,12 +119,19 @@ def _header(heads: Sequence[MarkedRow]) -> tuple[list[str], int]:
     for count, row in enumerate(heads):
         longer = [
             [*name, cell] if cell and _is_name(cell) and cell not in name else name
-            for name, cell in zip(names, row.cells, strict=True)
+            for name, cell in zip(names, row.names(), strict=True)
         ]
         if not all(_is_name(" ".join(name)) for name in longer):
             return [" ".join(name) for name in names], count
         names = longer
     return [" ".join(name) for name in names], len(heads)
+
+
+def _may_be_header(rows: Sequence[MarkedRow]) -> bool:
+    """Whether the first row may be the header, by the cells that it has."""
+    own = [column for column, wide in enumerate(rows[0].wide) if not wide]
+    first, *rest = ([row.cells[column] for column in own] for row in rows)
+    return is_header(first, rest, [[row.bold[column] for column in own] for row in rows])
 
 
 def _is_name(text: str) -> bool:
@@ -135,8 +155,24 @@ def _lines(rows: Sequence[MarkedRow], header: Sequence[str] | None, *, names: in
             if values := [cell for cell in row.cells[count:] if cell]:
                 lines.append(label(name, "; ".join(values)))
         else:
-            lines += row_lines([row.cells], header)
+            own = _over(header, row) if header is not None and any(row.wide) else header
+            lines += row_lines([row.cells], own)
     return lines
+
+
+def _over(header: Sequence[str], row: MarkedRow) -> list[str]:
+    """What the columns of a row are called: where one value stands in several, by all their names.
+
+    That is as long as they may be in front of a value; otherwise it is by the first.
+    """
+    names, start = list(header), 0
+    for end, wide in enumerate([*row.wide[1:], False], 1):
+        if not wide:
+            own = dict.fromkeys(name for name in header[start:end] if name not in _NOTHING)
+            if end - start > 1 and _is_name(joined := ", ".join(own)):
+                names[start] = joined
+            start = end
+    return names
 
 
 def _names(row: MarkedRow) -> int:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selectolax.lexbor import LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
+from retriever.parsing.elements import BLOCKS, HEADINGS, LISTS, MAX_DEPTH, is_layout
+from retriever.parsing.html_footnotes import Footnotes, find_footnotes
 from retriever.parsing.tables import LONGEST_NAME, MarkedRow, label, table_lines
-
-MAX_DEPTH = 500
+from retriever.parsing.tasks import boxed, task_box
 
 Slugger = Callable[[LexborNode, str], str | None]
 
-HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # What has no text of the document in it.
 _SKIPPED = frozenset(
     "script style nav aside form svg math template noscript head iframe object embed canvas audio "
@@ -30,12 +30,6 @@ _CONTROLS = frozenset("button input select textarea option optgroup meter progre
 _SKIPPED_ROLES = frozenset("navigation banner contentinfo search menu menubar toolbar".split())
 # Struck-out text no longer holds, so it must not be found or quoted.
 _STRUCK = frozenset(["del", "s", "strike"])
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset "
-    "figcaption figure footer form header hgroup hr legend li main menu ol p section summary "
-    "table tbody td tfoot th thead tr ul caption search".split()
-)
-_LISTS = frozenset(["ul", "ol", "menu", "dir"])
 _NOTES = re.compile(
     r"(?i)\b(note|tip|hint|info|warning|caution|danger|important|admonition|callout|footnote)"
 )
@@ -48,6 +42,10 @@ _HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
 # The signs that generators put beside headings and footnotes as links to themselves.
 _LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
 _NOTE_MARK = re.compile(r"\[?(\d{1,3}|[*†‡])\]?")
+# In front of a note: "[1] ", "1. ", or what a link back leaves of them.
+_NOTE_LABEL = re.compile(
+    r"\A\s*(\[\w{0,4}\]|\d{1,3}[.)]|[⁰¹²³⁴-⁹]{1,3}|[*†‡§]{1,3})?[.):]?(\s+|\Z)"
+)
 _POWER = re.compile(r"[-+−]?\d{1,3}")
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _EMPTY_ALT = re.compile(
@@ -55,9 +53,10 @@ _EMPTY_ALT = re.compile(
     r"[\W\d_]*)?|\S+\.(png|jpe?g|gif|svg|webp|bmp|tiff?)|https?:\S*"
 )
 _BADGE = re.compile(r"(?i)badge|shields\.io|travis-ci|circleci|codecov|coveralls")
-_TASK = re.compile(r"(- |\d+\. )\[([ xX])\] +")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _REPEATED_TERMS = 3
+_MOST_ROWS = 1000
+_MOST_COLUMNS = 50
 
 
 @dataclass(slots=True)
@@ -91,6 +90,8 @@ class Walker:
         self._groups = 0
         self._group: int | None = None
         self._controlled: frozenset[str] = frozenset()
+        self._footnotes = Footnotes()
+        self._labelled = False
 
     def walk(self, root: LexborNode) -> None:
         """Add everything below ``root``. Raises: ParseError if it is nested too deeply."""
@@ -99,29 +100,35 @@ class Walker:
             for node in root.css("[aria-controls]")
             for name in (node.attributes.get("aria-controls") or "").split()
         )
-        # (node, depth): to enter; (node, -1): to leave.
+        self._footnotes = find_footnotes(_top(root))  # they may stand below the text itself
+        behind, left_out = self._footnotes.behind, self._footnotes.left_out
+        # (node, depth): to enter; (node, -1): to leave; (note, -2): to begin.
         stack = [(root, 0)]
         while stack:
             node, depth = stack.pop()
-            if depth < 0:
+            if depth == -2:
+                # The numbers of a list are none of its text, those in front of others are.
+                self._labelled = node.tag != "li"
+            elif depth == -1:
                 self._leave(node)
             elif node.is_text_node:
                 self._inline.append(_SPACE.sub(" ", node.text_content or ""))
-            elif node.is_element_node and self._enter(node):
-                if depth >= MAX_DEPTH:
-                    raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
-                stack.append((node, -1))
-                child = node.last_child
-                while child is not None:
-                    stack.append((child, depth + 1))
-                    child = child.prev
+            elif left_out and node.tag == "li" and node.mem_id in left_out:
+                self._next_marker(node)  # the numbers behind it stay what they are
+            elif node.is_element_node and not self._is_skipped(node, node.tag or ""):
+                for note in reversed(behind.get(node.mem_id, ()) if behind else ()):
+                    left_out.add(note.mem_id)  # where it stands
+                    _push(stack, note, depth)
+                    stack.append((note, -2))
+                if self._enter(node):
+                    if depth >= MAX_DEPTH:
+                        raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
+                    _push(stack, node, depth)
         self._flush()
 
     def _enter(self, node: LexborNode) -> bool:
         """Begin an element; False if its children are not to be walked."""
         tag = node.tag or ""
-        if self._is_skipped(node, tag):
-            return False
         if tag == "br":
             self._inline.append("\n")
             return False
@@ -139,7 +146,7 @@ class Walker:
             self._lone_terms()
             self._builder.add_verbatim(self._gather(node, verbatim=True).removeprefix("\n"))
             return False
-        if tag == "table" and not _is_layout(node):
+        if tag == "table" and not is_layout(node):
             self._flush()
             self._lone_terms()
             self._table(node)
@@ -150,13 +157,13 @@ class Walker:
             return False
         if tag == "q":
             self._inline.append("“")
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self._flush()
             self._open_block(node, tag)
         return True
 
     def _open_block(self, node: LexborNode, tag: str) -> None:
-        if tag in _LISTS or tag == "dl":
+        if tag in LISTS or tag == "dl":
             if self._group is None:
                 self._groups += 1
                 self._group = self._groups
@@ -176,23 +183,27 @@ class Walker:
                 self._terms = list(self._described[-1])
                 self._repeated = bool(self._terms)
         elif tag == "li":
-            if not self._lists:  # stray items belong to a list all the same
-                self._marker = "- "
-                return
-            current = self._lists[-1]
-            given = _number(node, "value")
-            if given is not None:
-                current.number = given
-            self._marker = f"{current.number}. " if current.ordered else "- "
-            current.number += current.step
+            self._marker = self._next_marker(node) + task_box(node, self._is_hidden)
+
+    def _next_marker(self, item: LexborNode) -> str:
+        if not self._lists:  # stray items belong to a list all the same
+            return "- "
+        current = self._lists[-1]
+        given = _number(item, "value")
+        if given is not None:
+            current.number = given
+        number = current.number
+        current.number += current.step
+        return f"{number}. " if current.ordered else "- "
 
     def _leave(self, node: LexborNode) -> None:
         tag = node.tag or ""
         if tag == "q":
             self._inline.append("”")
-        if tag not in _BLOCKS:
+        if tag not in BLOCKS:
             return
         self._flush()
+        self._labelled = False
         if tag in ("li", "dd"):
             self._marker = None
             if tag == "dd":
@@ -201,7 +212,7 @@ class Walker:
             self._lone_terms()
             self._described.pop()
             self._close_group()
-        elif tag in _LISTS and self._lists:
+        elif tag in LISTS and self._lists:
             self._lists.pop()
             self._close_group()
 
@@ -222,6 +233,9 @@ class Walker:
         if not one_line(text):
             return
         depth = len(self._lists)
+        if self._labelled:
+            text = _NOTE_LABEL.sub("", text)
+            self._labelled = False
         if self._terms:
             text = label(", ".join(self._terms), text.strip(" \n"))
             self._terms.clear()
@@ -229,7 +243,7 @@ class Walker:
         if self._marker is not None:
             first, *more = text.strip(" \n").split("\n")
             indent = "  " * max(0, depth - 1)
-            self._builder.add(_boxed(self._marker + first), indent=indent, group=self._group)
+            self._builder.add(boxed(self._marker + first), indent=indent, group=self._group)
             self._marker = None
             text = "\n".join(more)
         self._builder.add(text, indent="  " * depth, group=self._group)
@@ -271,7 +285,8 @@ class Walker:
             links: a link that is only a sign is one to the heading that it is in.
             controls: a button's text counts.
         """
-        if tag in _STRUCK:
+        left_out = self._footnotes.left_out
+        if tag in _STRUCK or (left_out and node.mem_id in left_out):
             return True
         if tag in _CONTROLS:
             return not (controls and tag == "button")
@@ -343,8 +358,10 @@ class Walker:
                 elif tag == "sup" and (raised := _raised(node)) is not None:
                     pieces.append(raised)
                 else:
-                    if depth and tag in _BLOCKS:
+                    if depth and tag in BLOCKS:
                         pieces.append("\n")
+                        if tag == "li":
+                            pieces.append(task_box(node, self._is_hidden))
                         stack.append(("\n", 0))
                     child = node.last_child
                     while child is not None:
@@ -373,41 +390,77 @@ class Walker:
         A cell that spans several rows is put into each, but if it is long into the first alone.
         """
         rows: list[MarkedRow] = []
-        spanning: dict[int, tuple[int, str, bool, bool]] = {}  # column: rows left, cell
+        spanning: dict[int, tuple[int, _Cell]] = {}  # column: rows left, cell
+        group: int | None = None
         for element in table.css("tr"):
-            row = MarkedRow(in_head=element.parent is not None and element.parent.tag == "thead")
-            cell, found = element.first_child, 0
-            while cell is not None or len(row.cells) in spanning:
+            part = element.parent
+            if part is not None and part.mem_id != group:  # no cell spans rows of two parts
+                group = part.mem_id
+                spanning.clear()
+            row = MarkedRow(in_head=part is not None and part.tag == "thead")
+            node, found = element.first_child, 0
+            while node is not None or len(row.cells) in spanning:
                 column = len(row.cells)
                 if column in spanning:
-                    left, text, head, bold = spanning.pop(column)
+                    left, cell = spanning.pop(column)
                     if left > 1:
-                        spanning[column] = (left - 1, text, head, bold)
-                    _append(row, text, head, bold)
+                        spanning[column] = (left - 1, cell)
+                    _append(row, cell)
                     found += 1
                     continue
-                if cell is None:
+                if node is None:
                     break
-                if cell.tag in ("td", "th"):
+                if node.tag in ("td", "th"):
                     found += 1
-                    head, lines = cell.tag == "th", self._gather(cell)
-                    # A header is broken where it has no room, a value where another begins.
-                    text = one_line(lines) if head else _cell_line(lines)
-                    bold = _is_bold(cell, text)
-                    down = min(_number(cell, "rowspan") or 1, 1000)
-                    across = max(1, min(_number(cell, "colspan") or 1, 50))
-                    for offset in range(across):
-                        # A header names all its columns; a value stands in the first.
-                        shown = text if head or offset == 0 else ""
+                    down = _number(node, "rowspan")
+                    down = _MOST_ROWS if down == 0 else min(down or 1, _MOST_ROWS)  # 0: the rest
+                    for offset, cell in enumerate(self._cells(node)):
                         if down > 1:
-                            again = shown if len(shown) <= LONGEST_NAME else ""
-                            spanning[column + offset] = (down - 1, again, head, bold)
-                        _append(row, shown, head, bold)
-                cell = cell.next
+                            spanning[column + offset] = (down - 1, cell.below())
+                        _append(row, cell)
+                node = node.next
             row.lone = found == 1 and all(row.heads)
             if any(row.cells) or row.in_head:
                 rows.append(row)
         return rows
+
+    def _cells(self, node: LexborNode) -> list[_Cell]:
+        """A cell for each column that an element is as wide as."""
+        head, lines = node.tag == "th", self._gather(node)
+        # A header is broken where it has no room, a value where another begins.
+        text = one_line(lines) if head else _cell_line(lines)
+        bold = _is_bold(node, text)
+        wider = max(1, min(_number(node, "colspan") or 1, _MOST_COLUMNS)) - 1
+        # A header names all its columns; a value stands in the first.
+        further = _Cell(text, head, bold) if head else _Cell("", head, bold, wide=True)
+        return [_Cell(text, head, bold), *[further] * wider]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    head: bool
+    bold: bool
+    wide: bool = False
+
+    def below(self) -> _Cell:
+        """The cell in the next row that it spans."""
+        return self if len(self.text) <= LONGEST_NAME else replace(self, text="")
+
+
+def _top(node: LexborNode) -> LexborNode:
+    while (above := node.parent) is not None:
+        node = above
+    return node
+
+
+def _push(stack: list[tuple[LexborNode, int]], node: LexborNode, depth: int) -> None:
+    """Put what is to be walked of an element on the stack, its end first."""
+    stack.append((node, -1))
+    child = node.last_child
+    while child is not None:
+        stack.append((child, depth + 1))
+        child = child.prev
 
 
 def _repeatable(terms: Sequence[str]) -> list[str]:
@@ -421,10 +474,11 @@ def _repeatable(terms: Sequence[str]) -> list[str]:
     return [term for term in terms if len(term) <= LONGEST_NAME]
 
 
-def _append(row: MarkedRow, text: str, head: bool, bold: bool) -> None:
-    row.cells.append(text)
-    row.heads.append(head)
-    row.bold.append(bold)
+def _append(row: MarkedRow, cell: _Cell) -> None:
+    row.cells.append(cell.text)
+    row.heads.append(cell.head)
+    row.bold.append(cell.bold)
+    row.wide.append(cell.wide)
 
 
 def _is_bold(cell: LexborNode, text: str) -> bool:
@@ -438,19 +492,9 @@ def _cell_line(text: str) -> str:
     line = ""
     for part in filter(None, map(one_line, text.split("\n"))):
         if line:
-            line += " " if line[-1] in ".,:;!?/" or part[0] in "([" else ", "
+            line += " " if line[-1] in ".,:;!?/☑☐" or part[0] in "([" else ", "
         line += part
     return line
-
-
-def _is_layout(table: LexborNode) -> bool:
-    """Whether a table only puts things beside each other: it holds headings or more tables."""
-    if (table.attributes.get("role") or "") in ("presentation", "none"):
-        return True
-    if table.css_first(".linenos, .gutter, .blob-num") is not None:
-        return True
-    inner = table.css("table, h1, h2, h3, h4, h5, h6")
-    return any(node.mem_id != table.mem_id for node in inner)
 
 
 def _alternative(image: LexborNode) -> str:
@@ -496,9 +540,3 @@ def _raised(node: LexborNode) -> str | None:
 def _number(node: LexborNode, name: str) -> int | None:
     value = (node.attributes.get(name) or "").strip()
     return int(value) if re.fullmatch(r"-?\d{1,6}", value) else None
-
-
-def _boxed(item: str) -> str:
-    """A list item with the box of a task list as a sign."""
-    task = _TASK.match(item)
-    return f"{task[1]}{'☐' if task[2] == ' ' else '☑'} {item[task.end() :]}" if task else item
