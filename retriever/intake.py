@@ -154,7 +154,7 @@ def store_new(
         assert known is not None
         documents.adopt(session, known.document_id, source_id=source_id, link=facts.link)
         return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
-    documents.save_document(
+    saved = documents.save_document(
         session,
         collection_id=collection_id,
         source_id=source_id,
@@ -163,4 +163,7 @@ def store_new(
         passages=new.passages,
         text_version=TEXT_VERSION,
     )
+    if not saved.changed:
+        assert known is not None
+        return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
     return ["added" if known is None or known.state == "failed" else "changed"]

@@ -70,7 +70,7 @@ def put(database: Database, name: str, text: str, collection: str = "default") -
         source = documents.ensure_source(
             session, collection_id=number, kind="path", location="/x", label="x", base_url=None
         )
-        return documents.save_document(
+        saved = documents.save_document(
             session,
             collection_id=number,
             source_id=source.id,
@@ -79,6 +79,7 @@ def put(database: Database, name: str, text: str, collection: str = "default") -
             passages=split_passages(parsed),
             text_version=TEXT_VERSION,
         )
+        return saved.document_id
 
 
 def keeper(

@@ -338,6 +338,11 @@ def text_versions(store: Store) -> set[int]:
         return set(session.scalars(select(Document.text_version)))
 
 
+def versions(store: Store) -> dict[str, int]:
+    with store.database.read() as session:
+        return {found.uri: found.version for found in documents.list_documents(session)}
+
+
 def test_what_an_earlier_version_read_is_read_again(store: Store, notes: Path) -> None:
     store.ingestor.add([notes])
     assert text_versions(store) == {TEXT_VERSION}
@@ -345,11 +350,39 @@ def test_what_an_earlier_version_read_is_read_again(store: Store, notes: Path) -
     for look in looks:
         read_by_an_earlier_version(store, "twelue", "twelve")
         assert "twelue hours" in store.text(f"{notes}/wifi.md")
-        assert look() == IngestReport(changed=3)
+        assert look() == IngestReport(changed=1, unchanged=2)
         assert store.text(f"{notes}/wifi.md").endswith("valid for twelve hours.")
         assert store.best("guest wifi").text.endswith("valid for twelve hours.")
         assert text_versions(store) == {TEXT_VERSION}
         assert look() == IngestReport(unchanged=3)
+
+
+def test_what_is_read_as_before_stays_the_same_version(store: Store, notes: Path) -> None:
+    """Nothing that was made of it, such as its vectors, has to be made again."""
+    store.ingestor.add([notes])
+    before = versions(store)
+    with store.database.write() as session:
+        session.execute(update(Document).values(text_version=0))
+    (notes / "wifi.md").write_text((notes / "wifi.md").read_text() + "\n\n")
+    assert store.ingestor.reindex() == IngestReport(unchanged=3)
+    assert versions(store) == before
+    assert text_versions(store) == {TEXT_VERSION}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "# Guest wifi\n\nThe code is valid for twelve hours!\n",  # the text
+        "---\ntitle: Wireless\n---\n\n# Wifi\n\nThe code is valid for twelve hours.\n",
+        "# Wifi\n\n## Code\n\nThe code is valid for twelve hours.\n",
+    ],
+)
+def test_what_is_read_otherwise_is_another_version(store: Store, notes: Path, other: str) -> None:
+    store.ingestor.add([notes])
+    before = versions(store)
+    (notes / "wifi.md").write_text(other)
+    assert store.ingestor.reindex() == IngestReport(changed=1, unchanged=2)
+    assert versions(store) == before | {f"{notes}/wifi.md": 2}
 
 
 def test_what_a_later_version_read_is_left(store: Store, notes: Path) -> None:

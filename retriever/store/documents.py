@@ -68,6 +68,14 @@ class KnownFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """A document that was stored; ``changed``: as another version than before."""
+
+    document_id: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentSummary:
     """A document as lists show it."""
 
@@ -290,26 +298,32 @@ def save_document(
     parsed: ParsedDocument,
     passages: Sequence[PassageSpan],
     text_version: int,
-) -> int:
+) -> Saved:
     """Store a document or its new version, with its anchors and passages.
 
-    ``text_version`` says which reading of the file they are: that of ``retriever.parsing``.
+    Where all of these are as they were, whatever changed in the file, it stays the same version,
+    and nothing that was made of it need be made anew. ``text_version`` says which reading of the
+    file they are: that of ``retriever.parsing``.
     """
     now = datetime.now(UTC)
     row = _row(session, collection_id, facts, parsed.title, parsed.media_type, now)
+    same = row.state == "ready" and _is_as(session, row, parsed, passages)
     row.source_id = source_id
     row.uri = facts.uri
     row.link = facts.link
-    row.title = parsed.title
-    row.media_type = parsed.media_type
-    row.state = "ready"
     row.error = None
-    row.version += 1
-    row.text = parsed.text
-    row.text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     row.content_sha256 = facts.content_sha256
     row.size = facts.size
     row.text_version = text_version
+    if same:
+        session.flush()
+        return Saved(row.id, changed=False)
+    row.title = parsed.title
+    row.media_type = parsed.media_type
+    row.state = "ready"
+    row.version += 1
+    row.text = parsed.text
+    row.text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     row.updated_at = now
     session.flush()
     session.execute(delete(AnchorRow).where(AnchorRow.document_id == row.id))
@@ -339,7 +353,23 @@ def save_document(
     )
     _touch(session)
     session.flush()
-    return row.id
+    return Saved(row.id, changed=True)
+
+
+def _is_as(
+    session: Session, row: Document, parsed: ParsedDocument, passages: Sequence[PassageSpan]
+) -> bool:
+    """Whether a document already holds what was read of its file."""
+    if (row.text, row.title, row.media_type) != (parsed.text, parsed.title, parsed.media_type):
+        return False
+    in_order = sorted(parsed.anchors, key=lambda anchor: anchor.start)
+    if anchors_of(session, [row.id])[row.id] != in_order:
+        return False
+    query = select(PassageRow).where(PassageRow.document_id == row.id).order_by(PassageRow.ordinal)
+    return list(passages) == [
+        PassageSpan(stored.ordinal, stored.start, stored.end, tuple(stored.heading))
+        for stored in session.scalars(query)
+    ]
 
 
 def save_failure(
