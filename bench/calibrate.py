@@ -53,11 +53,14 @@ from reader.output import write_text
 CALIBRATION = Path(__file__).parent.parent / "bot" / FILE
 _EMBEDDED = Path()  # --write without a folder
 _ASKED = (0.5, 0.6, 0.7, 0.8, 0.9)
+#: Shares of the first answer's confidence that a further one may need.
+_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
 
 
 def report(judged: Sequence[Judged]) -> dict[str, Any]:
     """What was measured on questions that the weights were not fitted on."""
-    confidence, right, three, answerable = _arrays(judged)
+    confidence, right, answerable = _arrays(judged)
+    three = np.array([any(item.rights) for item in judged])
     return {
         "questions": len(judged),
         "answerable": int(answerable.sum()),
@@ -70,6 +73,7 @@ def report(judged: Sequence[Judged]) -> dict[str, Any]:
         "aurc": _round(reliability.area_under_risk(confidence, right)),
         "aurc_least": _round(reliability.least_area(right)),
         "precisions": [_asked(judged, precision) for precision in _ASKED],
+        "further": [_further(judged, share) for share in _SHARES],
         "thresholds": [
             {"threshold": step / 20, **_shown(judged, confidence >= step / 20)}
             for step in range(20)
@@ -85,17 +89,43 @@ def precisions(judged: Sequence[Judged]) -> Precisions:
 
 def _asked(judged: Sequence[Judged], precision: float) -> dict[str, Any]:
     """What comes of asking for a precision; each question's threshold is chosen without it too."""
+    threshold = precisions(judged).threshold(precision)
+    shown = _sure_enough(judged, precision)
+    return {"asked": precision, "threshold": threshold, **_shown(judged, shown)}
+
+
+def _sure_enough(judged: Sequence[Judged], precision: float) -> NDArray[np.bool_]:
+    """Who gets an answer at a precision, each by a threshold chosen on the other folds."""
     confidence, *_ = _arrays(judged)
     shown = np.zeros(len(judged), dtype=bool)
     for inside in folds([item.group for item in judged]):
         others = [item for item, held in zip(judged, inside, strict=True) if not held]
         shown |= inside & (confidence >= precisions(others).threshold(precision))
-    threshold = precisions(judged).threshold(precision)
-    return {"asked": precision, "threshold": threshold, **_shown(judged, shown)}
+    return shown
+
+
+def _further(judged: Sequence[Judged], share: float) -> dict[str, Any]:
+    """What comes of further answers that need this share of the first one's confidence.
+
+    ``shown`` is how many answers a question gets that gets any, ``right`` how many of the further
+    ones are right; at the precision that is asked for where nobody sets one.
+    """
+    sure = _sure_enough(judged, AnswerOptions().precision)
+    *_, answerable = _arrays(judged)
+    seen = [item.among(share) if held else [] for item, held in zip(judged, sure, strict=True)]
+    further = [right for rights in seen for right in rights[1:]]
+    return {
+        "share": share,
+        "contains@3": _round(np.array([any(rights) for rights in seen])[answerable].mean()),
+        "shown": _round(sum(map(len, seen)) / max(1, int(sure.sum()))),
+        "right": _round(sum(further) / len(further)) if further else None,
+    }
 
 
 def _shown(judged: Sequence[Judged], shown: NDArray[np.bool_]) -> dict[str, Any]:
-    _, right, three, answerable = _arrays(judged)
+    _, right, answerable = _arrays(judged)
+    share = AnswerOptions().further_confidence
+    three = np.array([any(item.among(share)) for item in judged])
     return {
         "contains": _round((right & shown)[answerable].mean()),
         "contains@3": _round((three & shown)[answerable].mean()),
@@ -107,12 +137,11 @@ def _shown(judged: Sequence[Judged], shown: NDArray[np.bool_]) -> dict[str, Any]
 
 def _arrays(
     judged: Sequence[Judged],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Confidence, right first, right among three, answerable."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Confidence, right first, answerable."""
     return (
         np.array([item.confidence for item in judged]),
         np.array([item.right for item in judged]),
-        np.array([item.right_of_three for item in judged]),
         np.array([item.answerable for item in judged]),
     )
 

@@ -45,23 +45,44 @@ class Fitted:
         """The candidates' numbers, best first."""
         return np.argsort(-(features @ self.choice), kind="stable")
 
-    def of_first(self, features: NDArray[np.float64]) -> float:
-        """The confidence of the candidate that comes first."""
-        appeals = (features @ self.choice).tolist()
-        first = int(np.argmax(appeals))
-        total = features[first] @ self.confidence + self.lead * leads(appeals)[first]
-        return float(1 / (1 + np.exp(-(total + self.intercept))))
+    def confidences(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Each candidate's confidence, in the order of the features."""
+        ahead = np.array(leads((features @ self.choice).tolist()))
+        total = features @ self.confidence + self.lead * ahead + self.intercept
+        found: NDArray[np.float64] = 1 / (1 + np.exp(-total))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A question's first answer as an asker would see it."""
+    """What weights make of a question: its best answers, best first, at most three.
+
+    ``confidences`` and ``rights`` belong together, answer by answer.
+    """
 
     group: str
     answerable: bool
-    confidence: float
-    right: bool
-    right_of_three: bool
+    confidences: tuple[float, ...]
+    rights: tuple[bool, ...]
+
+    @property
+    def confidence(self) -> float:
+        """That of the first answer; 0 where nothing was found."""
+        return self.confidences[0] if self.confidences else 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether the first answer is."""
+        return any(self.rights[:1])
+
+    def among(self, share: float) -> list[bool]:
+        """Which are right of the answers with at least this share of the first one's confidence."""
+        least = share * self.confidence
+        return [
+            right
+            for place, (own, right) in enumerate(zip(self.confidences, self.rights, strict=True))
+            if not place or own >= least
+        ]
 
 
 def labelled(found: Found) -> Labelled:
@@ -196,13 +217,11 @@ def cross_validated(found: Sequence[Labelled]) -> list[Judged]:
 
 def judge(item: Labelled, fitted: Fitted) -> Judged:
     """What these weights make of a question."""
-    if not len(item.features):
-        return Judged(item.group, item.answerable, 0.0, right=False, right_of_three=False)
-    order = fitted.order(item.features)
+    best = fitted.order(item.features)[:_SHOWN]
+    confidences = fitted.confidences(item.features)[best] if len(best) else best
     return Judged(
         item.group,
         item.answerable,
-        fitted.of_first(item.features),
-        right=bool(item.right[order[0]]),
-        right_of_three=bool(item.right[order[:_SHOWN]].any()),
+        tuple(confidences.tolist()),
+        tuple(item.right[best].tolist()),
     )

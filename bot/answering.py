@@ -95,7 +95,7 @@ class AnswerOptions:
     prior: float = 30.0
     shown: int = 3
     precision: float = DEFAULT_PRECISION
-    further_confidence: float = 0.4
+    further_confidence: float = 0.2
 
 
 class Answerer:

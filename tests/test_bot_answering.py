@@ -211,7 +211,7 @@ def test_the_same_sentence_of_two_documents_is_shown_once(tmp_path: Path) -> Non
 def test_a_further_answer_needs_its_share_of_the_first_ones_confidence(store: Store) -> None:
     marks = {"twelve hours": 15.0, "two days": 9.0}  # 0.99 and 0.27
     question = "How long is the wifi valid?"
-    assert len(ask(store, question, marks).answers) == 1
+    assert len(ask(store, question, marks, further_confidence=0.4).answers) == 1
     assert len(ask(store, question, marks, further_confidence=0.2).answers) == 2
 
 

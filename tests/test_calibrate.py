@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from bench import calibrate, reliability
-from bench.fitting import Labelled, cross_validated, fit, fit_choice, fit_logistic, folds, labelled
+from bench.fitting import (
+    Judged,
+    Labelled,
+    cross_validated,
+    fit,
+    fit_choice,
+    fit_logistic,
+    folds,
+    labelled,
+)
 from bench.found import (
     Found,
     FoundAnswer,
@@ -189,7 +198,7 @@ def test_a_question_that_found_nothing_is_not_answered() -> None:
     nothing = Labelled(True, "empty", np.zeros((0, names)), np.zeros(0, dtype=bool))
     judged = cross_validated([*invented(50), nothing])
     [empty] = [item for item in judged if item.group == "empty"]
-    assert (empty.confidence, empty.right, empty.right_of_three) == (0.0, False, False)
+    assert (empty.confidence, empty.right, empty.among(0.0)) == (0.0, False, [])
 
 
 def test_an_asked_precision_is_reached_by_thresholds_chosen_on_other_questions() -> None:
@@ -199,6 +208,26 @@ def test_an_asked_precision_is_reached_by_thresholds_chosen_on_other_questions()
     answered = [row["answered"] for row in report["precisions"]]
     assert answered == sorted(answered, reverse=True)
     assert answered[0] > answered[-1]
+
+
+def test_a_further_answer_counts_when_it_has_its_share_of_the_first_ones_confidence() -> None:
+    one = Judged("a", True, (0.5, 0.3, 0.1), (False, False, True))
+    assert [one.among(share) for share in (0.0, 0.2, 0.5, 0.7)] == [
+        [False, False, True],
+        [False, False, True],
+        [False, False],
+        [False],
+    ]
+    report = calibrate.report(cross_validated(invented(500)))
+    rows = report["further"]
+    assert [row["share"] for row in rows] == sorted(row["share"] for row in rows)
+    assert rows[0]["shown"] == 3.0
+    assert [row["shown"] for row in rows] == sorted((r["shown"] for r in rows), reverse=True)
+    # Which is what the bot's own share gives.
+    own = next(row for row in rows if row["share"] == AnswerOptions().further_confidence)
+    asked = next(r for r in report["precisions"] if r["asked"] == AnswerOptions().precision)
+    assert own["contains@3"] == asked["contains@3"]
+    assert asked["contains"] < own["contains@3"] <= rows[0]["contains@3"]
 
 
 # -- collecting -------------------------------------------------------------------------------

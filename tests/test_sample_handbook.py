@@ -64,11 +64,11 @@ def test_the_questions_are_answered(installation: Installation) -> None:
     outcomes = run_questions(questions, installation.retriever, installation.answerer)
     figures = measure(outcomes)
     # What is reached today less one question: no change may lose it again. The aim is 0.95 for
-    # ``success@5``, two questions more, and 0.75 for ``contains``, which takes a better reader.
+    # ``success@5``, one question more, and 0.75 for ``contains``, which takes a better reader.
     assert figures["success@1"] >= 0.82
     assert figures["success@5"] >= 0.91
     assert figures["contains"] >= 0.63
-    assert figures["contains@3"] >= 0.63
+    assert figures["contains@3"] >= 0.65
     assert figures["silent"] >= 0.88
     for outcome in outcomes:
         for answer in outcome.reply.answers:
