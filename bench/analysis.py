@@ -39,7 +39,7 @@ from reader.errors import DatasetError
 from reader.ranker import load_ranker
 from retriever.analysis import AnalysisOptions, Analyzer
 from retriever.passage_terms import TermsOfPassages
-from retriever.store.documents import SearchText
+from retriever.store.passages import SearchText
 
 _FIRST = Path(__file__).parent
 _RESAMPLES = 1000

@@ -19,7 +19,7 @@ from reader.squad import load_squad
 from retriever.errors import ParseError
 from retriever.parsing import SUFFIXES, parse
 from retriever.passages import split_passages
-from retriever.store.documents import SearchText
+from retriever.store.passages import SearchText
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from retriever.index.folder import IndexFolder
 from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.proximity import nearness
 from retriever.ranking import CANDIDATES, NEAREST, NEARNESS, combine, upper_bound
-from retriever.store.documents import SearchText
+from retriever.store.passages import SearchText
 
 _CUTS = (1, 5, 10, 20)
 _FUSION = 60

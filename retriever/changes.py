@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.index.generation import PassageIndex
-from retriever.store import documents
+from retriever.store.passages import PassageRanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Changes:
     total: int
 
 
-def compare(ranges: documents.PassageRanges, index: PassageIndex | None) -> Changes:
+def compare(ranges: PassageRanges, index: PassageIndex | None) -> Changes:
     """A passage is known if its id, its signature and its collection are."""
     order = np.argsort(ranges.passages, kind="stable")
     passages = ranges.passages[order]

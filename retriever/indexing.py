@@ -25,6 +25,7 @@ from retriever.passage_terms import TermsOfPassages
 from retriever.ranking import Encoder
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.passages import passage_ranges
 
 _log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ class IndexKeeper:
                 ):
                     usable = None
                 vectors = self._kept_vectors() if usable is None else {}
-                changes = compare(documents.passage_ranges(session), usable)
+                changes = compare(passage_ranges(session), usable)
                 new = new_segment(session, changes, analyzer, self._encoder, vectors, progress)
             opened = self._folder.update(
                 usable,
@@ -272,7 +273,7 @@ class IndexKeeper:
                 and self._is_fresh(known, version, analyzer)
             ):
                 return known
-            changes = compare(documents.passage_ranges(session), None)
+            changes = compare(passage_ranges(session), None)
             terms_of = TermsOfPassages(analyzer)
             passages = [
                 passage

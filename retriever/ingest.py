@@ -22,6 +22,14 @@ from retriever.reports import IngestReport, Progress, Step, Tally, no_progress
 from retriever.sources import Published, SourceFile, list_files
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.sources import (
+    SourceRecord,
+    collection_ids,
+    ensure_collection,
+    ensure_source,
+    list_sources,
+    remove_source,
+)
 from retriever.uploads import delete, replacing
 
 
@@ -79,9 +87,9 @@ class Ingestor:
         if not taken:
             return tally.report()
         with self._database.write() as session:
-            collection_id = documents.ensure_collection(session, collection)
+            collection_id = ensure_collection(session, collection)
             sources = [
-                documents.ensure_source(
+                ensure_source(
                     session,
                     collection_id=collection_id,
                     kind="path",
@@ -100,7 +108,7 @@ class Ingestor:
             StoreError, SearchIndexError: the database or index cannot be written.
         """
         with self._database.read() as session:
-            sources = documents.sources(session)
+            sources = list_sources(session)
         return self._refresh(sources, Tally(), progress)
 
     def add_upload(
@@ -131,9 +139,9 @@ class Ingestor:
             tally.failed.append(Failure(name, str(error)))
             return tally.report()
         with replacing(content, target) as put, self._database.write() as session:
-            source = documents.ensure_source(
+            source = ensure_source(
                 session,
-                collection_id=documents.ensure_collection(session, collection),
+                collection_id=ensure_collection(session, collection),
                 kind="upload",
                 location=facts.location,
                 label=name,
@@ -170,10 +178,10 @@ class Ingestor:
                 deleted; nothing was forgotten.
         """
         with self._database.write() as session:
-            (number,) = documents.collection_ids(session, [name])
-            own = [s for s in documents.sources(session) if s.collection_id == number]
+            (number,) = collection_ids(session, [name])
+            own = [s for s in list_sources(session) if s.collection_id == number]
             for source in own:
-                documents.remove_source(session, source.id)
+                remove_source(session, source.id)
             ids = [summary.id for summary in documents.list_documents(session, name)]
             count = documents.remove_documents(session, ids)
             delete(kept_files(own))
@@ -182,18 +190,18 @@ class Ingestor:
 
     def _refresh(
         self,
-        sources: Sequence[documents.SourceRecord],
+        sources: Sequence[SourceRecord],
         tally: Tally,
         progress: Progress,
         *,
         take_over: bool = False,
     ) -> IngestReport:
         """Look at sources; ``take_over``: what they list is theirs, whichever source had it."""
-        work: list[tuple[documents.SourceRecord, SourceFile]] = []
+        work: list[tuple[SourceRecord, SourceFile]] = []
         owners: dict[tuple[int, str], int] = {}  # of what several sources may list
         forgotten: set[int] = set()
         with self._database.read() as session:
-            every = documents.sources(session)
+            every = list_sources(session)
         for source in sources:
             if source.id in forgotten:
                 continue
@@ -243,7 +251,7 @@ class Ingestor:
                         ids = list(gone.values())
                         tally.counts["removed"] += documents.remove_documents(session, ids)
                         for number in files:
-                            documents.remove_source(session, number)
+                            remove_source(session, number)
                     forgotten.update(files)
         # Who has a document keeps it: else the source that was added last would, and set its link.
         work = [
@@ -259,9 +267,7 @@ class Ingestor:
         return tally.report()
 
 
-def _published_above(
-    source: documents.SourceRecord, every: Sequence[documents.SourceRecord]
-) -> Published | None:
+def _published_above(source: SourceRecord, every: Sequence[SourceRecord]) -> Published | None:
     """Where another source of its collection publishes what it lies in; of several, the nearest.
 
     A file that is added once more, by itself, is still linked to as its folder says.

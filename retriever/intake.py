@@ -23,6 +23,7 @@ from retriever.reports import Tally
 from retriever.sources import SourceFile
 from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.sources import SourceRecord, has_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Intake:
 
     def take(
         self,
-        source: documents.SourceRecord,
+        source: SourceRecord,
         file: SourceFile,
         tally: Tally,
         *,
@@ -84,7 +85,7 @@ class Intake:
             tally.counts["unchanged"] += 1
             return
         with self._database.write() as session:
-            if documents.has_source(session, owner):  # else it was removed meanwhile
+            if has_source(session, owner):  # else it was removed meanwhile
                 stored = store_new(session, source.collection_id, owner, known, facts, new)
                 tally.counts.update(stored)
 
@@ -99,7 +100,7 @@ class Intake:
     ) -> None:
         tally.failed.append(Failure(facts.uri, message))
         with self._database.write() as session:
-            if documents.has_source(session, source_id):
+            if has_source(session, source_id):
                 documents.save_failure(
                     session,
                     collection_id=collection_id,

@@ -16,7 +16,7 @@ from retriever.index.build import NumberedPassages, SegmentBuilder
 from retriever.index.segment import Segment
 from retriever.passage_terms import TermsOfPassages, index_text
 from retriever.ranking import Encoder
-from retriever.store import documents
+from retriever.store.passages import search_texts
 
 #: Vectors by passage id and signature, each of shape (width,).
 KeptVectors = Mapping[tuple[int, int], NDArray[np.float16]]
@@ -70,9 +70,7 @@ def new_passages(
 
     advance(0)
     texts = (
-        text
-        for text in documents.search_texts(session, changes.documents)
-        if text.passage_id in signatures
+        text for text in search_texts(session, changes.documents) if text.passage_id in signatures
     )
     encoding = None if encoder is None else encoder()
     while batch := list(islice(texts, _BATCH)):

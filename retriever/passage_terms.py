@@ -9,7 +9,7 @@ from retriever.abbreviations import Forms
 from retriever.analysis import Analyzer
 from retriever.index.vocabulary import NumberedTerms, Vocabulary, end_to_end, side_by_side
 from retriever.numbering import TermNumbers
-from retriever.store.documents import SearchText, StoredPassage
+from retriever.store.passages import SearchText, StoredPassage
 
 
 def index_text(passage: SearchText | StoredPassage) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError
 from retriever.store import documents
+from retriever.store.sources import SourceRecord, list_sources, remove_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Removed:
 @dataclass(frozen=True, slots=True)
 class _Found:
     name: str
-    sources: tuple[documents.SourceRecord, ...]
+    sources: tuple[SourceRecord, ...]
     documents: tuple[int, ...]
 
 
@@ -38,23 +39,23 @@ def forget(session: Session, names: Sequence[str]) -> tuple[list[Removed], list[
     Raises:
         IngestError: a name fits nothing, or several things; nothing was forgotten.
     """
-    every = documents.sources(session)
+    every = list_sources(session)
     found = [_find(session, name, every) for name in dict.fromkeys(names)]
     sources = {source.id: source for one in found for source in one.sources}
     ids = sorted({number for one in found for number in one.documents})
     documents.remove_documents(session, ids)
     for number in sources:
-        documents.remove_source(session, number)
+        remove_source(session, number)
     removed = [Removed(one.name, len(one.documents)) for one in found]
     return removed, kept_files(list(sources.values()))
 
 
-def kept_files(sources: Sequence[documents.SourceRecord]) -> list[Path]:
+def kept_files(sources: Sequence[SourceRecord]) -> list[Path]:
     """The files of sources that were handed over."""
     return [Path(source.location) for source in sources if source.kind == "upload"]
 
 
-def _find(session: Session, name: str, every: Sequence[documents.SourceRecord]) -> _Found:
+def _find(session: Session, name: str, every: Sequence[SourceRecord]) -> _Found:
     added = _added(name, every)
     # A file may have been added by itself whose document another source has.
     alone = [documents.known_file(session, s.collection_id, s.location) for s in added]
@@ -69,7 +70,7 @@ def _find(session: Session, name: str, every: Sequence[documents.SourceRecord]) 
     return _Found(summary.uri, own, (summary.id,))
 
 
-def _added(name: str, every: Sequence[documents.SourceRecord]) -> list[documents.SourceRecord]:
+def _added(name: str, every: Sequence[SourceRecord]) -> list[SourceRecord]:
     """The sources of that path; there is one for each collection that it was added to."""
     place = os.path.realpath(name)
     located = [source for source in every if source.kind == "path" and source.location == place]

@@ -15,7 +15,8 @@ from retriever.ranking import NEAREST, NEARNESS, Ranked, upper_bound
 from retriever.records import Hit
 from retriever.store import documents
 from retriever.store.database import Database
-from retriever.store.documents import StoredPassage
+from retriever.store.passages import StoredPassage, passages_by_id
+from retriever.store.sources import collection_ids
 
 
 class Retriever:
@@ -46,14 +47,12 @@ class Retriever:
         alike = index.encoder is not None and index.encoder == self._keeper.encoder_name()
         vectors = self._keeper.vectors([question]) if alike else None
         with self._database.read() as session:
-            allowed = (
-                None if collections is None else documents.collection_ids(session, collections)
-            )
+            allowed = None if collections is None else collection_ids(session, collections)
             if vectors is None:
                 ranked = index.search(terms, k, allowed)
             else:
                 ranked = index.search(terms, max(k, NEAREST), allowed, vectors[0])
-            found = documents.passages_by_id(session, [place.passage_id for place in ranked])
+            found = passages_by_id(session, [place.passage_id for place in ranked])
             if vectors is not None:
                 ranked = self._by_nearness(terms, index.weights(terms), ranked, found)[:k]
             anchors = documents.anchors_of(

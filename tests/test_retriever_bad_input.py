@@ -13,8 +13,8 @@ from retriever.index import files
 from retriever.index.merge import FAN_IN
 from retriever.indexing import IndexKeeper
 from retriever.search import Retriever
-from retriever.store import documents
 from retriever.store.database import Database
+from retriever.store.sources import ensure_collection
 from tests.test_retriever_indexing import Synonyms, database, found, keeper, put
 
 __all__ = ["database"]  # a fixture
@@ -62,7 +62,7 @@ def test_an_empty_collection(database: Database, tmp_path: Path) -> None:
     assert found(retriever, "vpn") == []
     put(database, "a", "The VPN needs a token.")
     with database.write() as session:
-        documents.ensure_collection(session, "empty")
+        ensure_collection(session, "empty")
     assert retriever.search("vpn", collections=["empty"]) == []
     assert [hit.document for hit in retriever.search("vpn")] == ["a"]
 

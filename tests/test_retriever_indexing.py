@@ -28,7 +28,8 @@ from retriever.records import ParsedDocument
 from retriever.search import Retriever
 from retriever.store import documents
 from retriever.store.database import Database
-from retriever.store.documents import SearchText
+from retriever.store.passages import SearchText
+from retriever.store.sources import ensure_collection, ensure_source
 from retriever.synonyms import AnalyzerFile
 
 
@@ -66,8 +67,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def put(database: Database, name: str, text: str, collection: str = "default") -> int:
     parsed = ParsedDocument(text, name, "text/plain", ())
     with database.write() as session:
-        number = documents.ensure_collection(session, collection)
-        source = documents.ensure_source(
+        number = ensure_collection(session, collection)
+        source = ensure_source(
             session, collection_id=number, kind="path", location="/x", label="x", base_url=None
         )
         saved = documents.save_document(

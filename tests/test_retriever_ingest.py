@@ -21,6 +21,7 @@ from retriever.removal import Removed
 from retriever.reports import IngestReport, Step
 from retriever.store import documents
 from retriever.store.models import Document
+from retriever.store.sources import ensure_source, list_sources
 from tests.documents import (
     FACTS,
     Fact,
@@ -520,7 +521,7 @@ def test_however_a_path_is_typed_its_documents_are_shown_in_one_way(
         assert (report.added, report.unchanged) == (0, 3)
         assert [one.uri for one in report.failed] == failed
     with store.database.read() as session:
-        assert len(documents.sources(session)) == 1
+        assert len(list_sources(session)) == 1
     # A file by itself is a source of its own, and no other document.
     for typed in ("wifi.md", "broken.pdf", str(notes / "broken.pdf")):
         report = store.ingestor.add([Path(typed)])
@@ -611,7 +612,7 @@ def test_a_file_of_two_sources_is_removed_by_its_path(
     assert store.ingestor.remove([path]) == [Removed(path, 1)]
     assert path not in store.document_ids()
     with store.database.read() as session:
-        assert [source.location for source in documents.sources(session)] == [str(notes)]
+        assert [source.location for source in list_sources(session)] == [str(notes)]
 
 
 def test_a_file_of_two_sources_keeps_the_link_that_it_was_given_last(
@@ -714,8 +715,8 @@ def test_a_link_that_was_replaced_by_one_to_the_disk_comes_back(store: Store, no
     store.ingestor.add([notes / "wifi.md"])
     assert str(store.best("guest wifi").url).startswith("file://")
     with store.database.write() as session:  # as the folder's address is given later
-        source = documents.sources(session)[0]
-        documents.ensure_source(
+        source = list_sources(session)[0]
+        ensure_source(
             session,
             collection_id=source.collection_id,
             kind="path",

@@ -28,7 +28,7 @@ from retriever.index.terms import encode, unpack
 from retriever.index.vocabulary import NumberedTerms, Vocabulary, end_to_end, side_by_side
 from retriever.numbering import TermNumbers
 from retriever.passage_terms import TermsOfPassages
-from retriever.store.documents import SearchText
+from retriever.store.passages import SearchText
 from tests.index_parts import random_passages
 
 SYNONYMS = (("holiday", "annual leave", "PTO"), ("laptop", "notebook"), ("e-mail", "mail"))

@@ -27,6 +27,7 @@ from bot.knowledge import KnowledgeBase
 from retriever.parsing import SUFFIXES
 from retriever.reports import IngestReport, Progress
 from retriever.store import documents as store
+from retriever.store.sources import collection_ids, list_sources
 
 docs = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -213,8 +214,8 @@ def remove(
 def _remove_collection(installation: Installation, name: str) -> str:
     """Forget a collection; what was forgotten."""
     with installation.database.read() as session:
-        (number,) = store.collection_ids(session, [name])
-        sources = [s.label for s in store.sources(session) if s.collection_id == number]
+        (number,) = collection_ids(session, [name])
+        sources = [s.label for s in list_sources(session) if s.collection_id == number]
     count = installation.knowledge.remove_collection(name)
     if count:
         return f"Removed {_documents(count)} of the collection {name}"

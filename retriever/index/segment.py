@@ -83,7 +83,7 @@ class Segment:
     Attributes:
         passages: ids, int64 of shape (passages,), ascending.
         signatures: uint32, of the same shape; what a passage's id stands for, see
-            :class:`retriever.store.documents.PassageRanges`.
+            :class:`retriever.store.passages.PassageRanges`.
         collections: uint16, of the same shape; places in ``collection_values``.
         collection_values: int64, shape (collections,); their ids.
         vectors: float16, shape (passages, dimensions); no dimensions without an encoder.

@@ -9,33 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from retriever.errors import IngestError, StoreError
 from retriever.records import Anchor, ParsedDocument, PassageSpan
-from retriever.store.models import (
-    AnchorRow,
-    Base,
-    Collection,
-    Document,
-    PassageRow,
-    Source,
-    StoreState,
-)
-
-_Row = TypeVar("_Row", bound=Base)
-
-_ID_CHUNK = 500  # below SQLite's smallest limit of bound values
+from retriever.store.models import AnchorRow, Collection, Document, PassageRow, StoreState
+from retriever.store.rows import ID_CHUNK, found_or_added
+from retriever.store.sources import collection_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,55 +78,11 @@ class DocumentSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecord:
-    """A source, apart from its session."""
-
-    id: int
-    collection_id: int
-    kind: str
-    location: str
-    label: str
-    base_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPassage:
-    """A passage with what is needed to show and to read it."""
-
-    id: int
-    document_id: int
-    version: int
-    uri: str
-    title: str
-    link: str | None
-    start: int
-    end: int
-    heading: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a document is published, and which version of its text is stored."""
 
     link: str | None
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class SearchText:
-    """What is indexed of a passage: its own text, and what stands above it.
-
-    ``document_text`` is the text of the whole document, one object for all its passages.
-    """
-
-    passage_id: int
-    collection_id: int
-    uri: str
-    title: str
-    heading: tuple[str, ...]
-    text: str
-    document_text: str
 
 
 def content_version(session: Session) -> int:
@@ -154,106 +95,6 @@ def content_version(session: Session) -> int:
 
 def _touch(session: Session) -> None:
     session.execute(update(StoreState).values(content_version=StoreState.content_version + 1))
-
-
-def _found_or_added(session: Session, query: Select[_Row], new: _Row) -> _Row:
-    """The row that a query finds, or ``new``, added.
-
-    Where writers do not come one at a time, another may add the same row after this one has
-    looked: the unique constraint then says so, and that one's row is found.
-    """
-    found = session.scalar(query)
-    if found is not None:
-        return found
-    try:
-        with session.begin_nested():
-            session.add(new)
-    except IntegrityError:
-        found = session.scalar(query)
-        if found is None:  # it was no other writer
-            raise
-        return found
-    return new
-
-
-def ensure_collection(session: Session, name: str) -> int:
-    """The id of the collection, made if there is none of that name."""
-    return _found_or_added(
-        session,
-        select(Collection).where(Collection.name == name),
-        Collection(name=name, created_at=datetime.now(UTC)),
-    ).id
-
-
-def collection_ids(session: Session, names: Sequence[str]) -> frozenset[int]:
-    """The ids of collections by name.
-
-    Raises:
-        IngestError: one does not exist; the message lists those that do.
-    """
-    known = {
-        name: number for number, name in session.execute(select(Collection.id, Collection.name))
-    }
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise IngestError(
-            f'there is no collection "{missing[0]}"; there are: {", ".join(sorted(known))}'
-        )
-    return frozenset(known[name] for name in names)
-
-
-def ensure_source(
-    session: Session,
-    *,
-    collection_id: int,
-    kind: str,
-    location: str,
-    label: str,
-    base_url: str | None,
-) -> SourceRecord:
-    """The source of that location, made or brought up to date."""
-    source = _found_or_added(
-        session,
-        select(Source).where(Source.collection_id == collection_id, Source.location == location),
-        Source(
-            collection_id=collection_id,
-            kind=kind,
-            location=location,
-            label=label,
-            base_url=base_url,
-            added_at=datetime.now(UTC),
-        ),
-    )
-    if base_url is not None:
-        source.base_url = base_url
-    return _source_record(source)
-
-
-def sources(session: Session) -> list[SourceRecord]:
-    """Every source, oldest first."""
-    return [_source_record(row) for row in session.scalars(select(Source).order_by(Source.id))]
-
-
-def _source_record(source: Source) -> SourceRecord:
-    return SourceRecord(
-        id=source.id,
-        collection_id=source.collection_id,
-        kind=source.kind,
-        location=source.location,
-        label=source.label,
-        base_url=source.base_url,
-    )
-
-
-def has_source(session: Session, source_id: int) -> bool:
-    """Whether a source is there, and stays until the session ends."""
-    query = select(Source.id).where(Source.id == source_id)
-    return session.scalar(query.with_for_update(read=True, key_share=True)) is not None
-
-
-def remove_source(session: Session, source_id: int) -> None:
-    """Forget a source; its documents stay."""
-    session.execute(delete(Source).where(Source.id == source_id))
 
 
 def known_files(session: Session, source_id: int) -> dict[str, KnownFile]:
@@ -418,7 +259,7 @@ def _row(
 
     Where there are row locks it is held: of two that store a file one comes after the other.
     """
-    return _found_or_added(
+    return found_or_added(
         session,
         select(Document)
         .where(Document.collection_id == collection_id, Document.location == facts.location)
@@ -445,8 +286,8 @@ def _row(
 def remove_documents(session: Session, ids: Sequence[int]) -> int:
     """Forget documents with their anchors and passages; how many there were."""
     removed = 0
-    for begin in range(0, len(ids), _ID_CHUNK):
-        chunk = ids[begin : begin + _ID_CHUNK]
+    for begin in range(0, len(ids), ID_CHUNK):
+        chunk = ids[begin : begin + ID_CHUNK]
         for table in (AnchorRow, PassageRow):
             session.execute(delete(table).where(table.document_id.in_(chunk)))
         removed += len(
@@ -574,128 +415,3 @@ def texts(session: Session) -> Iterator[str]:
     """The text of every document that has one, in order of its id, a few at a time."""
     query = select(Document.text).where(Document.text != "").order_by(Document.id)
     yield from session.scalars(query).yield_per(50)
-
-
-def passages_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredPassage]:
-    """Passages with their texts; ids that are gone are left out."""
-    found: dict[int, StoredPassage] = {}
-    for begin in range(0, len(ids), _ID_CHUNK):
-        rows = session.execute(
-            select(
-                PassageRow.id,
-                Document.id,
-                Document.version,
-                Document.uri,
-                Document.title,
-                Document.link,
-                PassageRow.start,
-                PassageRow.end,
-                PassageRow.heading,
-                func.substr(Document.text, PassageRow.start + 1, PassageRow.end - PassageRow.start),
-            )
-            .join(Document, Document.id == PassageRow.document_id)
-            .where(PassageRow.id.in_(ids[begin : begin + _ID_CHUNK]))
-        )
-        for row in rows:
-            number, document_id, version, uri, title, link, start, end, heading, text = row
-            found[number] = StoredPassage(
-                id=number,
-                document_id=document_id,
-                version=version,
-                uri=uri,
-                title=title,
-                link=link,
-                start=start,
-                end=end,
-                heading=tuple(heading),
-                text=text,
-            )
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class PassageRanges:
-    """Every passage by its id, as arrays of shape (passages,).
-
-    A passage's id is never given to another one, and its text, title and headings never change
-    under it: a new version of a document has new passages. A database that was restored from a
-    backup may give ids again, though; by their signatures these are told from the ones before.
-
-    Attributes:
-        passages, documents, collections: ids, int64.
-        signatures: CRC-32 of the document's text, URI and title, int64.
-    """
-
-    passages: NDArray[np.int64]
-    documents: NDArray[np.int64]
-    collections: NDArray[np.int64]
-    signatures: NDArray[np.int64]
-
-
-def passage_ranges(session: Session) -> PassageRanges:
-    """Which passages there are. Their texts are not read, and ids that follow each other are
-    read as one range: a document's passages are stored together.
-    """
-    rows = session.execute(
-        select(
-            Document.id,
-            Document.collection_id,
-            Document.text_sha256,
-            Document.uri,
-            Document.title,
-            func.min(PassageRow.id),
-            func.max(PassageRow.id),
-            func.count(),
-        )
-        .join(PassageRow, PassageRow.document_id == Document.id)
-        .group_by(Document.id)
-        .order_by(Document.id)
-    ).all()
-    ids: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    for number, _, _, _, _, first, last, count in rows:
-        if last - first + 1 == count:
-            ids.append(np.arange(first, last + 1))
-        else:
-            own = select(PassageRow.id).where(PassageRow.document_id == number)
-            ids.append(np.array(session.scalars(own.order_by(PassageRow.id)).all()))
-    counts = [row[7] for row in rows]
-    signatures = [zlib.crc32("\0".join(row[2:5]).encode(errors="surrogatepass")) for row in rows]
-    return PassageRanges(
-        passages=np.concatenate(ids),
-        documents=np.repeat(np.array([row[0] for row in rows], dtype=np.int64), counts),
-        collections=np.repeat(np.array([row[1] for row in rows], dtype=np.int64), counts),
-        signatures=np.repeat(np.array(signatures, dtype=np.int64), counts),
-    )
-
-
-def search_texts(
-    session: Session, document_ids: Sequence[int] | None = None
-) -> Iterator[SearchText]:
-    """Passages as they are indexed, a document's text fetched once.
-
-    Args:
-        document_ids: the documents whose passages are wanted; None for all.
-    """
-    if document_ids is None:
-        yield from _search_texts(session, None)
-        return
-    for begin in range(0, len(document_ids), _ID_CHUNK):
-        yield from _search_texts(session, document_ids[begin : begin + _ID_CHUNK])
-
-
-def _search_texts(session: Session, document_ids: Sequence[int] | None) -> Iterator[SearchText]:
-    query = select(
-        Document.id, Document.collection_id, Document.uri, Document.title, Document.text
-    ).order_by(Document.id)
-    if document_ids is not None:
-        query = query.where(Document.id.in_(document_ids))
-    for number, collection_id, uri, title, text in session.execute(query).yield_per(50):
-        rows = session.execute(
-            select(PassageRow.id, PassageRow.start, PassageRow.end, PassageRow.heading)
-            .where(PassageRow.document_id == number)
-            .order_by(PassageRow.ordinal)
-        )
-        for passage_id, start, end, heading in rows:
-            yield SearchText(
-                passage_id, collection_id, uri, title, tuple(heading), text[start:end], text
-            )
