@@ -46,7 +46,7 @@ def test_whatever_is_added_the_text_is_clean_and_its_anchors_share_it_out(
     document = builder.build(title="A title", media_type="text/plain")
     check(document)
     for start, first in starts:
-        assert document.text[start:].lstrip(" ").startswith(first)
+        assert document.text[start:].lstrip(" \t").startswith(first)
 
 
 def test_blocks_are_apart_and_groups_are_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,100 +26,128 @@ def notes(**texts: str) -> str:
     return f'<section class="footnotes" role="doc-endnotes"><hr><ol>{items}</ol></section>'
 
 
-#: As generators write a page with a footnote: what follows "Claim it", and what stands at the end.
+#: As generators write footnotes: a reference, a note, what is around the notes; # is a number.
 PAGES = {
     "pandoc": (
-        '<a href="#fn1" class="footnote-ref" id="fnref1" role="doc-noteref"><sup>1</sup></a>',
+        '<a href="#fn#" class="footnote-ref" id="fnref#" role="doc-noteref"><sup>#</sup></a>',
+        '<li id="fn#"><p>TEXT<a href="#fnref#" class="footnote-back" role="doc-backlink">↩︎</a></p>'
+        "</li>",
         '<section id="footnotes" class="footnotes footnotes-end-of-document" role="doc-endnotes">'
-        '<hr /><ol><li id="fn1"><p>Within a year.<a href="#fnref1" class="footnote-back" '
-        'role="doc-backlink">↩︎</a></p></li></ol></section>',
+        "<hr /><ol>NOTES</ol></section>",
     ),
     "PHP Markdown Extra": (
-        '<sup id="fnref1:1"><a href="#fn:1" class="footnote-ref" role="doc-noteref">1</a></sup>',
-        '<div class="footnotes" role="doc-endnotes"><hr><ol><li id="fn:1" role="doc-endnote"><p>'
-        'Within a year.&#160;<a href="#fnref1:1" class="footnote-backref">&#8617;&#xFE0E;</a></p>'
-        "</li></ol></div>",
+        '<sup id="fnref1:#"><a href="#fn:#" class="footnote-ref" role="doc-noteref">#</a></sup>',
+        '<li id="fn:#" role="doc-endnote"><p>TEXT&#160;<a href="#fnref1:#" class='
+        '"footnote-backref">&#8617;&#xFE0E;</a></p></li>',
+        '<div class="footnotes" role="doc-endnotes"><hr><ol>NOTES</ol></div>',
     ),
     "Python-Markdown": (
-        '<sup id="fnref:1"><a class="footnote-ref" href="#fn:1">1</a></sup>',
-        '<div class="footnote"><hr><ol><li id="fn:1"><p>Within a year.&#160;<a class='
-        '"footnote-backref" href="#fnref:1" title="Jump back">&#8617;</a></p></li></ol></div>',
+        '<sup id="fnref:#"><a class="footnote-ref" href="#fn:#">#</a></sup>',
+        '<li id="fn:#"><p>TEXT&#160;<a class="footnote-backref" href="#fnref:#" title="Jump back">'
+        "&#8617;</a></p></li>",
+        '<div class="footnote"><hr><ol>NOTES</ol></div>',
     ),
     "kramdown": (
-        '<sup id="fnref:1"><a href="#fn:1" class="footnote" rel="footnote">1</a></sup>',
-        '<div class="footnotes" role="doc-endnotes"><ol><li id="fn:1"><p>Within a year. '
-        '<a href="#fnref:1" class="reversefootnote" role="doc-backlink">&#8617;</a>'
-        '<a href="#fnref:1:1" class="reversefootnote">&#8617;<sup>2</sup></a></p></li></ol></div>',
+        '<sup id="fnref:#"><a href="#fn:#" class="footnote" rel="footnote">#</a></sup>',
+        '<li id="fn:#"><p>TEXT <a href="#fnref:#" class="reversefootnote" role="doc-backlink">'
+        '&#8617;</a> <a href="#fnref:#:1" class="reversefootnote">&#8617;<sup>2</sup></a></p></li>',
+        '<div class="footnotes" role="doc-endnotes"><ol>NOTES</ol></div>',
     ),
     "markdown-it": (
-        '<sup class="footnote-ref"><a href="#fn1" id="fnref1">[1]</a></sup>',
-        '<hr class="footnotes-sep"><section class="footnotes"><ol class="footnotes-list"><li id='
-        '"fn1" class="footnote-item"><p>Within a year. <a href="#fnref1" class="footnote-backref">'
-        "↩︎</a></p></li></ol></section>",
-    ),
-    "GitHub": (
-        '<sup><a href="#user-content-fn-1-ab" id="user-content-fnref-1-ab" data-footnote-ref="">1'
-        "</a></sup>",
-        '<section data-footnotes="" class="footnotes"><h2 id="footnote-label" class="sr-only">'
-        'Footnotes</h2><ol><li id="user-content-fn-1-ab"><p>Within a year. <a href='
-        '"#user-content-fnref-1-ab" data-footnote-backref=""><g-emoji>↩</g-emoji></a></p></li></ol>'
+        '<sup class="footnote-ref"><a href="#fn#" id="fnref#">[#]</a></sup>',
+        '<li id="fn#" class="footnote-item"><p>TEXT <a href="#fnref#" class="footnote-backref">↩︎'
+        "</a></p></li>",
+        '<hr class="footnotes-sep"><section class="footnotes"><ol class="footnotes-list">NOTES</ol>'
         "</section>",
     ),
-    "Sphinx": (
-        '<a class="footnote-reference brackets" href="#id2" id="id1" role="doc-noteref"><span '
-        'class="fn-bracket">[</span>1<span class="fn-bracket">]</span></a>',
-        '<aside class="footnote-list brackets"><aside class="footnote brackets" id="id2" role='
-        '"doc-footnote"><span class="label"><span class="fn-bracket">[</span><a role="doc-backlink"'
-        ' href="#id1">1</a><span class="fn-bracket">]</span></span><p>Within a year.</p></aside>'
-        "</aside>",
+    "GitHub": (
+        '<sup><a href="#user-content-fn-#-ab" id="user-content-fnref-#-ab" data-footnote-ref="">#'
+        "</a></sup>",
+        '<li id="user-content-fn-#-ab"><p>TEXT <a href="#user-content-fnref-#-ab" '
+        'data-footnote-backref=""><g-emoji>↩</g-emoji></a></p></li>',
+        '<section data-footnotes="" class="footnotes"><h2 id="footnote-label" class="sr-only">'
+        "Footnotes</h2><ol>NOTES</ol></section>",
     ),
-    "Asciidoctor": (
-        '<sup class="footnote">[<a id="_footnoteref_1" class="footnote" href="#_footnotedef_1">1'
-        "</a>]</sup>",
-        '<div id="footnotes"><hr><div class="footnote" id="_footnotedef_1"><a href='
-        '"#_footnoteref_1">1</a>. Within a year.</div></div>',
-    ),
-    "MediaWiki": (
-        '<sup id="cite_ref-1" class="reference"><a href="#cite_note-1"><span>&#91;</span>1<span>'
-        "&#93;</span></a></sup>",
-        '<ol class="references"><li id="cite_note-1"><span class="mw-cite-backlink"><b><a href='
-        '"#cite_ref-1">^</a></b></span> <span class="reference-text">Within a year.</span></li>'
-        "</ol>",
-    ),
-    "Word": (
-        '<a href="#_ftn1" name="_ftnref1" title=""><span class=MsoFootnoteReference>[1]</span></a>',
-        "<div><br clear=all><hr size=1><div id=ftn1><p class=MsoFootnoteText><a href="
-        '"#_ftnref1" name="_ftn1" title=""><span class=MsoFootnoteReference>[1]</span></a> Within a'
-        " year.</p></div></div>",
-    ),
-    "LibreOffice": (
-        '<a class="sdfootnoteanc" name="sdfootnote1anc" href="#sdfootnote1sym"><sup>1</sup></a>',
-        '<div id="sdfootnote1"><p><a class="sdfootnotesym" name="sdfootnote1sym" href='
-        '"#sdfootnote1anc">1</a>Within a year.</p></div>',
-    ),
-    "Google Docs": (
-        '<sup><a href="#ftnt1" id="ftnt_ref1">[1]</a></sup>',
-        '<hr><div><p><a href="#ftnt_ref1" id="ftnt1">[1]</a><span>&nbsp;Within a year.</span></p>'
-        "</div>",
-    ),
-    "a person": (
-        '<sup><a href="#fn1">1</a></sup>',
-        '<p id="fn1"><sup>1</sup> Within a year.</p>',
+    "mammoth": (
+        '<sup><a href="#footnote-#" id="footnote-ref-#">[#]</a></sup>',
+        '<li id="footnote-#"><p> TEXT <a href="#footnote-ref-#">↑</a></p></li>',
+        "<ol>NOTES</ol>",
     ),
 }
 
 
-@pytest.mark.parametrize(("reference", "end"), PAGES.values(), ids=PAGES)
-def test_a_footnote_stands_behind_what_refers_to_it(
-    tmp_path: Path, reference: str, end: str
+def numbered(template: str, number: int) -> str:
+    """A template with a number for each # that does not begin a fragment."""
+    return re.sub(r'(?<!href=")#', str(number), template.replace("&#", "&\0")).replace("\0", "#")
+
+
+@pytest.mark.parametrize(("reference", "note", "end"), PAGES.values(), ids=PAGES)
+def test_footnotes_stand_behind_what_refers_to_them(
+    tmp_path: Path, reference: str, note: str, end: str
 ) -> None:
-    body = f"<h1>Costs</h1><p>Claim it{reference} soon.</p><h2>Next</h2><p>Wait.</p>{end}"
+    one, two = (numbered(reference, number) for number in (1, 2))
+    notes = "".join(
+        numbered(note, number).replace("TEXT", words)
+        for number, words in ((1, "Within a year."), (2, "Not for long."))
+    )
+    body = (
+        f"<h1>Costs</h1><p>Claim it{one} soon.</p><p>Ask first.</p><h2>Next</h2><p>Wait.{two}</p>"
+        f"<p>Or not.</p>{end.replace('NOTES', notes)}"
+    )
     document = parse_file(tmp_path, "a.html", body)
-    markdown = "# Costs\n\nClaim it[^1] soon.\n\n## Next\n\nWait.\n\n[^1]: Within a year.\n"
+    markdown = (
+        "# Costs\n\nClaim it[^1] soon.\n\nAsk first.\n\n## Next\n\nWait.[^2]\n\nOr not.\n\n"
+        "[^1]: Within a year.\n[^2]: Not for long.\n"
+    )
+    assert document.text == (
+        "Costs\n\nClaim it soon.\n\nWithin a year.\n\nAsk first.\n\n"
+        "Next\n\nWait.\n\nNot for long.\n\nOr not."
+    )
     assert document.text == parse_file(tmp_path, "a.md", markdown).text
-    assert document.text == "Costs\n\nClaim it soon.\n\nWithin a year.\n\nNext\n\nWait."
-    assert section(document, "Costs") == "Claim it soon.\n\nWithin a year."
-    assert section(document, "Next") == "Wait."
+    assert section(document, "Next") == "Wait.\n\nNot for long.\n\nOr not."
+
+
+#: What may look like a note and its reference: all of it is read where it stands.
+OTHERS = {
+    "a citation of a wiki": (
+        '<p>As said.<sup id="cite_ref-1" class="reference"><a href="#cite_note-1">[1]</a></sup></p>'
+        '<p>T</p><ol class="references"><li id="cite_note-1"><a href="#cite_ref-1">^</a> A book.'
+        "</li></ol>",
+        "As said.\n\nT\n\n1. A book.",
+    ),
+    "a mark that is a word": (
+        '<p>See note <a href="#fn1">1</a>, and [<a href="#fn1">1</a>].</p><p>T'
+        '<div class="footnotes"><ol><li id="fn1">one</ol></div>',
+        "See note 1, and [1].\n\nT\n\n1. one",
+    ),
+    "functions": (
+        '<p>Call <a href="#fn-f">f</a>.</p><p>T</p><ul><li id="fn-f">f does it.</ul>',
+        "Call f.\n\nT\n\n- f does it.",
+    ),
+    "a raised link to a clause": (
+        '<p>Free.<sup><a href="#s1">1</a></sup></p><p>T</p><ol><li id="s1">The clause.</ol>',
+        "Free.\n\nT\n\n1. The clause.",
+    ),
+    "contents": (
+        '<ul><li><a href="#s1" id="t1">[1]</a> One</ul><p>T</p><p id="s1"><a href="#t1">[1]</a> C',
+        "- [1] One\n\nT\n\n[1] C",
+    ),
+    "a link in words, and one to another page": (
+        '<p>a<sup><a href="#fn1">note 1</a></sup> b<sup><a href="b.html#fn1">1</a></sup></p><p>T'
+        '<div class="footnotes"><ol><li id="fn1">one</ol></div>',
+        "anote 1 b¹\n\nT\n\n1. one",
+    ),
+    "a note that comes before": (
+        '<div class="footnotes"><ol><li id="fn1">one</ol></div>'
+        '<p>a<sup><a href="#fn1">1</a></sup></p><p>T</p>',
+        "1. one\n\na\n\nT",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), OTHERS.values(), ids=OTHERS)
+def test_other_links_are_left_alone(tmp_path: Path, body: str, expected: str) -> None:
+    assert text(tmp_path, body) == expected
 
 
 def test_where_footnotes_are_read(tmp_path: Path) -> None:
@@ -160,74 +189,44 @@ def test_where_footnotes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        # What nothing refers to that is read, or that is where it belongs, stays.
+        # What nothing refers to that is read stays, with its number.
         (
-            f"<p>a{ref(1)}</p><p hidden>{ref(2)}</p><div class=footnotes><h2>Notes</h2>"
-            "<ol><li id=fn1>one<li id=fn2>two<li id=fn3>three</ol></div>",
+            f"<p>a{ref(1)}</p><p hidden>{ref(2)}</p><nav>{ref(3)}</nav><div class=footnotes>"
+            "<h2>Notes</h2><ol><li id=fn1>one<li id=fn2>two<li id=fn3>three</ol></div>",
             "a\n\none\n\nNotes\n\n2. two\n3. three",
         ),
-        (f"<ul><li>a{ref(1)}<div id=fn1>one</div><li>b</ul>", "- a\n  one\n- b"),
-        (f"a{ref(1)} b<p>c</p>{notes(fn1='one')}", "a b\n\nc\n\n1. one"),
+        # What is not read where it stands is not read elsewhere.
         (
-            f"<p>a{ref(1)}{ref(2)}</p><p>b</p><table><tr><th>Mark<th>Note<tr><td>1<td>"
-            "<p id=fn1>one</table><div id=fn2>two<p id=fn3>three</div>",
-            "a\n\ntwo\n\nthree\n\nb\n\nMark: 1; Note: one",
+            f"<p>a{ref(1)}{ref(2)}{ref(3)}</p><ol class=footnotes><li id=fn1 hidden>one<li id=fn2>"
+            "<del>two</del> 2<li id=fn3>three</ol>",
+            "a\n\n2\n\nthree",
         ),
+        (f"<p>a{ref(1)}</p><div hidden>{notes(fn1='one')}</div>", "a"),
+        (f"<p>a{ref(1)}</p><del>{notes(fn1='one')}</del>", "a"),
+        (f"<p>a{ref(1)}</p><nav>{notes(fn1='one')}</nav>", "a"),
+        # Below the text itself.
         (
-            f"<p>a{ref(1)}</p><p>b{ref(2)}</p><p>c</p><div id=fn1>one<div id=fn2>two</div></div>",
-            "a\n\none\n\ntwo\n\nb\n\nc",
+            f"<main><p>a{ref(1)}</p><p>b</p></main><footer>{notes(fn1='one')}</footer>",
+            "a\n\none\n\nb",
         ),
+        (f"a{ref(1)} b<p>c</p>{notes(fn1='one')}", "a b\n\nc\n\none"),
+        # In what refers to it.
+        (f"<ul><li>a{ref(1)}<ol><li id=fn1>one</ol><li>b</ul>", "- a\n- b\n\none"),
+        # A heading above nothing goes, one above more stays.
         (
-            f"<blockquote><p id=fn1>one</p>a:{ref(1)}{ref(2)}<p id=fn2>two</p>b:</blockquote>"
-            "<ul><li>c</ul>",
-            "one\n\na:\n\ntwo\n\nb:\n\n- c",
+            f"<p>a{ref(1)}</p><p>b</p><div class=footnotes><h2>N</h2><p>More.</p><ol><li id=fn1>one"
+            "</ol></div>",
+            "a\n\none\n\nb\n\nN\n\nMore.",
         ),
-        # Several marks in one superscript.
+        # A name that is not ASCII.
         (
-            '<p>a<sup><a href="#fn1">1</a>, <a href="#fn2">2</a></sup></p><p>b</p>'
-            + notes(fn1="one", fn2="two"),
-            "a\n\none\n\ntwo\n\nb",
-        ),
-        # The marks that are in front of notes, and numbers that are not.
-        (
-            '<p>a<sup><a href="#fn1">*</a></sup><p>b<sup><a href="#fn2">†</a></sup>'
-            "<p id=fn1>* 10.5 days<p id=fn2>12 days",
-            "a\n\n10.5 days\n\nb\n\n12 days",
+            '<p>a<sup><a href="#fn-%C3%A4">1</a></sup></p><p>b</p><ol><li id="fn-ä">one</ol>',
+            "a\n\none\n\nb",
         ),
     ],
 )
 def test_other_notes(tmp_path: Path, body: str, expected: str) -> None:
     assert text(tmp_path, body) == expected
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ('<p>See <a href="#s">1</a>.</p><h2 id="s">S</h2><p>T', "See 1.\n\nS\n\nT"),
-        ('<p>See <a href="#s">[1]</a>.</p><p>T<p id="s">S', "See [1].\n\nT\n\nS"),
-        ('<p>See <a href="#s">1</a>.</p><p>T<div id="s" class="note">S', "See 1.\n\nT\n\nS"),
-        # A link in words, or to another page.
-        (
-            '<p>See <a href="#fn1">note 1</a>, <a href="b.html#fn1">1</a>.</p><p>T'
-            + notes(fn1="one"),
-            "See note 1, 1.\n\nT\n\n1. one",
-        ),
-        # A list of contents whose entries are led back to.
-        (
-            '<ul><li><a href="#s1" id="t1">1</a> One</ul><p>T<p id="s1"><a href="#t1">1</a> Clause',
-            "- 1 One\n\nT\n\n1 Clause",
-        ),
-        ('<p>See <a href="#s" id=r>[1]</a></p><p>T<div id="s"><h2>S</h2><a href="#r">1</a>', None),
-        # A section of notes is no note.
-        (
-            '<p>a<a href="#footnotes">*</a></p><p>T<div id="footnotes"><p>one<p>two</div>',
-            "a*\n\nT\n\none\n\ntwo",
-        ),
-        ('<p>a<a href="#gone">1</a> <a href="#">1</a></p>', "a1 1"),
-    ],
-)
-def test_other_links_are_left_alone(tmp_path: Path, body: str, expected: str | None) -> None:
-    assert text(tmp_path, body) == (expected or "See [1]\n\nT\n\nS\n\n1")
 
 
 def test_notes_in_the_html_of_markdown(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 from retriever.errors import ParseError
 from retriever.parsing.limits import Limits
 
+#: Extensions in C that get no memory do not always say so: the interpreter then finds no error set.
+_OUT_OF_MEMORY = (MemoryError, SystemError)
+
 
 def main() -> int:
     order = json.load(sys.stdin)
@@ -25,7 +28,7 @@ def main() -> int:
     _limit(resource.RLIMIT_CPU, limits.cpu_seconds)
     _limit(resource.RLIMIT_CORE, 0)
     answer = ""
-    with contextlib.suppress(MemoryError):
+    with contextlib.suppress(*_OUT_OF_MEMORY):
         answer = json.dumps(_answer(order, limits))
     if not answer:  # written here, where the error and all that it kept in memory are gone
         memory = limits.memory_bytes // 1024**2
@@ -44,7 +47,7 @@ def _answer(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
         document = parse_here(path, order["media_type"], order["encoding"], limits)
     except ParseError as error:
         return {"error": str(error)}
-    except MemoryError:
+    except _OUT_OF_MEMORY:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the file is at fault
         return {"error": str(unexpected(path, error))}

@@ -16,7 +16,6 @@ from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, clean
 from retriever.parsing.definitions import definitions_plugin
 from retriever.parsing.encoding import decode
-from retriever.parsing.footnotes import notes_in_place
 from retriever.parsing.html import check_depth
 from retriever.parsing.templates import Tags
 from retriever.parsing.titles import first_title, heading_title, name_title
@@ -78,7 +77,7 @@ def parse_markdown(data: bytes, name: str, encoding: str | None = None) -> Parse
         if any(token.level >= _MAX_NESTING - 1 for token in tokens):
             # What is deeper has been left out, and nobody should find that out from the answers.
             raise ParseError("its lists or quotations are nested too deeply")
-        tokens = list(_prepared(notes_in_place(tokens), tags))
+        tokens = list(_prepared(tokens, tags))
         html = parser.renderer.render(tokens, parser.options, {})
         check_depth(html)
         builder = TextBuilder()
@@ -100,13 +99,7 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": _MAX_NESTING})
     parser.enable(["table", "strikethrough"]).use(front_matter_plugin).use(footnote_plugin)
     parser.use(definitions_plugin)
-    # References to footnotes interrupt a sentence; the notes themselves stay.
-    parser.add_render_rule("footnote_ref", _nothing)
     return parser
-
-
-def _nothing(*_: object) -> str:
-    return ""
 
 
 class GitHubSlugs:

@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborNode
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, one_line
 from retriever.parsing.elements import BLOCKS, HEADINGS, LISTS, MAX_DEPTH, is_layout
-from retriever.parsing.html_footnotes import Footnotes, find_footnotes
+from retriever.parsing.footnotes import MARK, Footnotes, find_footnotes
 from retriever.parsing.tables import LONGEST_NAME, MarkedRow, label, table_lines
 from retriever.parsing.tasks import boxed, task_box
 
@@ -26,6 +26,8 @@ _SKIPPED = frozenset(
     "script style nav aside form svg math template noscript head iframe object embed canvas audio "
     "video map datalist dialog frameset noframes noembed".split()
 )
+# Of these, what is left out also where it has notes in it: an aside may hold them.
+_UNREAD = frozenset(["nav", "template", "noscript", "dialog"])
 _CONTROLS = frozenset("button input select textarea option optgroup meter progress".split())
 _SKIPPED_ROLES = frozenset("navigation banner contentinfo search menu menubar toolbar".split())
 # Struck-out text no longer holds, so it must not be found or quoted.
@@ -40,12 +42,8 @@ _TRAILS = frozenset(
 )
 _HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
 # The signs that generators put beside headings and footnotes as links to themselves.
+_BACK = frozenset(["reversefootnote", "footnote-back", "footnote-backref"])
 _LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
-_NOTE_MARK = re.compile(r"\[?(\d{1,3}|[*†‡])\]?")
-# In front of a note: "[1] ", "1. ", or what a link back leaves of them.
-_NOTE_LABEL = re.compile(
-    r"\A\s*(\[\w{0,4}\]|\d{1,3}[.)]|[⁰¹²³⁴-⁹]{1,3}|[*†‡§]{1,3})?[.):]?(\s+|\Z)"
-)
 _POWER = re.compile(r"[-+−]?\d{1,3}")
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _EMPTY_ALT = re.compile(
@@ -91,7 +89,6 @@ class Walker:
         self._group: int | None = None
         self._controlled: frozenset[str] = frozenset()
         self._footnotes = Footnotes()
-        self._labelled = False
 
     def walk(self, root: LexborNode) -> None:
         """Add everything below ``root``. Raises: ParseError if it is nested too deeply."""
@@ -100,16 +97,14 @@ class Walker:
             for node in root.css("[aria-controls]")
             for name in (node.attributes.get("aria-controls") or "").split()
         )
-        self._footnotes = find_footnotes(_top(root))  # they may stand below the text itself
+        # They may stand below the text itself, as in a footer.
+        self._footnotes = find_footnotes(_top(root), self._is_unread)
         behind, left_out = self._footnotes.behind, self._footnotes.left_out
-        # (node, depth): to enter; (node, -1): to leave; (note, -2): to begin.
+        # (node, depth): to enter; (node, -1): to leave.
         stack = [(root, 0)]
         while stack:
             node, depth = stack.pop()
-            if depth == -2:
-                # The numbers of a list are none of its text, those in front of others are.
-                self._labelled = node.tag != "li"
-            elif depth == -1:
+            if depth < 0:
                 self._leave(node)
             elif node.is_text_node:
                 self._inline.append(_SPACE.sub(" ", node.text_content or ""))
@@ -119,7 +114,6 @@ class Walker:
                 for note in reversed(behind.get(node.mem_id, ()) if behind else ()):
                     left_out.add(note.mem_id)  # where it stands
                     _push(stack, note, depth)
-                    stack.append((note, -2))
                 if self._enter(node):
                     if depth >= MAX_DEPTH:
                         raise ParseError(f"elements are nested more than {MAX_DEPTH} deep")
@@ -203,7 +197,6 @@ class Walker:
         if tag not in BLOCKS:
             return
         self._flush()
-        self._labelled = False
         if tag in ("li", "dd"):
             self._marker = None
             if tag == "dd":
@@ -233,9 +226,6 @@ class Walker:
         if not one_line(text):
             return
         depth = len(self._lists)
-        if self._labelled:
-            text = _NOTE_LABEL.sub("", text)
-            self._labelled = False
         if self._terms:
             text = label(", ".join(self._terms), text.strip(" \n"))
             self._terms.clear()
@@ -308,6 +298,10 @@ class Walker:
         return self._is_hidden(attributes) or not _TRAILS.isdisjoint(
             (attributes.get("class") or "").split()
         )
+
+    def _is_unread(self, node: LexborNode) -> bool:
+        """Whether nothing of an element is read wherever it stands."""
+        return node.tag in _STRUCK or node.tag in _UNREAD or self._is_hidden(node.attributes)
 
     def _is_hidden(self, attributes: dict[str, str | None]) -> bool:
         if (attributes.get("role") or "") in _SKIPPED_ROLES:
@@ -520,6 +514,8 @@ def _is_sign(node: LexborNode, attributes: dict[str, str | None], *, anywhere: b
     target = attributes.get("href") or ""
     if not target.startswith("#") and not anywhere:
         return False
+    if not _BACK.isdisjoint((attributes.get("class") or "").split()):
+        return True
     text = one_line(node.text()).casefold()
     return text in _LINK_SIGNS and node.css_first("img") is None
 
@@ -528,7 +524,7 @@ def _is_note_mark(node: LexborNode) -> bool:
     """Whether a superscript is the number of a footnote."""
     link = node.css_first("a")
     target = (link.attributes.get("href") or "") if link is not None else ""
-    return target.startswith("#") and _NOTE_MARK.fullmatch(one_line(node.text())) is not None
+    return target.startswith("#") and MARK.fullmatch(one_line(node.text())) is not None
 
 
 def _raised(node: LexborNode) -> str | None:
