@@ -164,7 +164,7 @@ def store_new(
         passages=new.passages,
         text_version=TEXT_VERSION,
     )
-    if not saved.changed:
-        assert known is not None
-        return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
+    if not saved.changed:  # another process may have stored it since it was looked up
+        relinked = known is not None and known.link != facts.link
+        return ["unchanged", "relinked"] if relinked else ["unchanged"]
     return ["added" if known is None or known.state == "failed" else "changed"]

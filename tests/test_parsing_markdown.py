@@ -185,6 +185,8 @@ def test_definition_lists_are_read_as_those_of_html(tmp_path: Path) -> None:
             "This is a sentence, which says what it says.\n\n: text",
         ),
         (f"{'word ' * 41}\n: text", f"{'word ' * 41}: text"),
+        ("Results are below.\n\n: Table 1", "Results are below.\n\n: Table 1"),
+        ("This is prose.\n: and this", "This is prose. : and this"),
         (
             "A paragraph that is broken into lines here,\nin front of\n: a colon",
             "A paragraph that is broken into lines here, in front of : a colon",
@@ -204,6 +206,31 @@ def test_other_lines_that_begin_with_a_colon_stay(
     tmp_path: Path, source: str, expected: str
 ) -> None:
     assert text(tmp_path, source) == expected
+
+
+def test_a_term_right_below_another_definition_begins_its_own(tmp_path: Path) -> None:
+    source = """\
+Apple
+: A fruit of the genus Malus in the family Rosaceae.
+Orange
+Tangerine
+:   The fruit of an evergreen tree.
+Pear
+: A fruit
+that is eaten.
+
+```
+Plum
+: Code
+Fig
+: Code
+```
+"""
+    assert text(tmp_path, source) == (
+        "Apple: A fruit of the genus Malus in the family Rosaceae.\n"
+        "Orange, Tangerine: The fruit of an evergreen tree.\nPear: A fruit that is eaten.\n\n"
+        "Plum\n: Code\nFig\n: Code"
+    )
 
 
 def test_code_stays_as_it_is(tmp_path: Path) -> None:

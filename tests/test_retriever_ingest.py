@@ -15,8 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, event, func, select, update
 
+from retriever import intake
 from retriever.errors import IngestError, StorageFullError
-from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION
+from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION, parse
+from retriever.records import ParsedDocument
 from retriever.removal import Removed
 from retriever.reports import IngestReport, Step
 from retriever.store import documents
@@ -375,7 +377,8 @@ def test_what_is_read_as_before_stays_the_same_version(store: Store, notes: Path
     [
         "# Guest wifi\n\nThe code is valid for twelve hours!\n",  # the text
         "---\ntitle: Wireless\n---\n\n# Wifi\n\nThe code is valid for twelve hours.\n",
-        "# Wifi\n\n## Code\n\nThe code is valid for twelve hours.\n",
+        # An anchor alone.
+        "## Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
     ],
 )
 def test_what_is_read_otherwise_is_another_version(store: Store, notes: Path, other: str) -> None:
@@ -384,6 +387,34 @@ def test_what_is_read_otherwise_is_another_version(store: Store, notes: Path, ot
     (notes / "wifi.md").write_text(other)
     assert store.ingestor.reindex() == IngestReport(changed=1, unchanged=2)
     assert versions(store) == before | {f"{notes}/wifi.md": 2}
+
+
+def test_what_could_not_be_read_before_is_another_version(store: Store, notes: Path) -> None:
+    page = (notes / "wifi.md").read_bytes()
+    (notes / "wifi.md").write_bytes(b"")
+    assert len(store.ingestor.add([notes]).failed) == 1
+    (notes / "wifi.md").write_bytes(page)
+    assert store.ingestor.reindex() == IngestReport(added=1, unchanged=2)
+    assert store.best("guest wifi").text.endswith("valid for twelve hours.")
+
+
+def test_a_file_that_another_process_adds_meanwhile_goes_in_once(
+    tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(tmp_path / "home") as one, open_store(tmp_path / "home") as two:
+        reports: list[IngestReport] = []
+
+        def parse_while_another_adds(path: Path) -> ParsedDocument:
+            if not reports:
+                reports.append(IngestReport())
+                reports[0] = two.ingestor.add([notes])
+            return parse(path)
+
+        monkeypatch.setattr(intake, "parse", parse_while_another_adds)
+        assert one.ingestor.add([notes]) == IngestReport(unchanged=3)
+        assert reports == [IngestReport(added=3)]
+        assert set(versions(one).values()) == {1}
+        check_store(one)
 
 
 def test_what_a_later_version_read_is_left(store: Store, notes: Path) -> None:

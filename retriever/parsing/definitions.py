@@ -7,6 +7,7 @@ as they are, so a line that begins with a colon and stands below no term has to 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
@@ -17,6 +18,9 @@ from retriever.parsing.tables import LONGEST_NAME
 
 # pandoc takes a tilde too, which others mean as "about" in front of a number.
 _MARK = re.compile(r":[ \t]+\S")
+_MARKED = re.compile(r"[ ]{0,3}:[ \t]+\S")
+#: The line that code begins and ends with.
+FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})")
 _SENTENCE_END = re.compile(r"[.!,;]\Z")
 # The lines that prose is broken into are longer.
 _SHORT_TERM = 40
@@ -53,6 +57,37 @@ def definitions_plugin(parser: MarkdownIt) -> None:
     ruler.at("deflist", definitions, {"alt": ["paragraph", "reference", "blockquote"]})
 
 
+def parted(source: str) -> str:
+    """The source with a blank line in front of each term right below another's definition.
+
+    The library takes such a term for more of that definition.
+    """
+    lines = source.split("\n")
+    parted_lines: list[str] = []
+    fence: str | None = None
+    defining = False
+    for at, line in enumerate(lines):
+        mark = FENCE.match(line)
+        if mark and (fence is None or mark[1].startswith(fence)):
+            fence = mark[1] if fence is None else None
+        if defining and fence is None and _begins_terms(lines[at : at + _MOST_TERMS + 1]):
+            parted_lines.append("")
+            defining = False
+        parted_lines.append(line)
+        defining = fence is None and bool(line) and (defining or _MARKED.match(line) is not None)
+    return "\n".join(parted_lines)
+
+
+def _begins_terms(lines: Sequence[str]) -> bool:
+    """Whether lines are terms up to one that is marked as a definition."""
+    for number, line in enumerate(lines):
+        if _MARKED.match(line):
+            return number > 0
+        if not line or line[0].isspace() or not _is_one_of_several(line.rstrip()):
+            return False
+    return False
+
+
 def _last_term(state: StateBlock, start: int, end: int) -> int | None:
     """The line of the last of the terms that begin at ``start``; None if that is no term."""
     for line in range(start, min(start + _MOST_TERMS, end - 1)):
@@ -73,7 +108,7 @@ def _is_term(text: str) -> bool:
     """Whether a line above a definition may be its term: it is no sentence."""
     if _MARK.match(text) or len(text) > LONGEST_NAME:
         return False
-    return len(text) <= _SHORT_TERM or _SENTENCE_END.search(text) is None
+    return " " not in text or _SENTENCE_END.search(text) is None  # "approx." is none
 
 
 def _is_one_of_several(text: str) -> bool:

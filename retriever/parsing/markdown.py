@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, clean
-from retriever.parsing.definitions import definitions_plugin
+from retriever.parsing.definitions import FENCE, definitions_plugin, parted
 from retriever.parsing.encoding import decode
 from retriever.parsing.html import check_depth
 from retriever.parsing.templates import Tags
@@ -50,7 +50,6 @@ _ADMONITION = re.compile(
 _CONTAINER = re.compile(
     r"^[ ]{0,3}:::+[ ]*(?:[\w-]+[ ]*(?:\[(?P<a>[^\]\n]*)\]|(?P<b>[^\n{]*)))?(?:\{[^}\n]*\})?[ ]*$"
 )
-_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})")
 _TOC = re.compile(r"^[ ]{0,3}(?:[-*+]|\d+[.)])[ ]+.*\n[ ]{0,3}\{:toc\}[ ]*$", re.MULTILINE)
 _TOC_LINE = re.compile(r"^[ ]{0,3}\[{1,2}_?toc_?\]{1,2}[ ]*$", re.MULTILINE | re.IGNORECASE)
 _KEY = re.compile(r"^[\w-][\w -]*:(\s|$)", re.MULTILINE)
@@ -65,7 +64,7 @@ def parse_markdown(data: bytes, name: str, encoding: str | None = None) -> Parse
         meta_title = _toml_title(toml[1])
         source = source[toml.end() :]
     tags = Tags()
-    hidden = tags.hide(_unwrap(_TOC_LINE.sub("", _TOC.sub("", source))))
+    hidden = tags.hide(parted(_unwrap(_TOC_LINE.sub("", _TOC.sub("", source)))))
     try:
         parser = _parser()
         tokens = parser.parse(hidden)
@@ -149,7 +148,7 @@ def _unwrap(source: str) -> str:
                 line = line[:inside] + line[inside + 4 :]
             else:
                 inside = -1
-        mark = _FENCE.match(line)
+        mark = FENCE.match(line)
         if mark and (fence is None or mark[1].startswith(fence)):
             fence = mark[1] if fence is None else None
         elif fence is None:

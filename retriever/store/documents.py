@@ -148,7 +148,8 @@ def save_document(
     """
     now = datetime.now(UTC)
     row = _row(session, collection_id, facts, parsed.title, parsed.media_type, now)
-    same = row.state == "ready" and _is_as(session, row, parsed, passages)
+    # The index and its signatures are of the URI as well.
+    same = row.state == "ready" and row.uri == facts.uri and _is_as(session, row, parsed, passages)
     row.source_id = source_id
     row.uri = facts.uri
     row.link = facts.link
