@@ -16,9 +16,8 @@ from bot.answering import Answerer, AnswerOptions, Considered
 from bot.errors import SpanbotError
 from bot.evaluation import holds_answer
 from bot.models import Models
-from reader.digests import digest_of_digests
 
-_FORMAT = 2
+_FORMAT = 3
 #: The name of the reader that comes along.
 EMBEDDED = "embedded"
 
@@ -136,8 +135,7 @@ def collect(
     Args:
         answerers: makes the answerer of each knowledge base.
         reader: the reader's name, which the file keeps.
-        models: what the answerers read and rank with; the file keeps :func:`weights` and
-            :func:`settings` of them.
+        models: what the answerers read and rank with, which the file keeps too.
         progress: gets the questions done and their whole number.
 
     Raises:
@@ -150,8 +148,7 @@ def collect(
     header = {
         "format": _FORMAT,
         "reader": reader,
-        "weights": weights(models),
-        "settings": settings(models),
+        "models": asdict(models),
         "passages": options.passages,
         "prior": options.prior,
     }
@@ -224,16 +221,10 @@ def load_found(
             f'{paths[0]} was made with the reader "{first["reader"]}", not with "{reader}"; '
             "collect anew"
         )
-    if models is not None and first["weights"] != weights(models):
+    if models is not None and first["models"] != asdict(models):
         raise FoundFileError(
-            f"{paths[0]} was made with other weights than those of the reader and ranker that the "
-            "confidence is for; collect anew"
-        )
-    noted = first.get("settings")  # a file of before they were noted goes on being of use
-    if models is not None and noted is not None and noted != settings(models):
-        raise FoundFileError(
-            f"{paths[0]} was made with another tokenizer or configuration of the reader or the "
-            "ranker that the confidence is for; collect anew"
+            f"{paths[0]} was made with other weights, another tokenizer or another configuration "
+            "than those of the reader and ranker that the confidence is for; collect anew"
         )
     if not everything:
         raise FoundFileError(f"{paths[0]} holds no questions yet; collect some first")
@@ -292,14 +283,3 @@ def _prepare(target: Path, header: dict[str, Any]) -> set[tuple[str, str]]:
 
 def _key(question: Question) -> tuple[str, str]:
     return question.kb, question.question
-
-
-def weights(models: Models) -> str:
-    """Tells a reader's and a ranker's weights from others, in one value."""
-    return digest_of_digests(one for one in (models.reader, models.ranker) if one is not None)
-
-
-def settings(models: Models) -> str:
-    """Tells a reader's and a ranker's tokenizers and configurations from others, in one value."""
-    both = (models.reader_settings, models.ranker_settings)
-    return digest_of_digests(one for one in both if one is not None)

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.found import weights
-from bot.models import Models
 from reader import checkpoint as checkpoints
 from reader import ranker as rankers
 from reader.digests import (
@@ -101,8 +99,6 @@ def test_the_digest_of_several_is_of_their_bytes_in_order() -> None:
     one, other = "00" * 32, "ff" * 32
     both = hashlib.sha256(bytes(32) + b"\xff" * 32).hexdigest()
     assert digest_of_digests([one, other]) == both != digest_of_digests([other, one])
-    assert weights(Models(one, other)) == both
-    assert weights(Models(one, None)) == digest_of_digests([one])
 
 
 def test_weights_on_disk_are_told_apart_without_torch() -> None:
