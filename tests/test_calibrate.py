@@ -367,7 +367,7 @@ def test_fitting_writes_weights_that_the_bot_reads(
     embedded = models_of(from_environment({}))
     name, made = "embedded", asdict(embedded)
     for header, message in (
-        ({"reader": name}, "other weights than"),
+        ({"reader": name}, "other weights, another tokenizer"),
         ({"reader": "ours", "models": made}, 'with the reader "ours", not with "embedded"'),
         ({"reader": name, "models": {**made, "ranker": None}}, "other weights"),
         ({"reader": name, "models": {**made, "reader_settings": "aa" * 32}}, "another tokenizer"),
@@ -402,7 +402,7 @@ def test_a_reader_gets_a_confidence_of_its_own(
     models = models_of(chosen)
     # What the embedded reader found says nothing of this one.
     stale = written(tmp_path / "stale.jsonl", 60, models=asdict(models_of(from_environment({}))))
-    with pytest.raises(SystemExit, match="other weights than"):
+    with pytest.raises(SystemExit, match="other weights, another tokenizer"):
         calibrate.main(["fit", str(stale), "--write", str(folder)])
     assert not (folder / "calibration.json").exists()
     found = written(tmp_path / "found.jsonl", 300, models=asdict(models), reader=str(folder))
@@ -434,7 +434,7 @@ def test_what_was_found_is_marked_with_the_models_that_found_it(tmp_path: Path) 
         (None, "cannot read"),
         ("no JSON\n", "is no file of found answers"),
         ('{"format": 9}\n', "is no file of found answers .*format 9"),
-        ('{"format": 2}\n', "holds no questions yet"),
+        ('{"format": 3}\n', "holds no questions yet"),
     ],
 )
 def test_a_file_that_is_of_no_use_is_named(tmp_path: Path, text: str | None, message: str) -> None:
