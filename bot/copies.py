@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from retriever.store.database import Database
 def save_copy(database: Database, folder: Path, revision: str) -> Path | None:
     """Copy the database, of this revision, to a new file in a folder, which is made if need be.
 
+    Nobody else may write the database, or copy it, meanwhile.
+
     Returns:
         The file; None for a database that is no SQLite file, of which no copy is made.
 
@@ -21,20 +24,20 @@ def save_copy(database: Database, folder: Path, revision: str) -> Path | None:
     """
     if database.path is None:
         return None
-    copy = folder / f"spanbot-{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.db"
+    refused = f"the database {database.name} was not upgraded: no copy of it can be saved first"
     try:
         # As private as the home folder is where spanbot makes it.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SpanbotError(f"{refused}; the folder {folder} cannot be made: {reason}") from error
+    # What a process that was killed meanwhile has left: only one at a time copies into the folder.
+    for part in folder.glob(".spanbot-*.part*"):
+        with suppress(OSError):
+            part.unlink()
+    copy = folder / f"spanbot-{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.db"
+    try:
         database.backup(copy)
-    except (OSError, StoreError) as error:
-        raise SpanbotError(
-            f"the database {database.name} was not upgraded: no copy of it can be saved first; "
-            f"{_reason(folder, error)}"
-        ) from error
+    except StoreError as error:
+        raise SpanbotError(f"{refused}; {error}") from error
     return copy
-
-
-def _reason(folder: Path, error: OSError | StoreError) -> str:
-    if isinstance(error, OSError):
-        return f"the folder {folder} cannot be made: {error.strerror or error}"
-    return str(error)

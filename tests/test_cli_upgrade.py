@@ -46,6 +46,22 @@ def test_a_copy_is_saved_before_the_upgrade_and_is_the_way_back(home: Path) -> N
     assert spanbot("docs", "list").code == 0
 
 
+def test_what_a_killed_upgrade_left_of_its_copy_goes(home: Path) -> None:
+    make_older(home)
+    folder = home / "backups"
+    folder.mkdir()
+    for name in (
+        ".spanbot-0001-20260101T000000.000000Z.db.x.part",
+        ".spanbot-0001-a.db.y.part-journal",
+    ):
+        (folder / name).write_text("half")
+    (folder / "mine.part").write_text("kept")
+    assert spanbot("db", "upgrade").code == 0
+    left = sorted(path.name for path in folder.iterdir())
+    assert left[0] == "mine.part"
+    assert [name.endswith("Z.db") for name in left] == [False, True]
+
+
 def test_nothing_is_copied_that_is_not_upgraded(home: Path) -> None:
     path = home / "spanbot.db"
     assert "Made a new database" in spanbot("db", "upgrade").out

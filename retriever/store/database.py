@@ -146,7 +146,8 @@ class Database:
     def upgrade(self, *, first: Callable[[str], object] | None = None) -> tuple[str | None, str]:
         """Bring the schema to this program's, in one transaction; make the database if need be.
 
-        Several processes may do this at once: the first one does the work.
+        Several processes may do this at once: the first one does the work, and the others wait for
+        it, on SQLite as long as for any writer.
 
         Args:
             first: called with the revision of a database that is older than this program, before
