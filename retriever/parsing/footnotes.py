@@ -80,6 +80,7 @@ def find_footnotes(root: LexborNode, is_unread: Callable[[LexborNode], bool]) ->
     found = Footnotes()
     waiting: dict[int, deque[LexborNode]] = {}
     within: dict[int, list[LexborNode]] = {}  # notes that notes refer to
+    ends: dict[int, LexborNode] = {}  # of a block with many references the text is looked at once
     above: set[str] = set(notes)  # those that have not come yet
     for node in root.css("a[href], li[id]"):
         if node.tag == "li":
@@ -99,7 +100,10 @@ def find_footnotes(root: LexborNode, is_unread: Callable[[LexborNode], bool]) ->
         if place.note is not None:
             within.setdefault(place.note.mem_id, []).append(note)
         elif place.block is not None and name in above:
-            end = _introduced(place.block) if place.whole else place.block
+            end = ends.get(place.block.mem_id)
+            if end is None:
+                end = _introduced(place.block) if place.whole else place.block
+                ends[place.block.mem_id] = end
             waiting.setdefault(end.mem_id, deque()).append(note)
     left = {note.mem_id: note for note in notes.values()}
     placed: set[int] = set()
