@@ -228,7 +228,9 @@ def _of_stored(place: Path, settings: Mapping[str, Any]) -> _Encoder:
     floats = {name: value.float() for name, value in weights.items()}
     tokenizer = PieceTokenizer.from_folder(place)
     tokenizer.check_fits(shape.vocabulary, str(place))
-    return _Encoder(_named(place, str(settings[_NAME])), shape, floats, tokenizer)
+    name = str(settings[_NAME])
+    # The embedded one's changes with it, see its test: no upgrade makes vectors anew for nothing.
+    return _Encoder(name if place == EMBEDDED else _named(place, name), shape, floats, tokenizer)
 
 
 def _of_reader(place: Path) -> _Encoder:

@@ -229,6 +229,24 @@ def test_a_home_folder_that_becomes_read_only(
     assert spanbot("doctor").code == 0
 
 
+@pytest.mark.parametrize("words", ["doctor", "docs list", "ask why", "db upgrade", "reindex"])
+def test_a_home_folder_of_another_user(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    home = open_folder / "home"
+    monkeypatch.setenv("SPANBOT_HOME", str(home))
+    assert spanbot("db", "upgrade").code == 0
+    home.chmod(0)
+    try:
+        with unprivileged():
+            ran = spanbot(*words.split())
+    finally:
+        home.chmod(0o700)
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].startswith(f"Error: {home}")
+    assert ran.err.rstrip().endswith("or set SPANBOT_HOME to another folder")
+
+
 def test_a_home_folder_in_one_that_is_read_only(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from transformers import BertModel
 
 from reader import checkpoint as checkpoints
 from reader.bert import Bert, Packed
+from reader.digests import digest_of_digests, digest_of_settings_files, digest_of_weights_file
 from reader.errors import CheckpointError, ReaderError
 from reader.ranker import EMBEDDED, Ranker, load_ranker, store
 from reader.tokenization import PieceTokenizer
@@ -40,6 +41,14 @@ def test_what_is_stored_in_8_bits_encodes_almost_as_before(source: Path, tmp_pat
         (folder / "model.safetensors").stat().st_size for folder in (source, tmp_path / "stored")
     ]
     assert sizes[1] < 0.4 * sizes[0]
+
+
+def test_the_embedded_rankers_name_changes_with_it() -> None:
+    files = digest_of_digests(
+        [digest_of_weights_file(EMBEDDED), digest_of_settings_files(EMBEDDED)]
+    )
+    # Another digest needs another name too: stored vectors are known by the name.
+    assert (load_ranker(device="cpu").name, files[:12]) == ("spanbot-ranker-1", "f16892920a95")
 
 
 def test_a_ranker_of_other_files_has_another_name(source: Path, tmp_path: Path) -> None:

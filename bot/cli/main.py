@@ -62,6 +62,15 @@ def main() -> None:
     except (SpanbotError, RetrieverError, ReaderError) as error:
         errors.print(f"Error: {error}", style="red", markup=False)
         sys.exit(1)
+    except PermissionError as error:  # as in another user's home folder
+        reason = f"{error.filename} may not be used: {error.strerror}" if error.filename else error
+        errors.print(
+            f"Error: {reason}; run spanbot as the user that it belongs to, or set SPANBOT_HOME to "
+            "another folder",
+            style="red",
+            markup=False,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `spanbot docs list | head`
