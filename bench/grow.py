@@ -82,7 +82,7 @@ def grown(weights: Mapping[str, Tensor], *, layers: int, heads: int) -> dict[str
         own = _within(old, f"{_LAYER}.{number}.")
         for place, made in enumerate((_attending(own, heads), _feeding(own, heads))):
             prefix = f"{_LAYER}.{2 * number + place}."
-            new |= {prefix + name: tensor.contiguous() for name, tensor in made.items()}
+            new |= {prefix + name: tensor for name, tensor in made.items()}
     return {name: tensor.contiguous() for name, tensor in new.items()}
 
 

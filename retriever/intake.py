@@ -154,17 +154,18 @@ def store_new(
     if new is None:
         assert known is not None
         documents.adopt(session, known.document_id, source_id=source_id, link=facts.link)
-        return ["unchanged"] if known.link == facts.link else ["unchanged", "relinked"]
-    saved = documents.save_document(
-        session,
-        collection_id=collection_id,
-        source_id=source_id,
-        facts=facts,
-        parsed=new.parsed,
-        passages=new.passages,
-        text_version=TEXT_VERSION,
-    )
-    if not saved.changed:  # another process may have stored it since it was looked up
+        changed = False
+    else:
+        changed = documents.save_document(
+            session,
+            collection_id=collection_id,
+            source_id=source_id,
+            facts=facts,
+            parsed=new.parsed,
+            passages=new.passages,
+            text_version=TEXT_VERSION,
+        ).changed
+    if not changed:  # another process may have stored it since it was looked up
         relinked = known is not None and known.link != facts.link
         return ["unchanged", "relinked"] if relinked else ["unchanged"]
     return ["added" if known is None or known.state == "failed" else "changed"]

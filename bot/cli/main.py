@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -60,22 +60,23 @@ def main() -> None:
     try:
         app()
     except (SpanbotError, RetrieverError, ReaderError) as error:
-        errors.print(f"Error: {error}", style="red", markup=False)
-        sys.exit(1)
+        _fail(str(error))
     except PermissionError as error:  # as in another user's home folder
         reason = f"{error.filename} may not be used: {error.strerror}" if error.filename else error
-        errors.print(
-            f"Error: {reason}; run spanbot as the user that it belongs to, or set SPANBOT_HOME to "
-            "another folder",
-            style="red",
-            markup=False,
+        _fail(
+            f"{reason}; run spanbot as the user that it belongs to, or set SPANBOT_HOME to another "
+            "folder"
         )
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `spanbot docs list | head`
         sys.stderr.close()
         sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    errors.print(f"Error: {message}", style="red", markup=False)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

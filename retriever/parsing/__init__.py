@@ -5,9 +5,9 @@ theirs is met, so importing this package costs nothing.
 
     text.py, markdown.py, html.py, pdf.py, docx.py   one format each
     walker.py                      HTML elements to blocks, for HTML, Markdown and DOCX
-    elements.py, html_footnotes.py                   what the walk knows of elements, and of notes
+    elements.py, footnotes.py      what the walk knows of elements, and of notes
     pdf_layout.py                  lines on a page to paragraphs and tables
-    templates.py, definitions.py, footnotes.py       what Markdown has beside CommonMark
+    templates.py, definitions.py, fences.py          what Markdown has beside CommonMark
     tables.py, tasks.py, titles.py, encoding.py      what the formats share
     media_types.py                 what is read, by suffix
     signatures.py                  files of another kind than their name says

@@ -14,13 +14,12 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 from mdit_py_plugins.deflist import deflist_plugin
 
+from retriever.parsing.fences import Fences
 from retriever.parsing.tables import LONGEST_NAME
 
 # pandoc takes a tilde too, which others mean as "about" in front of a number.
 _MARK = re.compile(r":[ \t]+\S")
-_MARKED = re.compile(r"[ ]{0,3}:[ \t]+\S")
-#: The line that code begins and ends with.
-FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})")
+_MARKED = re.compile(r"[ ]{0,3}" + _MARK.pattern)
 _SENTENCE_END = re.compile(r"[.!,;]\Z")
 # The lines that prose is broken into are longer.
 _SHORT_TERM = 40
@@ -64,17 +63,14 @@ def parted(source: str) -> str:
     """
     lines = source.split("\n")
     parted_lines: list[str] = []
-    fence: str | None = None
-    defining = False
+    fences, defining = Fences(), False
     for at, line in enumerate(lines):
-        mark = FENCE.match(line)
-        if mark and (fence is None or mark[1].startswith(fence)):
-            fence = mark[1] if fence is None else None
-        if defining and fence is None and _begins_terms(lines[at : at + _MOST_TERMS + 1]):
+        code = fences.is_code(line)
+        if defining and not code and _begins_terms(lines[at : at + _MOST_TERMS + 1]):
             parted_lines.append("")
             defining = False
         parted_lines.append(line)
-        defining = fence is None and bool(line) and (defining or _MARKED.match(line) is not None)
+        defining = not code and bool(line) and (defining or _MARKED.match(line) is not None)
     return "\n".join(parted_lines)
 
 

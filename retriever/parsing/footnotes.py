@@ -214,7 +214,9 @@ def _spent_headings(notes: Iterable[LexborNode], placed: set[int]) -> Iterator[i
         seen.add(section.mem_id)
         parts = [node for node in section.iter() if node.tag != "hr"]
         rest = [node for node in parts if node.tag not in HEADINGS]
-        if all(item.mem_id in placed for part in rest for item in (part.iter() or [part])) and all(
-            part.tag in LISTS for part in rest
-        ):
+        spent = (
+            part.tag in LISTS and all(item.mem_id in placed for item in part.iter())
+            for part in rest
+        )
+        if all(spent):
             yield from (node.mem_id for node in parts if node.tag in HEADINGS)

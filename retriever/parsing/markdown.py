@@ -14,8 +14,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from retriever.errors import ParseError
 from retriever.parsing.builder import TextBuilder, clean
-from retriever.parsing.definitions import FENCE, definitions_plugin, parted
+from retriever.parsing.definitions import definitions_plugin, parted
 from retriever.parsing.encoding import decode
+from retriever.parsing.fences import Fences
 from retriever.parsing.html import check_depth
 from retriever.parsing.templates import Tags
 from retriever.parsing.titles import first_title, heading_title, name_title
@@ -140,7 +141,7 @@ def _unwrap(source: str) -> str:
     if not re.search(r"^[ ]{0,3}(!!!|\?\?\?|:::)", source, re.MULTILINE):
         return source
     lines: list[str] = []
-    fence: str | None = None
+    fences = Fences()
     inside = -1  # the column that the lines of an admonition are moved to, -1 outside one
     for line in source.split("\n"):
         if inside >= 0 and line.strip():
@@ -148,10 +149,7 @@ def _unwrap(source: str) -> str:
                 line = line[:inside] + line[inside + 4 :]
             else:
                 inside = -1
-        mark = FENCE.match(line)
-        if mark and (fence is None or mark[1].startswith(fence)):
-            fence = mark[1] if fence is None else None
-        elif fence is None:
+        if not fences.is_code(line):
             if match := _ADMONITION.match(line):
                 inside = len(match["indent"])
                 lines += ["", match["indent"] + (match["title"] or ""), ""]

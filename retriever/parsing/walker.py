@@ -41,8 +41,9 @@ _TRAILS = frozenset(
     "navfooter pagination headerlink".split()
 )
 _HIDDEN_STYLE = re.compile(r"(?i)(display\s*:\s*none|visibility\s*:\s*hidden)")
-# The signs that generators put beside headings and footnotes as links to themselves.
+# What generators call the links from footnotes back to what refers to them.
 _BACK = frozenset(["reversefootnote", "footnote-back", "footnote-backref"])
+# The signs that generators put beside headings and footnotes as links to themselves.
 _LINK_SIGNS = frozenset(["", "#", "¶", "§", "🔗", "↑", "^", "↩", "↩︎", "⤴", "permalink"])
 _POWER = re.compile(r"[-+−]?\d{1,3}")
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
