@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bot.lease import LEASE, held
 from retriever.ingest import Ingestor
+from retriever.parsing import TEXT_VERSION
 from retriever.removal import Removed
 from retriever.reports import IngestReport, Progress, no_progress
 from retriever.store import documents, runs
@@ -22,10 +23,11 @@ from retriever.store.figures import figures
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How much is known. ``failed`` documents are those with an error, served or not."""
+    """How much is known; see :class:`retriever.store.figures.Figures`."""
 
     documents: int
     failed: int
+    outdated: int
     passages: int
     collections: int
     questions: int
@@ -92,10 +94,11 @@ class KnowledgeBase:
     def status(self) -> Status:
         """How much there is, and the last look at the sources."""
         with self._database.read() as session:
-            found = figures(session)
+            found = figures(session, text_version=TEXT_VERSION)
             return Status(
                 documents=found.documents,
                 failed=found.failed,
+                outdated=found.outdated,
                 passages=found.passages,
                 collections=found.collections,
                 questions=found.questions,

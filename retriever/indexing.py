@@ -23,6 +23,7 @@ from retriever.new_passages import KeptVectors, Progress, new_passages, new_segm
 from retriever.okapi import OkapiIndex
 from retriever.passage_terms import TermsOfPassages
 from retriever.ranking import Encoder
+from retriever.standing import Standing, standing_of
 from retriever.store import documents
 from retriever.store.database import Database
 from retriever.store.passages import passage_ranges
@@ -159,6 +160,18 @@ class IndexKeeper:
         index, and nobody else would do it.
         """
         self._tidy_behind(self.current(), compiling=True)
+
+    def standing(self) -> Standing:
+        """What :meth:`current` would find before it makes anything.
+
+        An index of ``rank_bm25``, which is nowhere but in memory, is made all the same.
+        """
+        if self._backend == "rank_bm25":
+            return Standing(len(self.current()), None)
+        with self._lock:
+            analyzer = self._analyzer_now()
+        encoder = self.encoder_name()
+        return standing_of(self._folder, self._database, analyzer=analyzer.name, encoder=encoder)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Texts as the index's encoder sees them, a row each; None for BM25 alone."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from retriever.parsing import SUFFIXES
 from retriever.records import Failure
 from retriever.reports import IngestReport
 from retriever.store.models import Document
-from retriever.store.runs import Run, RunCounts
+from retriever.store.runs import Run, RunCounts, start_run
 from tests.slack_parts import Bot, knowledge_in, running_bot
 from tests.slack_server import SlackServer, User, message_errors, plain_text
 from tests.store_rows import NOW
@@ -389,7 +390,7 @@ def test_a_report_of_many_failures_stays_within_the_limits() -> None:
 
 
 def test_documents_that_could_not_be_read_are_among_those_counted() -> None:
-    message = render_status(Status(2, 1, 1, 1, 0, None))
+    message = render_status(Status(2, 1, 0, 1, 1, 0, None))
     assert plain_text(message.blocks).startswith(
         "2 documents in 1 passage. 1 of them could not be read the last time; where I had read "
         "an earlier version, I go on with that."
@@ -414,7 +415,7 @@ def a_look(*failures: Failure, failed: int | None = None, error: str | None = No
 
 def test_a_status_tells_what_the_last_look_did_and_could_not_read() -> None:
     look = a_look(Failure("handbook", "handbook <does not exist> & *more*"), failed=1)
-    message = render_status(Status(2, 0, 1, 1, 1, look))
+    message = render_status(Status(2, 0, 0, 1, 1, 1, look))
     assert not message_errors(message.blocks)
     lines = plain_text(message.blocks).splitlines()
     assert lines[1].startswith("1 question asked so far")
@@ -429,7 +430,7 @@ def test_a_status_tells_what_the_last_look_did_and_could_not_read() -> None:
 
 
 def test_a_status_tells_why_the_last_look_failed() -> None:
-    message = render_status(Status(2, 0, 1, 1, 1, a_look(error="the <disk> is full " * 300)))
+    message = render_status(Status(2, 0, 0, 1, 1, 1, a_look(error="the <disk> is full " * 300)))
     assert not message_errors(message.blocks)
     shown = plain_text(message.blocks)
     assert ", schedule: failed." in shown
@@ -438,9 +439,34 @@ def test_a_status_tells_why_the_last_look_failed() -> None:
     assert "\nIt failed: the &lt;disk&gt; is full" in message.text
 
 
+@pytest.mark.parametrize("trigger", ["slack", "schedule"])
+def test_a_status_tells_that_the_last_look_was_cut_off_and_when_it_began(
+    bot: Bot, trigger: str
+) -> None:
+    with bot.database.write() as session:
+        start_run(session, trigger=trigger, now=NOW, lease=timedelta(minutes=5))
+    bot.slack.slash_command(bot.slack.add_user("ada", admin=True), "/kb", "status")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    date = f"<!date^{int(NOW.timestamp())}^"
+    assert f"Last look at the sources: begun {date}" in answer.text
+    assert answer.plain.endswith(
+        f", {trigger}: cut off.\nIt was cut off: its process ended before it was done; "
+        "/kb reindex looks at every source again."
+    )
+
+
+def test_a_status_tells_when_a_look_that_goes_on_began(bot: Bot) -> None:
+    with bot.database.write() as session:
+        start_run(session, trigger="cli", now=NOW, lease=timedelta(days=100_000))
+    bot.slack.slash_command(bot.slack.add_user("ada", admin=True), "/kb", "status")
+    [answer] = bot.slack.wait_for(lambda: bot.slack.responses)
+    assert "Last look at the sources: begun <!date^" in answer.text
+    assert answer.plain.endswith(", cli: running.")
+
+
 def test_a_status_of_many_failures_stays_within_the_limits() -> None:
     failures = tuple(Failure(f"{n}-" + "x" * 400, "y" * 4000) for n in range(100))
-    message = render_status(Status(2, 0, 1, 1, 1, a_look(*failures, failed=1234)))
+    message = render_status(Status(2, 0, 0, 1, 1, 1, a_look(*failures, failed=1234)))
     assert not message_errors(message.blocks)
     shown = plain_text(message.blocks)
     assert "*Not taken in: 1,234*" in shown
@@ -448,6 +474,6 @@ def test_a_status_of_many_failures_stays_within_the_limits() -> None:
 
 
 def test_a_status_before_the_first_run() -> None:
-    message = render_status(Status(0, 0, 0, 0, 0, None))
+    message = render_status(Status(0, 0, 0, 0, 0, 0, None))
     assert "I have not looked at any source yet." in plain_text(message.blocks)
     assert not message_errors(message.blocks)

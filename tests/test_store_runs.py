@@ -19,6 +19,7 @@ from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import IndexRun, RunError
 from retriever.store.runs import (
+    CUT_OFF,
     KEPT_FAILURES,
     ClaimedRun,
     Run,
@@ -197,17 +198,23 @@ def test_a_single_document_is_no_look_at_the_sources(database: Database) -> None
     assert last(database).run_id == look
 
 
-def test_a_run_whose_process_died_has_failed(database: Database) -> None:
+def test_a_run_whose_process_died_is_cut_off(database: Database) -> None:
     with database.write() as session:
         run_id = start_run(session, trigger="slack", now=NOW, lease=LEASE)
     assert last(database, now=NOW + LEASE - timedelta(seconds=1)).state == "running"
     cut_off = last(database, now=NOW + LEASE)
-    assert (cut_off.state, cut_off.finished_at) == ("failed", NOW + LEASE)
-    assert cut_off.error is not None
-    assert "cut off" in cut_off.error
+    assert (cut_off.state, cut_off.started_at, cut_off.finished_at) == (CUT_OFF, NOW, None)
+    assert cut_off.error == "its process ended before it was done"
     with database.write() as session:
         assert renew(session, run_id, 0, now=NOW + LEASE, lease=LEASE)
     assert last(database, now=NOW + LEASE).state == "running"
+
+
+def test_a_run_that_nobody_holds_is_cut_off(database: Database) -> None:
+    """As of a version that did not lease what nobody else may want to do."""
+    with database.write() as session:
+        session.add(IndexRun(trigger="cli", state="running", started_at=NOW))
+    assert (last(database).state, last(database).finished_at) == (CUT_OFF, None)
 
 
 def test_a_run_is_finished_once(database: Database) -> None:

@@ -22,6 +22,7 @@ from bot.models import models_of, ranker_of, reader_of
 from bot.settings import Reading, Settings, read, unknown
 from reader.errors import ReaderError
 from retriever.errors import AnalysisError, RetrieverError
+from retriever.store.runs import CUT_OFF
 
 # So many of what the last run could not read are named.
 _SHOWN_FAILURES = 5
@@ -43,6 +44,13 @@ class Check:
 
     name: str
     state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Warned:
+    """What was found of a thing that works, but not as it could."""
+
     detail: str
 
 
@@ -123,9 +131,7 @@ def _installation_checks(found: Reading) -> Iterator[Check]:
         if wrong := [name for name in _OF_THE_INDEX if name in found.wrong]:
             yield _left_out("search index", wrong)
         else:
-            yield _check(
-                "search index", lambda: count(len(installation.keeper.current()), "passage")
-            )
+            yield _check("search index", lambda: _search_index(installation))
 
 
 def _confidence_check(settings: Settings, models: Sequence[Check]) -> Check:
@@ -160,11 +166,14 @@ def _left_out(name: str, wrong: Sequence[str]) -> Check:
     return Check(name, "off", f"not checked, as {' and '.join(wrong)} cannot be read")
 
 
-def _check(name: str, look: Callable[[], str]) -> Check:
+def _check(name: str, look: Callable[[], str | _Warned]) -> Check:
     try:
-        return Check(name, "ok", look())
+        found = look()
     except (SpanbotError, RetrieverError, ReaderError) as error:
         return Check(name, "problem", str(error))
+    if isinstance(found, _Warned):
+        return Check(name, "warning", found.detail)
+    return Check(name, "ok", found)
 
 
 def _home(settings: Settings) -> str:
@@ -184,29 +193,35 @@ def _home(settings: Settings) -> str:
     return str(settings.home)
 
 
-def _documents(installation: Installation) -> str:
+def _documents(installation: Installation) -> str | _Warned:
     status = installation.knowledge.status()
     if not status.documents:
         return "none yet; add some: spanbot add FOLDER"
     text = f"{count(status.documents, 'document')}, {count(status.passages, 'passage')}"
-    if not status.failed:
+    if status.failed:
+        text += f", {status.failed:,} with errors: spanbot docs list shows them"
+    if not status.outdated:
         return text
-    return f"{text}, {status.failed:,} with errors: spanbot docs list shows them"
+    return _Warned(
+        f"{text}; {status.outdated:,} read by an earlier version of spanbot and waiting to be read "
+        "again; run: spanbot reindex"
+    )
 
 
 def _last_look(installation: Installation) -> str:
     """What the last run over the sources did, with the first of what it could not read.
 
     Raises:
-        SpanbotError: it failed as a whole, or could read nothing.
+        SpanbotError: it failed as a whole, was cut off, or could read nothing.
     """
     run = installation.knowledge.status().last_run
     if run is None:
         return "none yet"
-    at = run.finished_at or run.started_at
-    text = f"{at:%Y-%m-%d %H:%M} UTC, {run.trigger}: {run.state}"
+    at, begun = run.finished_at or run.started_at, "" if run.finished_at else "begun "
+    text = f"{begun}{at:%Y-%m-%d %H:%M} UTC, {run.trigger}: {run.state}"
     if run.error is not None:
-        raise SpanbotError(f"{text}: {run.error}")
+        again = "; run: spanbot reindex" if run.state == CUT_OFF else ""
+        raise SpanbotError(f"{text}: {run.error}{again}")
     if run.failed:
         shown = [f"{failure.uri}: {failure.message}" for failure in run.failures[:_SHOWN_FAILURES]]
         more = run.failed - len(shown)
@@ -216,6 +231,16 @@ def _last_look(installation: Installation) -> str:
         if not (run.counts.added or run.counts.changed or run.counts.unchanged):
             raise SpanbotError(text)
     return text
+
+
+def _search_index(installation: Installation) -> str | _Warned:
+    """The index as it is: making it up to date may take long, and would hide that it was not."""
+    found = installation.keeper.standing()
+    held = [] if found.passages is None else [count(found.passages, "passage")]
+    if found.behind is None:
+        return "".join(held)
+    told = ", ".join([*held, found.behind])
+    return _Warned(f"{told}; run: spanbot reindex (the next question would wait for it)")
 
 
 def _reader(settings: Settings) -> str:

@@ -309,13 +309,16 @@ def render_status(status: Status) -> Message:
         date = (
             f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
         )
+        begun = "" if run.finished_at else "begun "
         lines.append(
-            f"Last look at the sources: {date}, {escape(run.trigger)}: {escape(run.state)}."
+            f"Last look at the sources: {begun}{date}, {escape(run.trigger)}: {escape(run.state)}."
         )
         if run.state == "done":
             lines.append(_counted(run.counts, run.failed))
         if run.error is not None:
-            said.append(f"It failed: {shorten(run.error, _RUN_ERROR)}")
+            why = shorten(run.error, _RUN_ERROR)
+            cut_off = f"It was cut off: {why}; /kb reindex looks at every source again."
+            said.append(f"It failed: {why}" if run.state == "failed" else cut_off)
             more.append(section(said[0]))
         if run.failures:
             failures = [(failure.uri, failure.message) for failure in run.failures]

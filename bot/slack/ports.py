@@ -120,8 +120,9 @@ class RunCounts(Protocol):
 class RunSummary(Protocol):
     """The last run over the sources.
 
-    ``failed`` counts what could not be read; ``failures`` are the first of those. ``error`` says
-    why the run failed as a whole.
+    ``state`` is ``running``, ``done``, ``failed`` or ``cut off``. ``failed`` counts what could not
+    be read; ``failures`` are the first of those. ``error`` says why the run failed as a whole or
+    was cut off.
     """
 
     @property

@@ -23,6 +23,8 @@ from retriever.errors import StoreError
 from retriever.records import Failure
 from retriever.store.models import IndexRun, RunError
 
+#: The ``state`` of a run whose process died: as runs are told, not as they are stored.
+CUT_OFF = "cut off"
 #: The ``trigger`` of a run that a schedule started.
 SCHEDULED = "schedule"
 #: The triggers of runs that look at every source; what else is noted are single documents.
@@ -62,10 +64,11 @@ class ClaimedRun:
 class Run:
     """A run as lists show it.
 
-    ``state`` is ``running``, ``done`` or ``failed``; ``error`` says why one failed as a whole.
-    ``failed`` counts the documents and sources that could not be read, of which ``failures`` are
-    the first :data:`KEPT_FAILURES`. ``started_at`` is when its present owner began. A run whose
-    process died has failed, and ended when its lease did.
+    ``state`` is ``running``, ``done``, ``failed`` or :data:`CUT_OFF`; ``error`` says why one failed
+    as a whole or was cut off. ``failed`` counts the documents and sources that could not be read,
+    of which ``failures`` are the first :data:`KEPT_FAILURES`. ``started_at`` is when its present
+    owner began. A run is cut off that has no end and whose lease is out; when its process died is
+    not known.
     """
 
     run_id: int
@@ -159,8 +162,9 @@ def last_look(session: Session, *, now: datetime) -> Run | None:
     )
     if row is None:
         return None
-    lease = row.lease_until
-    cut_off = row.state == "running" and lease is not None and lease <= now
+    # What is running without a lease began before runs were leased: nobody holds it.
+    held = row.lease_until is not None and row.lease_until > now
+    cut_off = row.state == "running" and not held
     failures = session.execute(
         select(RunError.document, RunError.message)
         .where(RunError.run_id == row.id)
@@ -171,13 +175,13 @@ def last_look(session: Session, *, now: datetime) -> Run | None:
         trigger=row.trigger,
         schedule=row.schedule,
         slot=row.slot,
-        state="failed" if cut_off else row.state,
+        state=CUT_OFF if cut_off else row.state,
         started_at=row.started_at,
-        finished_at=lease if cut_off else row.finished_at,
+        finished_at=row.finished_at,
         counts=RunCounts(row.added, row.changed, row.unchanged, row.removed),
         failed=row.failed,
         failures=tuple(Failure(document, message) for document, message in failures),
-        error="it was cut off: its process ended" if cut_off else row.error,
+        error="its process ended before it was done" if cut_off else row.error,
     )
 
 
