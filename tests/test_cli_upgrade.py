@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from tests.full_disk import room_for
 from tests.older_database import dump, make_first
 from tests.permissions import unprivileged
 
+ROOT = Path(__file__).parent.parent
+
 
 def make_older(home: Path) -> Path:
     """A home folder whose database has the first schema; the database."""
@@ -24,6 +29,14 @@ def make_older(home: Path) -> Path:
     path = home / "spanbot.db"
     make_first(path)
     return path
+
+
+def remedy(home: Path) -> str:
+    """What is to be done where no copy can be saved; where they are cannot be set."""
+    return (
+        f"make {home}/backups a folder that spanbot can write, with room for the copy, or a link "
+        "to one; then run: spanbot db upgrade"
+    )
 
 
 def test_a_copy_is_saved_before_the_upgrade_and_is_the_way_back(home: Path) -> None:
@@ -62,6 +75,81 @@ def test_what_a_killed_upgrade_left_of_its_copy_goes(home: Path) -> None:
     assert [name.endswith("Z.db") for name in left] == [False, True]
 
 
+# An upgrade that is not done with its copy until it reads a line.
+SLOW = """
+import sys
+from bot.cli import database
+from bot.cli.main import main
+
+def save_copy(*given):
+    copy = saved(*given)
+    print("copying", flush=True)
+    sys.stdin.readline()
+    return copy
+
+saved, database.save_copy = database.save_copy, save_copy
+sys.argv = ["spanbot", "db", "upgrade"]
+main()
+"""
+
+# One that waits for another writer of the database no longer than a second.
+IMPATIENT = """
+import sys
+from functools import partial
+from bot import installation
+from bot.cli.main import main
+from retriever.store.database import Database
+
+installation.Database = partial(Database, busy_timeout=1)
+sys.argv = ["spanbot", "db", "upgrade"]
+main()
+"""
+
+
+@contextmanager
+def program(code: str) -> Iterator[subprocess.Popen[str]]:
+    """A program of its own, which in the end is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("ending", ["done", "killed"])
+def test_of_two_upgrades_at_once_one_waits_for_the_other(home: Path, ending: str) -> None:
+    path = make_older(home)
+    before = dump(path)
+    with program(SLOW) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "copying\n"
+        with program(IMPATIENT) as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == (
+                "Note: another spanbot db upgrade is under way; waiting until it is done\n"
+            )
+            if ending == "killed":
+                first.kill()
+            else:
+                assert "from schema 0001 to " in first.communicate("go on\n")[0]
+            out, err = second.communicate()
+    assert (second.returncode, err) == (0, "")
+    copies = sorted((home / "backups").iterdir())
+    if ending == "killed":
+        assert "from schema 0001 to " in out
+        assert [dump(copy) for copy in copies] == [before, before]
+    else:
+        assert out == f"The database is up to date (schema {migrations.HEAD})\n"
+        assert [dump(copy) for copy in copies] == [before]
+
+
 def test_nothing_is_copied_that_is_not_upgraded(home: Path) -> None:
     path = home / "spanbot.db"
     assert "Made a new database" in spanbot("db", "upgrade").out
@@ -84,7 +172,8 @@ def test_where_the_copy_does_not_fit_nothing_is_upgraded(home: Path) -> None:
         told = spanbot("db", "upgrade").error()
     assert re.fullmatch(
         rf"the database {path} was not upgraded: no copy of it can be saved first; the backup "
-        rf"{home}/backups/spanbot-0001-[\w.]+\.db cannot be written: disk I/O error; check its .*",
+        rf"{home}/backups/spanbot-0001-[\w.]+\.db cannot be written: disk I/O error; "
+        + re.escape(remedy(home)),
         told,
     )
     assert dump(path) == before
@@ -98,8 +187,18 @@ def test_where_the_folder_of_copies_cannot_be_used_nothing_is_upgraded(home: Pat
     folder = home / "backups"
     folder.write_text("a file")
     told = spanbot("db", "upgrade").error()
-    assert told.endswith(f"saved first; the folder {folder} cannot be made: File exists")
+    assert told.endswith(
+        f"saved first; the folder {folder} cannot be made: File exists; {remedy(home)}"
+    )
     assert dump(path) == before
+    # As it says: a link to a folder will do.
+    folder.unlink()
+    elsewhere = home.with_name("elsewhere")
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+    assert "from schema 0001 to " in spanbot("db", "upgrade").out
+    [copy] = elsewhere.iterdir()
+    assert dump(copy) == before
 
 
 def test_where_no_copy_may_be_written_nothing_is_upgraded(
@@ -116,7 +215,9 @@ def test_where_no_copy_may_be_written_nothing_is_upgraded(
         told = spanbot("db", "upgrade").error()
     assert "was not upgraded: no copy of it can be saved first" in told
     assert re.search(
-        rf"{folder}/spanbot-0001-[\w.]+\.db cannot be written: Permission denied", told
+        rf"{folder}/spanbot-0001-[\w.]+\.db cannot be written: Permission denied; "
+        + re.escape(remedy(open_folder)),
+        told,
     )
     assert dump(path) == before
 

@@ -13,6 +13,7 @@ from bot.cli.opening import read_settings
 from bot.cli.output import console, note
 from bot.copies import save_copy
 from bot.installation import make_home, open_database
+from bot.upgrades import in_turn
 from retriever.store.database import Database
 
 db = typer.Typer(help="Look after the database.", no_args_is_help=True)
@@ -25,9 +26,10 @@ def upgrade() -> None:
     make_home(settings)
     database = open_database(settings)
     try:
-        before, after = database.upgrade(
-            first=partial(copy_first, database, settings.backups_folder)
-        )
+        with in_turn(settings.home, waiting=tell_of_another):
+            before, after = database.upgrade(
+                first=partial(copy_first, database, settings.backups_folder)
+            )
     finally:
         database.close()
     if before is None:
@@ -36,6 +38,11 @@ def upgrade() -> None:
         console.print(Text(f"The database is up to date (schema {after})"))
     else:
         console.print(Text(f"The database went from schema {before} to {after}"))
+
+
+def tell_of_another() -> None:
+    """Tell that another process upgrades the database, and that this one waits for it."""
+    note("another spanbot db upgrade is under way; waiting until it is done")
 
 
 def copy_first(database: Database, folder: Path, revision: str) -> None:

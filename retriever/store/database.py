@@ -183,11 +183,14 @@ class Database:
         with self._translated(reading=False), self._ready().migrator.begin() as connection:
             yield connection
 
-    def backup(self, target: Path) -> None:
+    def backup(self, target: Path, *, remedy: str = "check its folder, or name another") -> None:
         """Write a copy of the database, as it is at this moment, to a new file.
 
         Others may read and write meanwhile. ``target`` appears when it is complete, or not at all,
         and may be read by whoever may read the database.
+
+        Args:
+            remedy: what is to be done where ``target`` cannot be written, as the error says it.
 
         Raises:
             StorageFullError: the disk that ``target`` is to be on is full.
@@ -207,7 +210,7 @@ class Database:
             )
             os.close(handle)
         except OSError as error:
-            raise _backup_os_error(target, error) from error
+            raise _backup_os_error(target, error, remedy) from error
         part = Path(name)
         try:
             shutil.copymode(self.path, part)
@@ -218,13 +221,13 @@ class Database:
                     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                         raise faults.full(str(target)) from error
                     if error.sqlite_errorcode in _WRITE_ERRORS:  # only the copy is written
-                        raise _backup_error(target, str(error)) from error
+                        raise _backup_error(target, str(error), remedy) from error
                     raise
             _sync(part)  # VACUUM INTO leaves that to its caller
             _move_to_new(part, target)
             _sync(target.parent)
         except OSError as error:
-            raise _backup_os_error(target, error) from error
+            raise _backup_os_error(target, error, remedy) from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -373,18 +376,16 @@ def _server_engines(url: URL, name: str) -> _Engines | StoreError:
     return _Engines(reader, engine, engine)
 
 
-def _backup_os_error(target: Path, error: OSError) -> StoreError:
+def _backup_os_error(target: Path, error: OSError, remedy: str) -> StoreError:
     if isinstance(error, FileExistsError):
         return StoreError(f"{target} exists; name a new file for the backup")
     if error.errno == errno.ENOSPC:
         return faults.full(str(target))
-    return _backup_error(target, error.strerror or str(error))
+    return _backup_error(target, error.strerror or str(error), remedy)
 
 
-def _backup_error(target: Path, reason: str) -> StoreError:
-    return StoreError(
-        f"the backup {target} cannot be written: {reason}; check its folder, or name another"
-    )
+def _backup_error(target: Path, reason: str, remedy: str) -> StoreError:
+    return StoreError(f"the backup {target} cannot be written: {reason}; {remedy}")
 
 
 def _move_to_new(part: Path, target: Path) -> None:
