@@ -5,7 +5,8 @@
     ├── QuestionError        a question that cannot be asked as it stands
     ├── SlackFileError       a file on Slack that cannot be fetched
     ├── WaitedTooLongError   work that could not be begun in time
-    └── RestartError         work that was not done before the program ended
+    ├── RestartError         work that was not done before the program ended
+    └── StoppedError         a run over the documents that the program's end has cut short
 
 Their messages are fit to be shown to the person who caused them.
 """
@@ -44,3 +45,10 @@ class RestartError(SpanbotError):
         super().__init__(
             "I am being restarted and could not finish this. Please ask again in a minute."
         )
+
+
+class StoppedError(SpanbotError):
+    """The program ends; what the run has stored stays, the next one does the rest."""
+
+    def __init__(self) -> None:
+        super().__init__("it was stopped: the program ended; the next reindexing does the rest")

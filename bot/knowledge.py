@@ -5,17 +5,19 @@ Every pass over files is noted as a run with its counts.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.errors import StoppedError
 from bot.lease import LEASE, held
 from retriever.ingest import Ingestor
 from retriever.parsing import TEXT_VERSION
 from retriever.removal import Removed
-from retriever.reports import IngestReport, Progress, no_progress
+from retriever.reports import IngestReport, Progress, Step, no_progress
 from retriever.store import documents, runs
 from retriever.store.database import Database
 from retriever.store.figures import figures
@@ -40,6 +42,11 @@ class KnowledgeBase:
     def __init__(self, database: Database, ingestor: Ingestor) -> None:
         self._database = database
         self._ingestor = ingestor
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let runs over files end at their next step, by :class:`~bot.errors.StoppedError`."""
+        self._stopping.set()
 
     def add(
         self,
@@ -53,7 +60,10 @@ class KnowledgeBase:
         return self._noted(
             "add",
             lambda: self._ingestor.add(
-                paths, collection=collection, base_url=base_url, progress=progress
+                paths,
+                collection=collection,
+                base_url=base_url,
+                progress=self._stoppable(progress),
             ),
         )
 
@@ -74,9 +84,12 @@ class KnowledgeBase:
 
         Args:
             trigger: who asked: ``cli``, ``slack``, ``schedule``.
-            claimed: the scheduled run that this is; it is noted there.
+            claimed: the scheduled run that this is; it is noted there, and handed back when it is
+                stopped.
         """
-        return self._noted(trigger, lambda: self._ingestor.reindex(progress=progress), claimed)
+        return self._noted(
+            trigger, lambda: self._ingestor.reindex(progress=self._stoppable(progress)), claimed
+        )
 
     def remove(self, names: Sequence[str]) -> list[Removed]:
         """Forget documents and added paths; see :meth:`retriever.ingest.Ingestor.remove`."""
@@ -105,6 +118,14 @@ class KnowledgeBase:
                 last_run=runs.last_look(session, now=datetime.now(UTC)),
             )
 
+    def _stoppable(self, progress: Progress) -> Progress:
+        def step(now: Step) -> None:
+            if self._stopping.is_set():
+                raise StoppedError
+            progress(now)
+
+        return step
+
     def _noted(
         self,
         trigger: str,
@@ -128,8 +149,12 @@ class KnowledgeBase:
                 report = work()
         except BaseException as error:
             message = str(error) or type(error).__name__
+            now = datetime.now(UTC)
             with self._database.write() as session:
-                runs.finish_run(session, run_id, now=datetime.now(UTC), error=message, fence=fence)
+                if claimed is not None and isinstance(error, StoppedError):
+                    runs.hand_back(session, run_id, fence, now=now)
+                else:
+                    runs.finish_run(session, run_id, now=now, error=message, fence=fence)
             raise
         with self._database.write() as session:
             runs.finish_run(

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from cronsim import CronSim
 
 from bot.cron import check_cron
+from bot.errors import StoppedError
 from bot.lease import LEASE, held
 from retriever.errors import RetrieverError
 from retriever.reports import IngestReport
@@ -173,6 +174,8 @@ class Scheduler:
                 clock=self._clock,
             ):
                 report = self._run(claimed)
+        except StoppedError:
+            logger.info("the scheduled reindexing was stopped; the next start goes on with it")
         except RetrieverError as error:
             logger.warning("the scheduled reindexing failed: %s", error)
         except Exception:  # the schedule outlives any run

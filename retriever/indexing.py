@@ -153,6 +153,14 @@ class IndexKeeper:
         self._tidy_behind(opened, compiling=True)
         return len(opened)
 
+    def catch_up(self, progress: Progress | None = None) -> None:
+        """As :meth:`rebuild`, in the middle of a run: what is new so far can be found from now on.
+
+        Nothing for rank_bm25, which would make all of its index anew.
+        """
+        if self._backend != "rank_bm25":
+            self.rebuild(progress)
+
     def prepare(self) -> None:
         """Open the index and have its loops compiled, before the first question.
 

@@ -2,7 +2,8 @@
 
 Each file goes in by a transaction of its own (:mod:`retriever.intake`): one that cannot be read is
 reported and keeps the rest from nothing, and a run that is cut off has lost nothing of what went
-before.
+before. The index follows every few hundred passages: encoding takes long, and until a changed
+document is in the index nothing of it is found.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ from retriever.store.sources import (
     remove_source,
 )
 from retriever.uploads import delete, replacing
+
+#: So many new passages wait for the index at most, unless one document has more: some seconds of
+#: encoding on two cores.
+_WAITING = 512
 
 
 class Ingestor:
@@ -259,11 +264,19 @@ class Ingestor:
             for source, file in work
             if owners.get((source.collection_id, str(file.path)), source.id) == source.id
         ]
+
+        def indexed(done: int, total: int) -> None:
+            progress(Step("index", done, total, ""))
+
+        waiting = 0
         for done, (source, file) in enumerate(work):
             progress(Step("documents", done, len(work), file.uri))
-            self._intake.take(source, file, tally, take_over=take_over)
+            waiting += self._intake.take(source, file, tally, take_over=take_over)
+            if waiting >= _WAITING:
+                self._keeper.catch_up(indexed)
+                waiting = 0
         progress(Step("documents", len(work), len(work), ""))
-        self._keeper.rebuild(lambda done, total: progress(Step("index", done, total, "")))
+        self._keeper.rebuild(indexed)
         return tally.report()
 
 

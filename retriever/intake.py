@@ -48,17 +48,20 @@ class Intake:
         tally: Tally,
         *,
         take_over: bool,
-    ) -> None:
+    ) -> int:
         """Take in a file that a source lists, or note what is wrong with it.
 
         Args:
             take_over: it becomes that source's, whichever had it.
+
+        Returns:
+            How many passages were stored that no index has.
         """
         location = str(file.path)
         if location != as_utf8(location):
             uri = as_utf8(file.uri)
             tally.failed.append(Failure(uri, f"{uri}: its name is not UTF-8; rename it"))
-            return
+            return 0
         with self._database.read() as session:
             known = documents.known_file(session, source.collection_id, location)
         uri = known.uri if known is not None else file.uri
@@ -77,17 +80,19 @@ class Intake:
         except OSError as error:
             message = f"{uri} cannot be read: {error.strerror or error}"
             self._note_failure(source.collection_id, owner, file, facts, message, tally)
-            return
+            return 0
         except ParseError as error:
             self._note_failure(source.collection_id, owner, file, facts, str(error), tally)
-            return
+            return 0
         if new is None and known is not None and known.is_as(owner, facts.link):
             tally.counts["unchanged"] += 1
-            return
+            return 0
         with self._database.write() as session:
-            if has_source(session, owner):  # else it was removed meanwhile
-                stored = store_new(session, source.collection_id, owner, known, facts, new)
-                tally.counts.update(stored)
+            if not has_source(session, owner):  # it was removed meanwhile
+                return 0
+            stored = store_new(session, source.collection_id, owner, known, facts, new)
+        tally.counts.update(stored)
+        return 0 if new is None or "unchanged" in stored else len(new.passages)
 
     def _note_failure(
         self,

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event, func, select, update
 
 from retriever import intake
 from retriever.errors import IngestError, StorageFullError
+from retriever.index.folder import IndexFolder
 from retriever.parsing import MAX_FILE_BYTES, TEXT_VERSION, parse
 from retriever.records import ParsedDocument
 from retriever.removal import Removed
@@ -1143,6 +1144,62 @@ class CountingEncoder:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         result: NDArray[np.float32] = (vectors / norms).astype(np.float32)
         return result
+
+
+def long_notes(folder: Path, count: int, word: str = "kettle") -> Path:
+    """So many documents of three hundred passages or more, each with its own number."""
+    texts = {
+        f"{number}.md": "\n\n".join(
+            f"The {word} {number} of line {line} is rinsed. " * 12 for line in range(320)
+        )
+        for number in range(count)
+    }
+    return write_pages(folder, texts)
+
+
+def test_what_a_long_run_has_stored_can_be_found_before_its_end(
+    tmp_path: Path, store: Store
+) -> None:
+    folder = long_notes(tmp_path / "long", 5)
+    waiting: list[int] = []
+
+    def look(step: Step) -> None:
+        if step.stage == "documents":
+            index = IndexFolder(store.home / "index").open()
+            waiting.append(len(store.passage_ids()) - (0 if index is None else len(index)))
+
+    store.ingestor.add([folder], progress=look)
+    document = len(store.passage_ids()) // 5
+    assert document > 256
+    # Two documents wait, then they are in the index.
+    assert waiting == [0, document, 0, document, 0, document]
+
+
+def test_a_run_that_is_cut_off_leaves_little_to_encode_again(tmp_path: Path) -> None:
+    folder = long_notes(tmp_path / "long", 5)
+    encoder = CountingEncoder()
+
+    def stop(step: Step) -> None:
+        if step.stage == "documents" and step.done == 4:
+            raise KeyboardInterrupt
+
+    with open_store(tmp_path / "home", encoder=lambda: encoder) as store:
+        with pytest.raises(KeyboardInterrupt):
+            store.ingestor.add([folder], progress=stop)
+        encoded = len(encoder.seen)
+        encoder.seen.clear()
+        store.ingestor.reindex()
+        check_store(store)
+        assert encoded == 4 * len(encoder.seen)
+    assert "kettle 4" in encoder.seen[0]
+
+
+def test_rank_bm25_is_built_once_in_a_long_run(tmp_path: Path) -> None:
+    folder = long_notes(tmp_path / "long", 3)
+    encoder = CountingEncoder()
+    with open_store(tmp_path / "home", encoder=lambda: encoder, backend="rank_bm25") as store:
+        store.ingestor.add([folder])
+        assert len(encoder.seen) == len(store.passage_ids())
 
 
 def test_only_new_passages_are_encoded(tmp_path: Path, notes: Path) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoppedError
 from bot.knowledge import KnowledgeBase
 from bot.schedule import Scheduler, SystemTimezone
 from retriever.analysis import Analyzer
@@ -182,10 +182,14 @@ def test_a_run_that_was_taken_over_is_told_so(
     assert (run.owner, run.state) == ("heir", "done")
 
 
+def open_knowledge(database: Database, home: Path) -> KnowledgeBase:
+    keeper = IndexKeeper(database, home / "index", Analyzer())
+    return KnowledgeBase(database, Ingestor(database, keeper, home / "uploads"))
+
+
 @pytest.fixture
 def knowledge(database: Database, tmp_path: Path) -> KnowledgeBase:
-    keeper = IndexKeeper(database, tmp_path / "index", Analyzer())
-    return KnowledgeBase(database, Ingestor(database, keeper, tmp_path / "uploads"))
+    return open_knowledge(database, tmp_path)
 
 
 @pytest.fixture
@@ -196,10 +200,13 @@ def handbook(tmp_path: Path) -> Path:
     return folder
 
 
-def reindexing(database: Database, knowledge: KnowledgeBase) -> Scheduler:
-    return scheduler(
-        database, lambda claimed: knowledge.reindex(trigger="schedule", claimed=claimed)
-    )
+def reindexing(
+    database: Database, knowledge: KnowledgeBase, owner: str = "one", cron: str = NIGHTLY
+) -> Scheduler:
+    def work(claimed: ClaimedRun) -> IngestReport:
+        return knowledge.reindex(trigger="schedule", claimed=claimed)
+
+    return scheduler(database, work, owner, cron)
 
 
 def test_the_knowledge_base_notes_the_scheduled_run(
@@ -211,6 +218,40 @@ def test_the_knowledge_base_notes_the_scheduled_run(
     assert nightly.run_due(at("2026-03-05T03:00:00"))
     [_, run] = runs(database)
     assert (run.trigger, run.state, run.added, run.unchanged) == ("schedule", "done", 1, 1)
+
+
+def test_a_run_that_is_stopped_is_gone_on_with_at_the_next_start(
+    database: Database, knowledge: KnowledgeBase, handbook: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    yearly = "0 0 1 1 *"
+    knowledge.add([handbook])
+    (handbook / "sick.md").write_text("# Sick leave\n\nCall before nine.\n")
+    knowledge.stop()
+    with caplog.at_level(logging.INFO, "bot"):
+        assert reindexing(database, knowledge, cron=yearly).run_due(datetime.now(UTC))
+    assert "the scheduled reindexing was stopped" in caplog.text
+    [_, run] = runs(database)
+    assert (run.state, run.error, run.added) == ("running", None, 0)
+    stopped = run.lease_until
+    assert stopped is not None
+
+    again = open_knowledge(database, handbook.parent)
+    heir = reindexing(database, again, "the next process", yearly)
+    assert not heir.run_due(stopped - timedelta(microseconds=1))
+    assert heir.run_due(stopped)
+    [_, run] = runs(database)
+    assert (run.owner, run.state, run.added) == ("the next process", "done", 1)
+
+
+def test_another_run_that_is_stopped_has_failed(
+    database: Database, knowledge: KnowledgeBase, handbook: Path
+) -> None:
+    knowledge.stop()
+    with pytest.raises(StoppedError):
+        knowledge.add([handbook])
+    [run] = runs(database)
+    assert run.state == "failed"
+    assert run.error == "it was stopped: the program ended; the next reindexing does the rest"
 
 
 def test_what_a_night_could_not_read_is_kept_and_logged(

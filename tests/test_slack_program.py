@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from retriever.index.folder import IndexFolder
 from retriever.store.database import Database
 from retriever.store.models import IndexRun
 from tests.command_line import spanbot
@@ -132,6 +133,26 @@ def test_serve_answers_and_reindexes_until_it_is_stopped(notes: Path, home: Path
         assert "Guest wifi" in shown
         stop(running)
     assert any("stopping: no more questions are taken" in line for line in running.out)
+
+
+def test_a_reindexing_that_serve_has_begun_does_not_hold_up_its_end(
+    notes: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):  # minutes of work for the ranker
+        lines = (f"The kettle {number} of line {line} is rinsed. " * 12 for line in range(100))
+        (notes / f"{number}.md").write_text("\n\n".join(lines), encoding="utf-8")
+    monkeypatch.setenv("SPANBOT_RETRIEVER", "bm25")
+    monkeypatch.setenv("SPANBOT_RANKER", "auto")
+    index = IndexFolder(home / "index")
+    with (
+        SlackServer(ack_timeout=PATIENCE) as slack,
+        program(slack, "serve", SPANBOT_REINDEX_CRON="0 0 1 1 *") as running,
+    ):
+        slack.wait_for(lambda: running.has_said(READY), timeout=PATIENCE)
+        slack.wait_for(lambda: len(index.open() or "") > 512, timeout=PATIENCE)
+        stop(running)
+    assert scheduled_runs(home) == [("running", 0)]  # handed back, for the next start
+    assert any("the scheduled reindexing was stopped" in line for line in running.out)
 
 
 def test_the_demo_goes_on_in_slack_where_there_are_tokens(notes: Path, home: Path) -> None:

@@ -26,6 +26,7 @@ from retriever.store.runs import (
     RunCounts,
     claim_slot,
     finish_run,
+    hand_back,
     last_look,
     renew,
     start_run,
@@ -291,6 +292,22 @@ def test_a_run_is_taken_over_when_its_lease_has_run_out(database: Database) -> N
 
     finish(database, third, added=5)
     assert (last(database).state, last(database).counts.added) == ("done", 5)
+
+
+def test_a_run_that_is_handed_back_is_taken_over_at_once(database: Database) -> None:
+    first = claimed(database, "a")
+    with database.write() as session:
+        hand_back(session, first.run_id, first.fence, now=NOW)
+    assert last(database).state == "failed"
+    second = claimed(database, "b", now=NOW)
+    assert (second.run_id, second.fence) == (first.run_id, 2)
+    with database.write() as session:
+        hand_back(session, first.run_id, first.fence, now=NOW)  # no longer the first one's
+    assert claim(database, "c", now=NOW) is None
+    finish(database, second)
+    with database.write() as session:
+        hand_back(session, second.run_id, second.fence, now=NOW)
+    assert claim(database, "c", now=NOW) is None
 
 
 def test_a_renewed_run_is_not_taken_over(database: Database) -> None:

@@ -96,6 +96,7 @@ def run_bot(settings: Settings) -> None:
                 on_ready=ready,
             )
         finally:
+            installation.knowledge.stop()  # nobody is told any more what a run has done
             if scheduler is not None:
                 scheduler.stop(_SCHEDULE_SECONDS)
 

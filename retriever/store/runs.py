@@ -251,6 +251,18 @@ def _take_over(
     return ClaimedRun(row.id, schedule, slot, owner, row.fence, until)
 
 
+def hand_back(session: Session, run_id: int, fence: int, *, now: datetime) -> None:
+    """Let another process take a claimed run over at once, if it is still this one's.
+
+    Until then it counts as cut off.
+    """
+    session.execute(
+        update(IndexRun)
+        .where(IndexRun.id == run_id, IndexRun.fence == fence, IndexRun.state == "running")
+        .values(lease_until=now)
+    )
+
+
 def renew(session: Session, run_id: int, fence: int, *, now: datetime, lease: timedelta) -> bool:
     """Hold a run for longer; false when it was taken over or finished, and is to be left.
 
