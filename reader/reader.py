@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -359,9 +361,12 @@ class Reader:
         starts, ends = start_logits[inside], end_logits[inside]
         if passage.skip:
             starts, ends = starts.copy(), ends.copy()
-            for piece, (begin, stop) in enumerate(window.offsets):
-                if any(begin < last and first < stop for first, last in passage.skip):
-                    starts[piece] = ends[piece] = -np.inf
+            for begin, stop in passage.skip:
+                skipped = slice(
+                    bisect_right(window.offsets, begin, key=itemgetter(1)),
+                    bisect_left(window.offsets, stop, key=itemgetter(0)),
+                )
+                starts[skipped] = ends[skipped] = -np.inf
         candidates, total = span_math.window_candidates(
             starts,
             ends,
@@ -369,21 +374,20 @@ class Reader:
             n_best=n_best,
         )
         spans = []
-        for candidate in candidates:
-            start = window.offsets[candidate.first][0]
-            end = window.offsets[candidate.last][1]
-            if any(start < last and first < end for first, last in passage.skip):
+        for first, last, score in candidates:
+            start, end = window.offsets[first][0], window.offsets[last][1]
+            if passage.skip and any(start < stop and begin < end for begin, stop in passage.skip):
                 continue
             if self.options.align_words:
                 start, end = span_math.align_to_words(passage.text, start, end)
             spans.append(
                 span_math.Scored(
-                    passage=window.passage,
-                    document=passage.document,
-                    start=passage.start + start,
-                    end=passage.start + end,
-                    score=candidate.score + passage.prior,
-                    null_score=null_score,
+                    window.passage,
+                    passage.document,
+                    passage.start + start,
+                    passage.start + end,
+                    score + passage.prior,
+                    null_score,
                 )
             )
         return spans, total + passage.prior

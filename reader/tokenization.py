@@ -134,10 +134,7 @@ class PieceTokenizer:
 
     def pieces_batch(self, texts: Sequence[str]) -> list[Pieces]:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [
-            Pieces(tuple(encoding.ids), tuple((int(s), int(e)) for s, e in encoding.offsets))
-            for encoding in encodings
-        ]
+        return [Pieces(tuple(encoding.ids), tuple(encoding.offsets)) for encoding in encodings]
 
     def ids_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids alone, for texts too many for offsets."""

@@ -70,6 +70,19 @@ def test_overlapping_spans_become_the_best_one_with_their_common_probability() -
     assert merged[0].probability == pytest.approx(0.7)
 
 
+PLACES = st.tuples(
+    st.sampled_from("ab"), st.integers(0, 20), st.integers(1, 6), st.floats(-3, 3, width=32)
+)
+
+
+@given(st.lists(PLACES, max_size=40), st.integers(0, 5))
+def test_how_many_are_wanted_changes_none_of_them(
+    places: list[tuple[str, int, int, float]], top_k: int
+) -> None:
+    spans = [scored(name, start, start + size, score) for name, start, size, score in places]
+    assert merge_overlapping(spans, top_k) == merge_overlapping(spans, len(spans))[:top_k]
+
+
 def test_the_same_words_read_in_two_windows_count_once() -> None:
     merged = merge_overlapping(
         [scored("a", 10, 20, 5.0, 0.5), scored("a", 10, 20, 4.5, 0.3)], top_k=10
