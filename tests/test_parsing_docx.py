@@ -146,6 +146,27 @@ def test_a_first_row_that_is_not_marked_may_be_the_header(
     assert docx(tmp_path, lambda document: table(document, rows, bold=bold)).text == expected
 
 
+def test_bold_type_makes_a_header_only_where_not_all_rows_have_it(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        # A table with a bold sum, one all in bold, and one with a bold cell in its first row.
+        for rows, bold in (
+            ([["Desk", "Price"], ["A", "9"], ["Sum", "9"]], ["Desk", "Price", "Sum", "9"]),
+            ([["Phone", "300"], ["Room", "12"]], ["Phone", "300", "Room", "12"]),
+            ([["Phone", "300"], ["Room", "12"]], ["Phone"]),
+        ):
+            table(document, rows)
+            for row in document.tables[-1].rows:
+                for run in (run for cell in row.cells for run in cell.paragraphs[0].runs):
+                    run.bold = (run.text in bold and row.cells[0].text != "A") or None
+            document.add_paragraph("And:")
+
+    assert docx(tmp_path, fill).text.removesuffix("\n\nAnd:").split("\n\nAnd:\n\n") == [
+        "Desk: A; Price: 9\nDesk: Sum; Price: 9",
+        "Phone; 300\nRoom; 12",
+        "Phone; 300\nRoom; 12",
+    ]
+
+
 def test_a_first_row_with_merged_cells_may_be_the_header(tmp_path: Path) -> None:
     rows = [["Desk", "Open", "", "Closed", ""], ["A", "9", "17", "12", "13"]]
 
