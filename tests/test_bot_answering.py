@@ -188,6 +188,11 @@ def test_the_answer_to_a_question_of_the_document_is_quoted(tmp_path: Path) -> N
             [marked] = ask(store, "where do bikes go?", marks).answers
             assert (marked.text, marked.sentence) == (part, wanted)
             assert marked.confidence == answer.confidence
+        # Of several that it finds there it is the best.
+        for asked, better in ((15.0, 12.0), (13.0, 15.0)):
+            marks = {"Where do bikes go": asked, "the shed": better, "on the left": 11.0}
+            [marked] = ask(store, "where do bikes go?", marks).answers
+            assert marked.text == "the shed"
 
 
 def test_further_answers_are_other_sentences(store: Store) -> None:
@@ -319,6 +324,9 @@ def test_the_spans_of_a_sentence_speak_for_it_together(store: Store) -> None:
     assert alone.answers[0].text == "two days"
     together = ask(store, "How long is the wifi valid?", marks, by(probability=100.0))
     assert together.answers[0].sentence == "The code of the guest wifi is valid for twelve hours."
+    marks["The wifi of"] = 8.0  # that of the other sentence, which is little
+    together = ask(store, "How long is the wifi valid?", marks, by(probability=100.0))
+    assert together.answers[0].sentence == "The code of the guest wifi is valid for twelve hours."
 
 
 def test_titles_and_headings_are_read_with_a_passage(store: Store) -> None:
@@ -367,7 +375,8 @@ def test_so_many_passages_are_read(store: Store) -> None:
 
 
 def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
-    considered = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
+    marks = {"twelve hours": (4.0, 4.0), "The code": (3.0, 3.0)}
+    considered = answerer(store, MarkingReader(marks)).consider("wifi valid")
     found = considered.candidates
     sentences = sorted((c.hit.document_id, c.start, c.end) for c in found)
     for (document, _, end), (other, start, _) in pairwise(sentences):
