@@ -136,6 +136,23 @@ def test_a_full_queue_makes_askers_wait_and_then_give_up(
     assert gate.sizes == [1, 1]  # the second had given up and was not read
 
 
+def test_who_waits_for_a_place_is_answered_when_there_is_one(
+    gate: Gate, pool: ThreadPoolExecutor
+) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=1, waiting=1) as batcher:
+        asked = [pool.submit(batcher.read, "who?", one)]
+        assert gate.entered.acquire(timeout=30)
+        asked.append(pool.submit(batcher.read, "who?", one))
+        until(lambda: len(batcher._queue) == 1)
+        asked.append(pool.submit(batcher.read, "who?", one))
+        waiting = batcher._changed._waiters  # type: ignore[attr-defined]
+        until(lambda: waiting or asked[-1].done())
+        assert len(batcher._queue) == 1
+        gate.open.set()
+        assert all(future.result(30) for future in asked)
+
+
 def test_an_asker_may_have_less_patience_than_the_batcher(
     gate: Gate, pool: ThreadPoolExecutor
 ) -> None:

@@ -124,6 +124,11 @@ def test_no_answer_reaches_over_a_heading_and_both_sides_of_it_answer() -> None:
         below: True,
     }
     assert all(span.text in above or span.text in below for span in spans)
+    # What the reader makes of a heading takes nothing from an answer.
+    marks = {above: (9.0, 9.0)}
+    (best, *_) = reader([passage], marks).read("?", [passage])
+    marks[heading] = (9.0, 9.0)
+    assert reader([passage], marks).read("?", [passage])[0] == best
 
 
 def test_nothing_to_read_gives_nothing() -> None:

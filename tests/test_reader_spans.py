@@ -42,18 +42,6 @@ def test_candidates_are_those_of_trying_every_span(
     assert total == pytest.approx(math.log(sum(math.exp(value) for value in spans.values())))
 
 
-def test_the_last_of_the_best_is_better_than_all_that_are_left_out() -> None:
-    source = np.random.default_rng(1)
-    starts, ends = source.normal(size=(2, 384)).astype(np.float32)
-    every = sorted(
-        (float(starts[i]) + float(ends[j]) for i in range(384) for j in range(i, min(i + 30, 384))),
-        reverse=True,
-    )
-    for n_best in range(1, 21):
-        found, _ = window_candidates(starts, ends, max_pieces=30, n_best=n_best)
-        assert [candidate.score for candidate in found] == every[:n_best]
-
-
 def test_a_window_without_passage_pieces_has_no_spans() -> None:
     nothing = np.zeros(0, dtype=np.float32)
     assert window_candidates(nothing, nothing, max_pieces=5, n_best=5) == ([], -math.inf)
