@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -213,6 +214,33 @@ def test_precisions() -> None:
         choose_precision("fp8", CPU)
     with pytest.raises(DeviceError, match="int8 was asked for, but cuda"):
         choose_precision("int8", torch.device("cuda"))
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_a_cpu_without_vector_instructions_computes_in_fp32() -> None:
+    code = (
+        "import torch\n"
+        "from reader.errors import DeviceError\n"
+        "from reader.linear import choose_precision\n"
+        "cpu = torch.device('cpu')\n"
+        "print(choose_precision('auto', cpu), choose_precision('fp32', cpu))\n"
+        "try:\n"
+        "    choose_precision('int8', cpu)\n"
+        "except DeviceError as error:\n"
+        "    print(error)\n"
+    )
+    # So torch takes the machine for one without them.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "fp32 fp32",
+        "int8 was asked for, but cpu cannot compute in it here; use auto",
+    ]
 
 
 def test_configurations_that_no_bert_has() -> None:
