@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from reader import checkpoint as checkpoints
 from reader.bert import Packed, pack, shape_of
 from reader.errors import CheckpointError, DeviceError, ReaderError
 from reader.features import Window, pad
-from reader.linear import Precision, choose_precision, has_int8, linear
+from reader.linear import Precision, _int8, _levels, choose_precision, has_int8, linear
 from reader.network import Network
 from tests.reader_models import checkpoint
 
@@ -123,6 +124,35 @@ def test_a_row_of_int8_has_a_scale_of_its_own() -> None:
         assert error < 0.05
     assert torch.equal(found[2], bias)
     assert found[3].isnan().all()
+
+
+@pytest.mark.skipif(not has_int8(), reason="this CPU has no int8")
+@pytest.mark.parametrize("levels", {127, _levels()} if has_int8() else [])
+def test_a_lopsided_row_of_int8_keeps_its_precision(levels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(16, 64, generator=generator)
+    bias = torch.randn(16, generator=generator)
+    rows = torch.rand(4, 64, generator=generator)
+    rows[1] += 30
+    rows[2] -= 30
+    rows[3] = 30
+    found = _int8(weight, bias, levels=levels)(rows)
+    # The weights are rounded too: what the inputs' rounding costs is left when theirs is taken off.
+    scales = weight.abs().amax(dim=1, keepdim=True) / 127
+    exact = rows @ ((weight / scales).round() * scales).T + bias
+    half_a_step = 0.5 / levels * torch.ones(4, 1)
+    half_a_step[3] = 0
+    bound = half_a_step * weight.abs().sum(dim=1) + 1e-3
+    assert ((found - exact).abs() <= bound).all()
+
+
+@pytest.mark.skipif(not has_int8(), reason="this CPU has no int8")
+def test_the_largest_products_do_not_overflow() -> None:
+    weight = torch.ones(3, 3072)
+    rows = torch.ones(2, 3072)
+    rows[:, 0] = 0
+    found = linear(weight, torch.zeros(3), "int8")(rows)
+    assert torch.allclose(found, torch.full((2, 3), 3071.0), rtol=1e-5)
 
 
 def test_what_a_cpu_computes_at_once_is_bounded(
@@ -253,6 +283,33 @@ def test_precisions() -> None:
         choose_precision("fp8", CPU)
     with pytest.raises(DeviceError, match="int8 was asked for, but cuda"):
         choose_precision("int8", torch.device("cuda"))
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_a_cpu_without_vector_instructions_computes_in_fp32() -> None:
+    code = (
+        "import torch\n"
+        "from reader.errors import DeviceError\n"
+        "from reader.linear import choose_precision\n"
+        "cpu = torch.device('cpu')\n"
+        "print(choose_precision('auto', cpu), choose_precision('fp32', cpu))\n"
+        "try:\n"
+        "    choose_precision('int8', cpu)\n"
+        "except DeviceError as error:\n"
+        "    print(error)\n"
+    )
+    # So torch takes the machine for one without them.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "fp32 fp32",
+        "int8 was asked for, but cpu cannot compute in it here; use auto",
+    ]
 
 
 def test_configurations_that_no_bert_has() -> None:
