@@ -111,6 +111,8 @@ def resolve(source: str | Path, *, notify: Callable[[str], None] = _log.warning)
     Raises:
         CheckpointError: neither an existing folder nor a hub id that can be downloaded.
     """
+    if not str(source).strip():  # as a path it would be the folder that the command runs in
+        raise CheckpointError("a model's name is empty; give a folder or a hub id like owner/name")
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
