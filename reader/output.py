@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from reader.errors import OutputError
+from reader.errors import OutputError, reason_of
 
 
 @contextmanager
@@ -26,8 +26,7 @@ def writing(path: Path, kept: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        reason = said.splitlines()[0] if said else type(error).__name__
+        reason = getattr(error, "strerror", None) or reason_of(error)
         raise OutputError(f"cannot write {path}: {reason}{kept}") from error
 
 

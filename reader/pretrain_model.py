@@ -11,10 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
-from reader.errors import CheckpointError
+from reader.errors import CheckpointError, reason_of
 from reader.masking import MaskingConfig
 from reader.output import make_folder, writing
 from reader.pretrain_batches import HostBatch
+from reader.tensor_files import UnreadableError, load_tensors
 
 _HEADS = "pretraining_heads.safetensors"
 
@@ -67,17 +68,16 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
     )
     path = folder / _HEADS
     if path.is_file():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         try:
             wanted = model.state_dict().keys()
-            state = {key: value for key, value in load_file(path).items() if key in wanted}
+            state = {key: value for key, value in load_tensors(path).items() if key in wanted}
             model.load_state_dict(state, strict=False)  # an earlier run may have had one head
-        except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except UnreadableError as error:
+            raise CheckpointError(f"{path} {error}; remove it to start with new heads") from error
+        except RuntimeError as error:
             raise CheckpointError(
-                f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
+                f"{path} does not fit this encoder ({reason_of(error)}); remove it to start with "
+                "new heads"
             ) from error
     return model.to(chosen.device)
 
