@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reader.errors import CheckpointError, DeviceError, reason_of
 from reader.matching import check_stemmer
-from reader.output import make_folder, writing
+from reader.output import replacing_folder, writing
 from reader.tensor_files import UnreadableError, load_pickle, load_tensors
 from reader.tokenization import PieceTokenizer
 
@@ -399,17 +399,20 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
     """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16.
 
+    The folder is then all of this checkpoint, or as it was before; see
+    :func:`reader.output.replacing_folder`.
+
     Raises:
         OutputError: it cannot be written.
     """
     import torch
 
-    make_folder(folder)
     state = {
         key: value.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
         for key, value in checkpoint.model.state_dict().items()
         if value.is_floating_point()
     }
-    with _quiet(), writing(folder):
-        checkpoint.model.save_pretrained(folder, state_dict=state)
-    checkpoint.tokenizer.save(folder)
+    with replacing_folder(folder) as part:
+        with _quiet(), writing(folder):
+            checkpoint.model.save_pretrained(part, state_dict=state)
+        checkpoint.tokenizer.save(part)

@@ -13,7 +13,7 @@ from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
 from reader.errors import CheckpointError, reason_of
 from reader.masking import MaskingConfig
-from reader.output import make_folder, writing
+from reader.output import replacing_folder, writing
 from reader.pretrain_batches import HostBatch
 from reader.tensor_files import UnreadableError, load_tensors
 
@@ -85,6 +85,8 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
     """Write the encoder, a checkpoint to fine-tune, with its tokenizer and the heads beside it.
 
+    The folder is replaced as :func:`reader.checkpoint.save` does.
+
     Raises:
         OutputError: they cannot be written.
     """
@@ -97,9 +99,9 @@ def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
     heads = {key: value for key, value in state.items() if not key.startswith("bert.")}
     # The encoder alone: a span head that was never trained would pass for one that was.
     model.bert.config.architectures = ["BertModel"]
-    make_folder(folder)
-    with writing(folder):
-        model.bert.config.save_pretrained(folder)
-        save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
-        save_file(heads, folder / _HEADS)
-    chosen.tokenizer.save(folder)
+    with replacing_folder(folder) as part:
+        with writing(folder):
+            model.bert.config.save_pretrained(part)
+            save_file(encoder, part / "model.safetensors", metadata={"format": "pt"})
+            save_file(heads, part / _HEADS)
+        chosen.tokenizer.save(part)
