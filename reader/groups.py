@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,16 @@ from reader.squad import Example, load_squad
 
 @dataclass(frozen=True, slots=True)
 class GroupPassage:
-    """A passage of a question; each answer is ``text[start:end]``."""
+    """A passage of a question; each answer is ``text[start:end]``.
+
+    ``document`` tells it from passages of other documents, ``""`` where that is not known. It is
+    not trained on: files of groups do not hold it, and passages do not differ by it.
+    """
 
     text: str
     answers: tuple[tuple[int, int], ...] = ()
     context: str = ""
+    document: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def of_squad(examples: Iterable[Example]) -> list[Group]:
                 GroupPassage(
                     example.context,
                     tuple((a.start, a.start + len(a.text)) for a in example.answers[:1]),
+                    document=example.title,
                 ),
             ),
         )

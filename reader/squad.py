@@ -32,12 +32,16 @@ class GoldAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question on one paragraph, with its reference answers (none: unanswerable)."""
+    """One question on one paragraph, with its reference answers (none: unanswerable).
+
+    ``title`` is that of the paragraph's article, ``""`` where it has none.
+    """
 
     id: str
     question: str
     context: str
     answers: tuple[GoldAnswer, ...]
+    title: str = ""
 
     @property
     def answer_texts(self) -> tuple[str, ...]:
@@ -91,12 +95,14 @@ def _examples(document: Any) -> Iterator[Example]:
     ids: set[str] = set()
     for a, article in enumerate(articles):
         at_article: _Way = ("data", a)
-        for p, paragraph in enumerate(_field(article, "paragraphs", list, at_article)):
+        paragraphs = _field(article, "paragraphs", list, at_article)
+        title = article.get("title")
+        for p, paragraph in enumerate(paragraphs):
             at_paragraph: _Way = (*at_article, "paragraphs", p)
             context = _field(paragraph, "context", str, at_paragraph)
             for q, qa in enumerate(_field(paragraph, "qas", list, at_paragraph)):
                 where: _Way = (*at_paragraph, "qas", q)
-                example = _example(qa, context, where)
+                example = _example(qa, context, title if isinstance(title, str) else "", where)
                 if example.id in ids:
                     raise _WrongError(
                         f'another question before has the id "{example.id}" too; answers and '
@@ -108,7 +114,7 @@ def _examples(document: Any) -> Iterator[Example]:
                 yield example
 
 
-def _example(qa: Any, context: str, where: _Way) -> Example:
+def _example(qa: Any, context: str, title: str, where: _Way) -> Example:
     identity = _field(qa, "id", str, where)
     answers: list[GoldAnswer] = []
     impossible = qa.get("is_impossible", False)
@@ -151,6 +157,7 @@ def _example(qa: Any, context: str, where: _Way) -> Example:
         question=_field(qa, "question", str, where),
         context=context,
         answers=tuple(answers),
+        title=title,
     )
 
 

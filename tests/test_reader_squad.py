@@ -24,7 +24,7 @@ def test_plain_and_compressed_files_load(tmp_path: Path) -> None:
     plain, packed = tmp_path / "d.json", tmp_path / "d.json.xz"
     plain.write_text(json.dumps(dataset()))
     packed.write_bytes(lzma.compress(plain.read_bytes()))
-    expected = [Example("q1", "How long?", "For 12 hours.", (GoldAnswer("12 hours", 4),))]
+    expected = [Example("q1", "How long?", "For 12 hours.", (GoldAnswer("12 hours", 4),), "T")]
     assert load_squad(plain) == load_squad(packed) == expected
 
 
