@@ -1,6 +1,8 @@
-"""BERT's encoder for inference (Devlin et al. 2019), on packed texts: no padding anywhere.
+"""BERT's encoder for inference (Devlin et al. 2019), on packed texts.
 
 Texts of any lengths lie one after the other in one row of pieces; only attention tells them apart.
+Nothing is padded but attention on a GPU, where one call for all texts costs less than padding them
+(:func:`_padded`).
 The weights have the names of transformers' ``BertModel``, whose outputs these are
 (``tests/test_reader_bert.py``). Training uses transformers' own class: there gradients and dropout
 count, here that nothing is computed twice and that transformers, which takes seconds to import,
