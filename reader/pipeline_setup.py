@@ -31,6 +31,8 @@ _INSTEAD = {
     "trust_remote_code": "no code that comes with a model is run; leave it out",
     "safe_serialization": "weights are written as safetensors; leave it out",
     "push_to_hub": "upload the folder that is written; leave it out",
+    "token": "give it as token",
+    "use_auth_token": "give it as token",
     "cache_dir": "set HF_HUB_CACHE to the folder instead",
     "local_files_only": "set HF_HUB_OFFLINE=1 instead",
 }
@@ -62,21 +64,21 @@ def take_model_kwargs(
     if dtypes:
         if not _unsaid(dtype):
             raise ValueError(
-                f"dtype={dtype} and model_kwargs={model_kwargs!r} both name a precision; leave one "
-                "out"
+                f"dtype={dtype} and model_kwargs with dtype={dtypes[0]} both name a precision; "
+                "leave one out"
             )
         dtype = dtypes[0]
     if "device_map" in left:
+        inside = left.pop("device_map")
         if device_map is not None:
             raise ValueError(
-                f"device_map={device_map!r} and model_kwargs={model_kwargs!r} both name a device; "
-                "leave one out"
+                f"device_map={device_map!r} and model_kwargs with device_map={inside!r} both name "
+                "a device; leave one out"
             )
-        device_map = left.pop("device_map")
-    for name, value in left.items():
+        device_map = inside
+    for name in left:  # without its value, which may be a secret
         raise ValueError(
-            f"model_kwargs={{{name!r}: {value!r}}} is not supported: "
-            f"{_INSTEAD.get(name, 'leave it out')}"
+            f"{name} in model_kwargs is not supported: {_INSTEAD.get(name, 'leave it out')}"
         )
     return dtype, device_map
 
