@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,6 +45,7 @@ from bench.open_report import (
     table,
     with_interval,
 )
+from bench.processor import processor
 from bench.reader_engines import environment
 from bot.answering import AnswerOptions
 from reader.arguments import whole
@@ -304,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "passages": options.passages,
         "ranking": "BM25 and vectors" if options.vectors else "BM25",
         "weights_sha256": weights,
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "retrieval": retrieval(found.questions),
         "readers": readers,

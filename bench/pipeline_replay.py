@@ -1,13 +1,16 @@
 """The recorded calls of transformers' pipeline once more, by this project's.
 
-    python -m bench.pipeline_replay [--out FILE]
+    python -m bench.pipeline_replay [--own-rounding] [--out FILE]
 
 reads ``tests/data/pipeline_cases.json`` (:mod:`bench.record_pipeline`), makes the two small
 checkpoints anew, and calls in a process that rounds as the recording one did. Processors add up in
 different orders, which changes the seventh digit; ``SAME_ROUNDING``, set before torch is imported,
 keeps them to one. Prints JSON: of how many calls with a result the answers and offsets are equal,
 how many errors are the same and how many are answered instead, the largest difference of a score,
-and what else differs.
+and what else differs; all of it also for each model and precision.
+
+``--own-rounding`` calls once more, with whatever instructions the processor has, and adds what that
+gives, and the processor's name, as ``own_rounding``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from bench.processor import processor
 from bench.record_pipeline import CASES, ROOT, SAME_ROUNDING, outcome
 
 
@@ -41,7 +45,7 @@ def largest_difference(ours: Any, theirs: Any) -> float:
         assert isinstance(ours, list)
         assert len(ours) == len(theirs)
         return max(map(largest_difference, ours, theirs))
-    if isinstance(theirs, dict):
+    if isinstance(theirs, dict) and "score" in theirs:
         assert set(ours) == set(theirs)
         if theirs["score"] == 0.0:
             assert ours["score"] == 0.0
@@ -56,7 +60,8 @@ def largest_difference(ours: Any, theirs: Any) -> float:
 def replay(record: dict[str, Any], folders: dict[str, Path]) -> dict[str, Any]:
     """For each model how many calls are as recorded, which errors are mended, what differs.
 
-    ``mended`` are the calls that raised then and are answered now.
+    A model in another precision than float32 is one of its own. ``mended`` are the calls that
+    raised then and are answered now.
     """
     import torch
 
@@ -69,15 +74,16 @@ def replay(record: dict[str, Any], folders: dict[str, Path]) -> dict[str, Any]:
         name: checkpoints.load(folder, device=torch.device("cpu"))
         for name, folder in folders.items()
     }
-    found: dict[str, dict[str, Any]] = {
-        name: {"results": 0, "errors": 0, "largest_difference": 0.0, "mended": [], "different": []}
-        for name in folders
-    }
+    found: dict[str, dict[str, Any]] = {}
     for case in record["cases"]:
-        of_model = found[case["model"]]
-        asked = pipeline(
-            "question-answering", model=loaded[case["model"]], device=-1, **case.get("setup", {})
+        name, precision = case["model"], case.get("setup", {}).get("dtype")
+        of_model = found.setdefault(
+            f"{name}, {precision}" if precision else name,
+            {"results": 0, "errors": 0, "largest_difference": 0.0, "mended": [], "different": []},
         )
+        # A network that is loaded already keeps its precision.
+        model = folders[name] if precision else loaded[name]
+        asked = pipeline("question-answering", model=model, device=-1, **case.get("setup", {}))
         # Without what was recorded, so that an error that no longer comes is told.
         call = {key: value for key, value in case.items() if key not in ("result", "error")}
         ours = outcome(asked, call, record["texts"], example)
@@ -122,10 +128,29 @@ def summary(record: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+#: Of a replay with the processor's own rounding, what stands beside the other.
+_OF_OWN = ("results_equal", "errors_equal", "errors_mended", "largest_difference", "models")
+
+
+def _replayed(place: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """The figures of a process with these variables."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "bench.pipeline_replay", "--inside", str(place)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument("--own-rounding", action="store_true", help="and as the processor rounds")
     parser.add_argument("--out", type=Path, help="write the JSON here too")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     chosen: Any = parser.parse_args(arguments)
@@ -140,15 +165,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as place:
         for seed, name in enumerate(("cased", "uncased")):
             seeded_checkpoint(Path(place) / name, cased=name == "cased", seed=seed)
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "bench.pipeline_replay", "--inside", place],
-            cwd=ROOT,
-            env={**os.environ, **SAME_ROUNDING},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    text = json.dumps(json.loads(done.stdout), indent=1, ensure_ascii=False) + "\n"
+        figures = _replayed(Path(place), {**os.environ, **SAME_ROUNDING})
+        if chosen.own_rounding:
+            plain = {key: value for key, value in os.environ.items() if key not in SAME_ROUNDING}
+            own = _replayed(Path(place), plain)
+            figures["own_rounding"] = {
+                "processor": processor(),
+                **{key: own[key] for key in _OF_OWN},
+            }
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     if chosen.out:
         chosen.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)

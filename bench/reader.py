@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.processor import processor
 from bench.reader_engines import environment
 from reader.arguments import program, told, whole
 from reader.checkpoint import EMBEDDED
@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept.pop(key)
     record = {
         "command": kept,
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "rows": [asdict(row) for row in rows],
     }

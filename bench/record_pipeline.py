@@ -3,12 +3,15 @@
     python -m bench.record_pipeline FOLDER
 
 makes a virtual environment in FOLDER with that version (torch first, so that nothing pulls another
-one), runs it on the embedded reader and on two small checkpoints, all in float32 on the CPU, and
-writes calls and results to ``tests/data/pipeline_cases.json``, which the tests replay.
+one), runs it on the embedded reader and on two small checkpoints, on the CPU, in float32 unless a
+case's ``setup`` says otherwise, and writes calls and results to ``tests/data/pipeline_cases.json``,
+which the tests replay.
 
 Within a case, ``$text:NAME`` stands for a text of the table ``texts``, and an object with the one
-key ``$example``, ``$tuple`` or ``$generator`` for a SquadExample, a tuple or a generator. A result
-is what the call returned (a generator's as a list), or the name of the exception.
+key ``$example``, ``$tuple`` or ``$generator`` for a SquadExample, a tuple or a generator;
+``method`` names a method of the pipeline that is called instead of the pipeline itself. A result
+is what the call returned (a generator's as a list, a SquadExample as its two texts), or the name of
+the exception.
 """
 
 from __future__ import annotations
@@ -220,6 +223,53 @@ def _long_cases() -> Iterator[Case]:
         yield _keywords(question, name, **parameters)
 
 
+def _method_cases(first: str, second: str) -> Iterator[Case]:
+    """The calls by scikit-learn's names, and the questions as objects."""
+    one = {"question": "Who decides?", "context": f"$text:{first}"}
+    two = {"question": "How long is it valid?", "context": f"$text:{second}"}
+    example = {"$example": [two["question"], two["context"]]}
+    for method in ("predict", "transform"):
+        for args, kwargs in (
+            ([one], {}),
+            ([], {"X": two}),
+            ([[one, two]], {}),
+            ([[example]], {}),
+            ([{"$generator": [one, two]}], {}),
+            ([[]], {}),
+            ([5], {}),
+            ([{"question": "Who?"}], {}),
+            ([], {}),
+            ([one, two], {}),
+            ([one], {"top_k": 2}),
+        ):
+            yield {"method": method, "args": args, "kwargs": kwargs}
+    yield {
+        "method": "create_sample",
+        "args": [],
+        "kwargs": {"question": "Who?", "context": "x"},
+    }
+    samples: list[list[Any]] = [
+        ["Who?", "x"],
+        [["Who?", "What?"], ["x", "y"]],
+        [[], []],
+        ["Who?"],
+        [["Who?"], None],
+    ]
+    for given in samples:
+        yield {"method": "create_sample", "args": given, "kwargs": {}}
+
+
+def _precision_cases(question: str, name: str) -> Iterator[Case]:
+    for parameters in (
+        {},
+        {"top_k": 5},
+        {"top_k": 3, "align_to_words": False},
+        {"handle_impossible_answer": True, "top_k": 3},
+        {"max_seq_len": 48, "doc_stride": 16, "batch_size": 3, "top_k": 4},
+    ):
+        yield _keywords(question, name, **parameters)
+
+
 def cases() -> Iterator[Case]:
     """The calls; ``model`` is ``embedded``, ``cased`` or ``uncased``."""
     for model, made in (
@@ -238,6 +288,12 @@ def cases() -> Iterator[Case]:
     setup = {"top_k": 2, "max_answer_len": 4, "handle_impossible_answer": True}
     for change in ({}, {"top_k": 1}, {"handle_impossible_answer": False}, {"max_answer_len": 20}):
         yield {"model": "embedded", "setup": setup, **_keywords("How long?", "wifi", **change)}
+    for case in _method_cases("leave", "wifi"):
+        yield {"model": "uncased", **case}
+    for precision in ("float16", "bfloat16", "float64"):
+        for model, name in (("embedded", "medium"), ("cased", "letters")):
+            for case in _precision_cases("How long is the code valid?", name):
+                yield {"model": model, "setup": {"dtype": precision}, **case}
 
 
 def unpacked(value: Any, table: dict[str, str], example: Callable[[str, str], Any]) -> Any:
@@ -257,14 +313,22 @@ def unpacked(value: Any, table: dict[str, str], example: Callable[[str, str], An
     return value
 
 
+def _plain(result: Any) -> Any:
+    """What a call returned, as JSON has it."""
+    if hasattr(result, "question_text"):
+        return {"question": result.question_text, "context": result.context_text}
+    if isinstance(result, dict):
+        return result
+    return [_plain(item) for item in result]
+
+
 def outcome(asked: Any, case: Case, table: dict[str, str], example: Callable[..., Any]) -> Case:
     """The case with what a call of ``asked`` gives: ``result`` or ``error``."""
+    call = getattr(asked, case["method"]) if "method" in case else asked
     args = unpacked(case["args"], table, example)
     kwargs = unpacked(case["kwargs"], table, example)
     try:
-        result = asked(*args, **kwargs)
-        if not isinstance(result, (dict, list)):
-            result = list(result)
+        result = _plain(call(*args, **kwargs))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is recorded
         return {**case, "error": type(error).__name__}
     return {**case, "result": result}
@@ -294,9 +358,8 @@ def _record(folders: dict[str, str], target: Path) -> None:
                 "question-answering",
                 model=folders[case["model"]],
                 tokenizer=folders[case["model"]],
-                dtype=torch.float32,
                 device=-1,
-                **case.get("setup", {}),
+                **{"dtype": torch.float32, **case.get("setup", {})},
             )
         recorded.append(outcome(opened[key], case, table, example))
     versions = {m.__name__: m.__version__ for m in (transformers, torch, tokenizers, numpy)}

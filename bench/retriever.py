@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.processor import processor
 from bench.retriever_report import draw, table
 from reader.arguments import existing_file, told, whole
 from reader.errors import ReaderError
@@ -206,7 +207,11 @@ def run(plan: Plan, total: int, questions: int, results: Path) -> None:
         found = {engine: measure(plan, engine, size, questions) for engine in plan.engines}
         figures[str(size)] = {engine: value for engine, value in found.items() if value is not None}
     record = {
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": {
+            "cpu": processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
         "questions": questions,
         "repeats": plan.repeats,
         "sizes": figures,
@@ -216,13 +221,6 @@ def run(plan: Plan, total: int, questions: int, results: Path) -> None:
     (results / "retriever.md").write_text(table(record), encoding="utf-8")
     draw(record, results / "retriever.png")
     sys.stdout.write(table(record))
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 @told(ReaderError)

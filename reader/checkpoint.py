@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,23 @@ class Checkpoint:
         self.tokenizer.check_fits(len(embeddings.weight), self.name)
 
 
-def resolve(source: str | Path, *, notify: Callable[[str], None] = _log.warning) -> Path:
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """How a hub's model is fetched; of no effect on a folder.
+
+    Attributes:
+        revision: a branch, tag or commit; None for the main branch.
+        token: who asks: a token, True for the one that is stored on this machine, False for none,
+            None for the stored one where there is one.
+    """
+
+    revision: str | None = None
+    token: str | bool | None = field(default=None, repr=False)
+
+
+def resolve(
+    source: str | Path, *, hub: Hub | None = None, notify: Callable[[str], None] = _log.warning
+) -> Path:
     """The folder of a checkpoint: ``source`` itself, or the download of a hub id.
 
     ``notify`` receives the licence notice of a hub's model, where one is known, before its
@@ -126,25 +142,27 @@ def resolve(source: str | Path, *, notify: Callable[[str], None] = _log.warning)
         raise CheckpointError(
             f"there is no model folder {name}; give a folder or a hub id like owner/name"
         )
-    return _download(name, notify)
+    return _download(name, hub or Hub(), notify)
 
 
-def _download(name: str, notify: Callable[[str], None]) -> Path:
+def _download(name: str, hub: Hub, notify: Callable[[str], None]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    wanted: dict[str, Any] = {"revision": hub.revision, "allow_patterns": list(_HUB_FILES)}
     try:
-        kept = Path(snapshot_download(name, allow_patterns=list(_HUB_FILES), local_files_only=True))
+        kept = Path(snapshot_download(name, local_files_only=True, **wanted))
         if _is_whole(kept):  # no notice, no network
             return kept
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
     notify(HUB_NOTICES.get(name, f"{name}: check the licence of the model before you use it."))
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+        return Path(snapshot_download(name, token=hub.token, **wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        which = name if hub.revision is None else f"{name}, revision {hub.revision},"
         raise CheckpointError(
-            f"the model {name} could not be downloaded ({reason_of(error)}); download it "
+            f"the model {which} could not be downloaded ({reason_of(error)}); download it "
             "elsewhere and give its folder instead"
         ) from error
 
@@ -204,6 +222,7 @@ def read(
     source: str | Path,
     *,
     head_required: bool = True,
+    hub: Hub | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Stored:
     """Read a checkpoint's files, a folder's or a hub id's.
@@ -214,7 +233,7 @@ def read(
     """
     from reader.bert import shape_of, tensor_shapes
 
-    folder = resolve(source, notify=notify)
+    folder = resolve(source, hub=hub, notify=notify)
     config = _read_config(folder)
     tokenizer = PieceTokenizer.from_folder(folder)
     try:
@@ -268,6 +287,7 @@ def load(
     dropout: float | None = None,
     match: bool = False,
     ranking: bool | None = None,
+    hub: Hub | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Checkpoint:
     """Load a checkpoint in float32 as transformers' model, for training.
@@ -280,13 +300,14 @@ def load(
         match: give it the match feature if it has none yet; a word of the question is then at
             first like any other of the passage.
         ranking: whether it is to be one that ranks passages too; None leaves that as it is.
+        hub: how a hub id is fetched.
 
     Raises:
         CheckpointError: see :func:`read`.
     """
     from transformers import BertConfig, BertForQuestionAnswering
 
-    stored = read(source, head_required=head_required, notify=notify)
+    stored = read(source, head_required=head_required, hub=hub, notify=notify)
     if match:
         check_stemmer("the match feature")
         stored = _with_match(stored)

@@ -1,4 +1,4 @@
-"""Distillation: a small reader learns where a bigger one would begin and end its answer.
+"""Distillation: a reader learns where a better one would begin and end its answer.
 
 In each window the Kullback-Leibler divergence from the teacher's distribution over the places of
 the passage to the student's, at a temperature, times its square (Hinton et al. 2015, "Distilling

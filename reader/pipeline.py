@@ -1,8 +1,28 @@
 """``pipeline("question-answering", ...)`` as transformers had it until version 5.3 removed it.
 
 Model cards of question-answering checkpoints show this call; with ``from reader.pipeline import
-pipeline`` in place of ``from transformers import pipeline`` they work again, with the arguments,
-call forms and results of transformers 4.57.6. New code is better off with :mod:`reader.reader`.
+pipeline`` in place of ``from transformers import pipeline`` they work again, with the call forms,
+the parameters and the results of transformers 4.57.6 for BERT in torch, in each precision. New code
+is better off with :mod:`reader.reader`.
+
+Of ``pipeline``'s arguments these are **taken**: ``task``, ``model``, ``tokenizer`` (also as a pair
+with ``{"use_fast": ...}``), ``config`` when it is the model's own, ``revision``, ``token``,
+``use_fast``, ``device``, ``device_map`` when it names one device, ``dtype``, ``torch_dtype``,
+``framework="pt"``, ``model_kwargs`` with ``dtype``, ``torch_dtype`` and ``device_map``, and the
+parameters of a call (:class:`reader.pipeline_inputs.Parameters`). Of the pipeline's methods and
+attributes: a call, ``predict``, ``transform``, ``create_sample``, ``save_pretrained``, ``task``,
+``model``, ``tokenizer``, ``device`` and ``dtype``.
+
+**Refused**, with a ValueError that names the argument and what to do instead: another ``config``; a
+``device_map`` over several devices; another ``dtype`` than float32, float16, bfloat16 and float64,
+or than that of a network that is loaded already; settings of the tokenizer beside ``use_fast``;
+whatever else ``model_kwargs`` holds; ``framework="tf"``, ``trust_remote_code=True``,
+``pipeline_class``, ``feature_extractor``, ``image_processor`` and ``processor``;
+``safe_serialization=False``, ``push_to_hub=True`` and further arguments of ``save_pretrained``.
+**Absent** are the parts that subclasses were built on (``preprocess``, ``forward``,
+``postprocess``, ``get_iterator``, ...) and ``push_to_hub``; ``tokenizer`` is a
+:class:`reader.tokenization.PieceTokenizer`, and a sample has ``question_text`` and
+``context_text`` alone. Only BERT checkpoints load (:mod:`reader.checkpoint`).
 
 Faults that the call **keeps**, because its results would differ without them:
 
@@ -15,17 +35,25 @@ Faults that the call **keeps**, because its results would differ without them:
 - ``max_question_len`` has no effect.
 - With ``top_k=1`` or a single answer the result is a dict, otherwise a list of dicts; likewise for
   a list of one question.
+- float16 scores are as coarse as float16 is.
+- ``revision`` holds for a tokenizer of another hub id too.
 
 Faults that it **mends**:
 
+- A slow tokenizer (``use_fast=False``) took whatever stands between two spaces for an answer's
+  first and last word ("12 hours."), cut questions off at ``max_question_len``, did not add up
+  equal texts, ran without end with ``doc_stride=0``, and needed ``vocab.txt``. There is none:
+  with a warning, the answers are a fast one's.
 - Contexts so short that they have exactly as many spans as candidates are wanted raised an
   IndexError or ValueError; they are answered.
 - An overlong question, or a ``doc_stride`` beyond the room beside it, ended in an exception
   without a type or in a panic; now a ValueError with the numbers.
 - A cased checkpoint that holds only ``vocab.txt`` (SpanBERT's) was read in lower case.
-- A dict with a list of questions and one context paired questions with its letters.
+- A dict with a list of questions and one context paired questions with its letters, and so did
+  ``create_sample``, which cut the longer of two lists off; now a ValueError.
 - A question as an object (``SquadExample``) was refused outside a list; it is answered.
-- Unknown parameters were ignored without a word; now with a warning.
+- Unknown parameters were ignored without a word; now with a warning. So was a GPU's number where
+  there is no GPU.
 - A window longer than the model's positions ended in an index error; now a ValueError, and by
   default windows are never longer.
 - Logits that are not numbers gave answers; now a :class:`reader.errors.ReaderError`.
@@ -33,27 +61,32 @@ Faults that it **mends**:
   to single windows. Where one does not fit, a :class:`reader.errors.ReaderError`.
 - Another model's tokenizer ended in an index error where its vocabulary is larger, and gave answers
   without sense where it is smaller; now a :class:`reader.errors.CheckpointError`.
-
-Checkpoints always compute in float32, those stored in half precision too. Only BERT checkpoints
-load (:mod:`reader.checkpoint`).
+- A tokenizer without a model was refused; it is the embedded reader's.
+- ``task`` could be left out only where the hub could be asked.
+- ``device_map`` needed another package.
+- ``save_pretrained`` on a file logged an error and returned; now a
+  :class:`reader.errors.OutputError`.
+- A checkpoint stored in half precision computed in it unless told otherwise; from its files it
+  computes in float32, unless ``dtype`` says otherwise.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reader import pipeline_setup as setup
 from reader.errors import CheckpointError, ReaderError
-from reader.pipeline_inputs import Parameters, PipelineExample, examples_of
+from reader.pipeline_inputs import Parameters, PipelineExample, examples_of, samples_of
 from reader.pipeline_spans import (
     PipelineAnswer,
     PipelineWindow,
     ScoredSpans,
+    Scores,
     collect,
     padded,
     pipeline_windows,
@@ -123,6 +156,49 @@ class QuestionAnsweringPipeline:
         answers = list(self._answers(examples, parameters))
         return answers[0] if len(answers) == 1 else answers
 
+    def predict(self, X: Any) -> Answers | list[Answers] | Iterator[Answers]:  # noqa: N803
+        """A call with one argument, by scikit-learn's name."""
+        return self(X)
+
+    def transform(self, X: Any) -> Answers | list[Answers] | Iterator[Answers]:  # noqa: N803
+        """A call with one argument, by scikit-learn's name."""
+        return self(X)
+
+    @staticmethod
+    def create_sample(
+        question: str | list[str], context: str | list[str]
+    ) -> PipelineExample | list[PipelineExample]:
+        """A question with its context, or a list for a list; a call takes them.
+
+        Raises:
+            ValueError, TypeError: see :func:`reader.pipeline_inputs.samples_of`.
+        """
+        return samples_of(question, context)
+
+    def save_pretrained(
+        self, save_directory: str | Path, safe_serialization: bool = True, **others: Any
+    ) -> None:
+        """Write network and tokenizer into a folder, which :func:`pipeline` takes.
+
+        Weights are float16 where the network is, else float32.
+
+        Raises:
+            ValueError: an argument that is not supported.
+            OutputError: the folder cannot be written.
+        """
+        import torch
+
+        from reader.checkpoint import save
+
+        setup.refuse({"safe_serialization": (safe_serialization, (True,))})
+        setup.refuse({name: (value, (None, False)) for name, value in others.items()})
+        save(self._checkpoint, Path(save_directory), half=self.dtype == torch.float16)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self.model.dtype
+
     def _answers(
         self, examples: Iterable[PipelineExample], parameters: Parameters
     ) -> Iterator[Answers]:
@@ -190,10 +266,8 @@ class QuestionAnsweringPipeline:
             )
         return windows
 
-    def _logits(
-        self, windows: Sequence[PipelineWindow]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Start and end logits, float32 of shape (windows, pieces); windows have one length.
+    def _logits(self, windows: Sequence[PipelineWindow]) -> tuple[Scores, Scores]:
+        """Start and end logits of shape (windows, pieces); windows have one length.
 
         Raises:
             ReaderError: they are not numbers, or there is no memory for a single window.
@@ -214,7 +288,7 @@ class QuestionAnsweringPipeline:
             if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
                 raise ReaderError(
                     f"the model {self._checkpoint.name} gave logits that are not numbers; its "
-                    "weights are damaged"
+                    f"weights are damaged, or too large for {self.dtype}"
                 )
             return starts, ends
         # Halve until it fits: a busy GPU slows answers down instead of refusing them.
@@ -223,9 +297,7 @@ class QuestionAnsweringPipeline:
         first, second = self._logits(windows[:middle]), self._logits(windows[middle:])
         return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
 
-    def _forward(
-        self, windows: Sequence[PipelineWindow]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _forward(self, windows: Sequence[PipelineWindow]) -> tuple[Scores, Scores]:
         import torch
 
         ids = torch.tensor([window.ids for window in windows])
@@ -239,27 +311,30 @@ class QuestionAnsweringPipeline:
                 token_type_ids=types.to(self.device),
                 attention_mask=mask.to(self.device),
             )
-        return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
+        starts, ends = output.start_logits, output.end_logits
+        if starts.dtype == torch.bfloat16:  # which numpy does not have
+            starts, ends = starts.float(), ends.float()
+        return starts.cpu().numpy(), ends.cpu().numpy()
 
 
 def pipeline(
     task: str | None = None,
     model: Any = None,
-    config: None = None,
+    config: Any = None,
     tokenizer: Any = None,
     feature_extractor: None = None,
     image_processor: None = None,
     processor: None = None,
     framework: str | None = None,
     revision: str | None = None,
-    use_fast: bool = True,
-    token: None = None,
+    use_fast: bool | None = True,
+    token: str | bool | None = None,
     device: int | str | torch.device | None = None,
-    device_map: None = None,
+    device_map: Any = None,
     dtype: Any = "auto",
     trust_remote_code: bool | None = None,
-    model_kwargs: None = None,
-    pipeline_class: None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    pipeline_class: Any = None,
     **parameters: Any,
 ) -> QuestionAnsweringPipeline:
     """A question-answering pipeline, by the arguments that ``transformers.pipeline`` had.
@@ -268,9 +343,17 @@ def pipeline(
         task: ``question-answering``; may be left out where a model is named.
         model: a folder, a hub id, a loaded :class:`reader.checkpoint.Checkpoint`, or a
             ``BertForQuestionAnswering`` (with ``tokenizer``); None for the embedded reader.
-        tokenizer: a folder or hub id if not the model's, a ``PieceTokenizer``, or a fast tokenizer
-            of transformers.
+        config: the model's own folder, hub id or ``BertConfig``.
+        tokenizer: a folder or hub id if not the model's, a pair of one and ``{"use_fast": ...}``,
+            a ``PieceTokenizer``, or a fast tokenizer of transformers.
+        revision, token: which version of a hub's model and tokenizer, and who asks for it
+            (:class:`reader.checkpoint.Hub`).
+        use_fast: False is a warning.
         device: a CUDA device's number, -1 for the CPU, a name, or None for CUDA where there is one.
+        device_map: another way to name one device, ``auto`` included.
+        dtype: what a network from files computes in: float32 by default, float16, bfloat16 or
+            float64; also as ``torch_dtype``.
+        model_kwargs: may hold ``dtype`` and ``device_map`` instead.
         parameters: :class:`reader.pipeline_inputs.Parameters` for every call, which a call can
             override.
 
@@ -284,106 +367,33 @@ def pipeline(
         CheckpointError, DeviceError: see :func:`reader.checkpoint.load` and
             :func:`reader.checkpoint.choose_device`; also for a tokenizer that is another model's.
     """
+    from reader.checkpoint import Hub
+
     if task is None and model is None:
         raise RuntimeError(f'name a model, or the task "{TASK}" for the embedded one')
     if task not in (None, TASK):
         raise KeyError(f"Unknown task {task}, available tasks are ['{TASK}']")
-    dtype = parameters.pop("torch_dtype", None) or dtype
-    fixed: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
-        ("config", config, (None,)),
-        ("feature_extractor", feature_extractor, (None,)),
-        ("image_processor", image_processor, (None,)),
-        ("processor", processor, (None,)),
-        ("framework", framework, (None, "pt")),
-        ("revision", revision, (None, "main")),
-        ("use_fast", use_fast, (None, True)),
-        ("token", token, (None,)),
-        ("device_map", device_map, (None,)),
-        ("dtype", str(dtype), ("auto", "None", "float32", "torch.float32")),
-        ("trust_remote_code", trust_remote_code, (None, False)),
-        ("model_kwargs", model_kwargs, (None, {})),
-        ("pipeline_class", pipeline_class, (None, QuestionAnsweringPipeline)),
+    setup.refuse(
+        {
+            "feature_extractor": (feature_extractor, (None,)),
+            "image_processor": (image_processor, (None,)),
+            "processor": (processor, (None,)),
+            "framework": (framework, (None, "pt")),
+            "trust_remote_code": (trust_remote_code, (None, False)),
+            "pipeline_class": (pipeline_class, (None, QuestionAnsweringPipeline)),
+        }
     )
-    for name, value, possible in fixed:
-        if value not in possible:
-            raise ValueError(f"{name}={value!r} is not supported; leave {name} out")
+    named_before = parameters.pop("torch_dtype", None)
+    if isinstance(dtype, str) and dtype == "auto":
+        dtype = named_before
+    dtype, device_map = setup.take_model_kwargs(model_kwargs, dtype, device_map)
     chosen = Parameters().with_changes(parameters)
-    return QuestionAnsweringPipeline(_checkpoint(model, tokenizer, _device(device)), chosen)
-
-
-def _device(device: int | str | torch.device | None) -> torch.device:
-    from reader.checkpoint import choose_device
-
-    if device is None:
-        return choose_device("auto")
-    if isinstance(device, int):
-        return choose_device("cpu" if device < 0 else f"cuda:{device}")
-    return choose_device(str(device))
-
-
-def _checkpoint(model: Any, tokenizer: Any, device: torch.device) -> Checkpoint:
-    from dataclasses import replace
-
-    from reader import checkpoint as checkpoints
-
-    if isinstance(model, checkpoints.Checkpoint):
-        model.model.to(device)  # type: ignore[arg-type]
-        loaded = replace(model, device=device)
-    elif model is None or isinstance(model, (str, Path)):
-        loaded = checkpoints.load(model or checkpoints.EMBEDDED, device=device)
-        if tokenizer is not None and str(tokenizer) == str(model):
-            return loaded
-    else:
-        return _wrapped(model, tokenizer, device)
-    if tokenizer is None:
-        return loaded
-    pieces = _tokenizer(tokenizer)
-    positions = int(loaded.model.config.max_position_embeddings)
-    return replace(loaded, tokenizer=pieces, max_length=min(pieces.max_length, positions))
-
-
-def _wrapped(model: Any, tokenizer: Any, device: torch.device) -> Checkpoint:
-    """A checkpoint of a network that is loaded already."""
-    from transformers import BertForQuestionAnswering
-
-    from reader.checkpoint import Checkpoint
-
-    if not isinstance(model, BertForQuestionAnswering):
-        raise ValueError(
-            f"model is {type(model).__name__}; give a folder, a hub id or a "
-            "BertForQuestionAnswering"
-        )
-    if tokenizer is None:
-        raise ValueError("a model that is loaded already needs its tokenizer: tokenizer=...")
-    pieces = _tokenizer(tokenizer)
-    model.to(device).float().eval()  # type: ignore[arg-type]
-    return Checkpoint(
-        name=type(model).__name__,
-        model=model,
-        tokenizer=pieces,
-        device=device,
-        max_length=min(pieces.max_length, int(model.config.max_position_embeddings)),
+    checkpoint = setup.open_checkpoint(
+        model,
+        setup.take_tokenizer(tokenizer, use_fast),
+        config,
+        device=setup.take_device(device, device_map),
+        precision=setup.take_precision(dtype),
+        hub=Hub(revision, token),
     )
-
-
-def _tokenizer(tokenizer: Any) -> Any:
-    from tokenizers import Tokenizer
-
-    from reader.checkpoint import resolve
-    from reader.tokenization import DEFAULT_MAX_LENGTH, PieceTokenizer
-
-    if isinstance(tokenizer, PieceTokenizer):
-        return tokenizer
-    if isinstance(tokenizer, (str, Path)):
-        return PieceTokenizer.from_folder(resolve(tokenizer))
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if not isinstance(backend, Tokenizer):
-        raise ValueError(
-            f"tokenizer is {type(tokenizer).__name__}; give a folder, a hub id or a fast tokenizer"
-        )
-    longest = int(min(tokenizer.model_max_length, 1_000_000))
-    # A copy: the caller's keeps its own padding and truncation.
-    return PieceTokenizer(
-        Tokenizer.from_str(backend.to_str()),
-        max_length=longest if longest < 1_000_000 else DEFAULT_MAX_LENGTH,
-    )
+    return QuestionAnsweringPipeline(checkpoint, chosen)

@@ -110,6 +110,20 @@ def examples_of(
     return [example for item in listed for example in (item if isinstance(item, list) else [item])]
 
 
+def samples_of(question: Any, context: Any) -> PipelineExample | list[PipelineExample]:
+    """A question with its context; a list of questions with one context, or with one for each.
+
+    Raises:
+        ValueError: lists of unequal length.
+        TypeError: a text that is no string.
+    """
+    if not isinstance(question, list):
+        return _texts(question, context)
+    if not isinstance(context, (str, list)):
+        raise TypeError(f"`context` must be a string or a list, not {type(context).__name__}")
+    return [_texts(pair["question"], pair["context"]) for pair in _paired(question, context)]
+
+
 def _inputs(args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
     """What is to be answered, before it is looked at item by item."""
     if args:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reader.tokenization import PieceTokenizer, WordPieces
 
+#: Logits or probabilities, in the precision that the network gave them: the arithmetic keeps it.
+Scores = NDArray[np.floating[Any]]
+
 #: What a masked logit becomes before the softmax.
-_MASKED = np.float32(-10000.0)
+_MASKED = -10000.0
 
 
 class PipelineAnswer(TypedDict):
@@ -152,8 +155,8 @@ class ScoredSpans:
 
 def score_spans(
     window: PipelineWindow,
-    start_logits: NDArray[np.float32],
-    end_logits: NDArray[np.float32],
+    start_logits: Scores,
+    end_logits: Scores,
     *,
     cls_id: int,
     count: int,
@@ -191,10 +194,10 @@ def score_spans(
     return ScoredSpans(window, spans, null_score)
 
 
-def _softmax(logits: NDArray[np.float32], allowed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    masked = np.where(allowed, logits, _MASKED)
+def _softmax(logits: Scores, allowed: NDArray[np.bool_]) -> Scores:
+    masked = np.where(allowed, logits, logits.dtype.type(_MASKED))
     powers = np.exp(masked - masked.max())
-    normalised: NDArray[np.float32] = powers / powers.sum()
+    normalised: Scores = powers / powers.sum()
     return normalised
 
 

@@ -500,7 +500,9 @@ def load_reader(
 
     chosen = checkpoints.choose_device(device)
     computed = choose_precision(precision, chosen)
-    stored = checkpoints.read(source or checkpoints.EMBEDDED, notify=notify or _log.warning)
+    stored = checkpoints.read(
+        checkpoints.EMBEDDED if source is None else source, notify=notify or _log.warning
+    )
     return Reader(
         stored.tokenizer,
         Network.of(stored, chosen, computed),

@@ -1,4 +1,4 @@
-"""Learning from a bigger reader: its distribution mapped by hand, and whole runs."""
+"""Learning from a better reader: its distribution mapped by hand, and whole runs."""
 
 from __future__ import annotations
 

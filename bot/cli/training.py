@@ -138,7 +138,7 @@ def finetune(
     ] = False,
     teacher: Annotated[
         str | None,
-        typer.Option(help="Folder or hub id of a bigger reader to learn from.", show_default=False),
+        typer.Option(help="Folder or hub id of a better reader to learn from.", show_default=False),
     ] = None,
     distill: Annotated[float, real(least=0, help="Weight of learning from the --teacher.")] = 1.0,
     temperature: Annotated[
