@@ -128,13 +128,13 @@ class Ranker:
 
     def _encode_batch(self, batch: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         """The vectors of some texts; fewer at once where memory is short."""
-        import torch
-
-        from reader.network import release
+        from reader.memory import out_of_memory, release
 
         try:
             return self._forward(batch)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             if len(batch) == 1:
                 raise ReaderError(
                     f"{self._model.device} has no memory left for a text of "

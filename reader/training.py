@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +38,7 @@ class History:
 
     Losses and evaluations are each a step, from 1, and its value. ``data`` and ``start`` are
     digests (:mod:`reader.digests`) of what is trained on and of the weights before the first step.
+    ``parts`` are each step at which memory ran out, and into how many parts batches go from it on.
     """
 
     config: dict[str, Any]
@@ -46,6 +47,7 @@ class History:
     start: str = ""
     losses: list[tuple[int, float]] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Training:
@@ -105,7 +107,7 @@ class Training:
             self._schedule.load_state_dict(state["schedule"])
             for each in fields(history):
                 if isinstance(getattr(history, each.name), list):
-                    setattr(history, each.name, list(state[each.name]))
+                    setattr(history, each.name, list(state.get(each.name, [])))
             torch.set_rng_state(state["random"])
         except (KeyError, ValueError, RuntimeError) as error:  # another network
             raise self._refusal("its network has other weights") from error
@@ -118,6 +120,20 @@ class Training:
             f"{self._run} holds a run of another configuration or other data: "
             f"{'; '.join(differing)}. Give what it was begun with, or another folder (--run)"
         )
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts batches go (:func:`reader.memory.in_parts`); 1 if they fit whole."""
+        return self._history.parts[-1][1] if self._history.parts else 1
+
+    def note_parts(self, parts: int, step: int, notify: Callable[[str], None]) -> None:
+        """Keep with the run, which then goes on as it would have, that a step needed so many."""
+        if parts != self.parts:
+            self._history.parts.append((step, parts))
+            notify(
+                f"memory ran out at step {step}; batches go in {parts} parts from here on, which "
+                "trains the same but for dropout and rounding"
+            )
 
     def check(self, loss: float, step: int) -> None:
         """Raises TrainingError for a loss that is not a number."""
