@@ -116,7 +116,7 @@ def batch_loss(
         batch: of at least one question.
         max_length: texts are cut to so many pieces.
         parts: more than 1 computes the questions, and the texts, in so many parts and, for the
-            gradients, once more: in less memory, with the same result.
+            gradients, once more: in less memory, the same but for dropout and rounding.
     """
     device = next(model.parameters()).device
 

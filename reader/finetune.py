@@ -30,7 +30,7 @@ from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
 from reader.losses import no_answer_loss, shared_loss
-from reader.network import release
+from reader.memory import in_parts
 from reader.ranker import MAX_LENGTH
 from reader.recipes import NO_ANSWER, FinetuneConfig
 from reader.training import History, Training
@@ -65,7 +65,8 @@ def finetune(
 
     Args:
         start: folder or hub id of the weights to start from; a span head is made if missing.
-        notify: is told of licences, and of questions that nothing is learnt from.
+        notify: is told of licences, of questions that nothing is learnt from, and of memory that is
+            short.
         evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
 
     Raises:
@@ -119,7 +120,8 @@ def finetune(
     model.train()
     for step in range(done, len(plan)):
         began = time.perf_counter()
-        loss, pieces = _train_step(chosen, plan[step], config, teacher)
+        (loss, pieces), parts = _train_step(chosen, plan[step], config, teacher, training.parts)
+        training.note_parts(parts, step + 1, notify)
         training.check(loss, step + 1)
         training.step()
         history.losses.append((step + 1, loss))
@@ -156,41 +158,48 @@ def _train_step(
     step: Sequence[Sequence[TrainingGroup]],
     config: FinetuneConfig,
     teacher: Teacher | None,
-) -> tuple[float, int]:
-    """Gradients of one step's batches; its loss, and the padded pieces that were read.
+    parts: int = 1,
+) -> tuple[tuple[float, int], int]:
+    """Gradients of one step, each batch in so many parts, or in more where memory is short.
 
-    The gradients are those of one batch of all their questions. Where memory is short the batches
-    go in parts, with the same gradients.
+    The gradients are those of one batch of all their questions, but for dropout and rounding.
+
+    Returns:
+        The step's loss and the padded pieces that were read; and the number of parts.
     """
     model: Any = chosen.model
     questions = [group for batch in step for group in batch]
     whole = _counts(questions)
-    largest = max(map(len, step))
-    parts = 1
-    while True:
-        try:
-            done = [
-                _gradients(chosen, part, whole, config, teacher)
-                for batch in step
-                for part in _cut(batch, parts)
-            ]
-            ranking = (
-                _ranking_gradients(chosen, questions, config, parts * len(step))
-                if config.ranking
-                else 0.0
-            )
-            return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
-        except torch.OutOfMemoryError as error:
-            if parts >= largest:
-                longest = max(questions, key=lambda group: group.longest * len(group.windows))
-                raise TrainingError(
-                    f"a question with {len(longest.windows)} windows of up to "
-                    f"{longest.longest} pieces does not fit into the memory of {chosen.device}; "
-                    "give questions fewer or shorter passages"
-                ) from error
-        model.zero_grad(set_to_none=True)
-        release(chosen.device)
-        parts *= 2
+
+    def compute(parts: int) -> tuple[float, int]:
+        done = [
+            _gradients(chosen, part, whole, config, teacher)
+            for batch in step
+            for part in _cut(batch, parts)
+        ]
+        ranking = (
+            _ranking_gradients(chosen, questions, config, parts * len(step))
+            if config.ranking
+            else 0.0
+        )
+        return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
+
+    def too_large() -> str:
+        longest = max(questions, key=lambda group: group.longest * len(group.windows))
+        return (
+            f"a question with {len(longest.windows)} windows of up to {longest.longest} pieces "
+            f"does not fit into the memory of {chosen.device}; give questions fewer or shorter "
+            "passages, or use another device"
+        )
+
+    return in_parts(
+        compute,
+        model,
+        chosen.device,
+        parts=parts,
+        most=max(map(len, step)),
+        too_large=too_large,
+    )
 
 
 def _cut(batch: Sequence[TrainingGroup], parts: int) -> list[Sequence[TrainingGroup]]:

@@ -17,6 +17,7 @@ from reader.bert import Bert, Shape, counted, pack, shape_of
 from reader.errors import ReaderError
 from reader.features import Window
 from reader.linear import Precision
+from reader.memory import out_of_memory, release, room_for
 from reader.pace import Fetch
 from reader.transfer import fetched, sent
 
@@ -27,17 +28,14 @@ if TYPE_CHECKING:
 _CPU_PIECES = 1024
 
 
-def release(device: torch.device) -> None:
-    """Give back what torch keeps of a GPU's memory for later."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 class Network:
     """A question-answering BERT as the reader's ``Logits``.
 
     Args:
         weights: float32, named as in :class:`reader.checkpoint.Stored`.
+
+    Raises:
+        ReaderError: the device has no memory for them.
     """
 
     def __init__(
@@ -49,9 +47,10 @@ class Network:
         precision: Precision = "fp32",
     ) -> None:
         body = {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
-        self._bert = Bert(shape, body, device=device, precision=precision)
-        # The head is small: it always computes in float32.
-        self._head = [weights[f"qa_outputs.{part}"].to(device) for part in ("weight", "bias")]
+        with room_for("the reader's weights", device):
+            self._bert = Bert(shape, body, device=device, precision=precision)
+            # The head is small: it always computes in float32.
+            self._head = [weights[f"qa_outputs.{part}"].to(device) for part in ("weight", "bias")]
         self._device = device
         self.precision = precision
 
@@ -120,7 +119,7 @@ class Network:
         """Launch windows whose logits go to an array of shape (2, windows, longest)."""
         try:
             return [self._forward(batch, logits)]
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
             self._check_several(batch, error)
         return self._halves(batch, logits)
 
@@ -129,7 +128,7 @@ class Network:
         try:
             part.fill()
             return
-        except torch.OutOfMemoryError as error:  # of a launch, told when it was waited for
+        except RuntimeError as error:  # of a launch, told when it was waited for
             self._check_several(part.batch, error)
         for half in self._halves(part.batch, part.logits):
             self._fill(half)
@@ -143,7 +142,10 @@ class Network:
             *self._parts(batch[middle:], logits[:, middle:]),
         ]
 
-    def _check_several(self, batch: Sequence[Window], error: torch.OutOfMemoryError) -> None:
+    def _check_several(self, batch: Sequence[Window], error: RuntimeError) -> None:
+        """Raises what cannot be helped by halving."""
+        if not out_of_memory(error):
+            raise error
         if len(batch) == 1:
             raise ReaderError(
                 f"{self._device} has no memory left for a window of {len(batch[0])} pieces; "

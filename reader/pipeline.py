@@ -272,13 +272,13 @@ class QuestionAnsweringPipeline:
         Raises:
             ReaderError: they are not numbers, or there is no memory for a single window.
         """
-        import torch
-
-        from reader.network import release
+        from reader.memory import out_of_memory, release
 
         try:
             starts, ends = self._forward(windows)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             if len(windows) == 1:
                 raise ReaderError(
                     f"{self.device} has no memory left for a window of {len(windows[0].ids)} "

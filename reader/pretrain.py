@@ -33,7 +33,7 @@ from reader.corpus import Corpus, Rows, prepare
 from reader.digests import digest_of_weights
 from reader.errors import TrainingError
 from reader.masking import MaskingConfig, Vocabulary
-from reader.network import release
+from reader.memory import in_parts
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer, build, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
@@ -108,16 +108,11 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class PretrainHistory(History):
-    """Also what the run was on, and how fast it was.
-
-    Attributes:
-        parts: each step at which memory ran out, and into how many parts batches go from then on.
-    """
+    """Also what the run was on, and how fast it was."""
 
     corpus: dict[str, Any]
     machine: dict[str, Any]
     reports: list[dict[str, float]] = field(default_factory=list)
-    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 def pretrain(
@@ -173,19 +168,12 @@ def pretrain(
     history = _new_history(config, steps, digest_of_weights(model), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
     done = training.resume(same=("config", "steps", "start", "corpus"))
-    parts = history.parts[-1][1] if history.parts else 1
     meter = _Meter(model, history.machine["peak_flops"])
     model.train()
     with in_background(make_step, range(done, steps)) as made:
         for number, step in enumerate(made, start=done + 1):
-            losses, needed = _train_step(model, step, place, bf16=bf16, parts=parts)
-            if needed != parts:
-                parts = needed
-                history.parts.append((number, parts))
-                notify(
-                    f"memory ran out at step {number} on {place}; batches go in {parts} parts from "
-                    "here on, which trains the same"
-                )
+            losses, parts = _train_step(model, step, place, bf16=bf16, parts=training.parts)
+            training.note_parts(parts, number, notify)
             meter.add(step, losses)
             training.step()
             saves = number == steps or number % config.save_every == 0
@@ -253,29 +241,31 @@ def _train_step(
 ) -> tuple[Tensor, int]:
     """Gradients of one step, each batch in so many parts, or in more where memory is short.
 
-    The gradients are the same in any number of parts.
+    The gradients are the same in any number of parts, but for dropout and rounding.
 
     Returns:
         The detached mean losses of both heads, shape (2,), and the number of parts.
     """
-    while True:
-        try:
-            batches = (
-                step.batches
-                if parts == 1
-                else [part for batch in step.batches for part in batch.parted(parts)]
-            )
-            return _gradients(model, step, batches, device, bf16), parts
-        except torch.OutOfMemoryError as error:
-            if parts >= max(len(batch.ids) for batch in step.batches):
-                raise TrainingError(
-                    f"a row of {int(step.lengths.max())} pieces does not fit into the memory of "
-                    f"{device}; choose a smaller length and a new folder"
-                ) from error
-        # Behind the except clause, where the error no longer holds on to what it interrupted.
-        model.zero_grad(set_to_none=True)
-        release(device)
-        parts *= 2
+
+    def compute(parts: int) -> Tensor:
+        batches = (
+            step.batches
+            if parts == 1
+            else [part for batch in step.batches for part in batch.parted(parts)]
+        )
+        return _gradients(model, step, batches, device, bf16)
+
+    return in_parts(
+        compute,
+        model,
+        device,
+        parts=parts,
+        most=max(len(batch.ids) for batch in step.batches),
+        too_large=lambda: (
+            f"a row of {int(step.lengths.max())} pieces does not fit into the memory of "
+            f"{device}; choose a smaller length and a new folder, or use another device"
+        ),
+    )
 
 
 def _gradients(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from reader.errors import TrainingError
+from reader.memory import room_for
 from reader.output import make_folder, replacing, write_text, writing
 from reader.tensor_files import UnreadableError, load_pickle
 
@@ -38,6 +40,7 @@ class History:
 
     Losses and evaluations are each a step, from 1, and its value. ``data`` and ``start`` are
     digests (:mod:`reader.digests`) of what is trained on and of the weights before the first step.
+    ``parts`` are each step at which memory ran out, and into how many parts batches go from it on.
     """
 
     config: dict[str, Any]
@@ -46,6 +49,7 @@ class History:
     start: str = ""
     losses: list[tuple[int, float]] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Training:
@@ -89,6 +93,7 @@ class Training:
         Raises:
             TrainingError: the folder holds a run of another configuration, other data or other
                 start weights, which the message tells apart, or a damaged checkpoint.
+            ReaderError: the device has no memory for the optimizer's state.
         """
         state = _read(self._run)
         if state is None:
@@ -100,12 +105,13 @@ class Training:
         if differing := [text for name in same if (text := _difference(name, before, history))]:
             raise self._refusal(*differing)
         try:
-            self._model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
+            with self._room():
+                self._model.load_state_dict(state["model"])
+                self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             for each in fields(history):
                 if isinstance(getattr(history, each.name), list):
-                    setattr(history, each.name, list(state[each.name]))
+                    setattr(history, each.name, list(state.get(each.name, [])))
             torch.set_rng_state(state["random"])
         except (KeyError, ValueError, RuntimeError) as error:  # another network
             raise self._refusal("its network has other weights") from error
@@ -119,6 +125,25 @@ class Training:
             f"{'; '.join(differing)}. Give what it was begun with, or another folder (--run)"
         )
 
+    def _room(self) -> AbstractContextManager[None]:
+        device = next(self._model.parameters()).device
+        what = "AdamW, which keeps two numbers for each weight"
+        return room_for(what, device, "free some, begin with a smaller network")
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts batches go (:func:`reader.memory.in_parts`); 1 if they fit whole."""
+        return self._history.parts[-1][1] if self._history.parts else 1
+
+    def note_parts(self, parts: int, step: int, notify: Callable[[str], None]) -> None:
+        """Keep with the run, which then goes on as it would have, that a step needed so many."""
+        if parts != self.parts:
+            self._history.parts.append((step, parts))
+            notify(
+                f"memory ran out at step {step}; batches go in {parts} parts from here on, which "
+                "trains the same but for dropout and rounding"
+            )
+
     def check(self, loss: float, step: int) -> None:
         """Raises TrainingError for a loss that is not a number."""
         if not math.isfinite(loss):
@@ -128,10 +153,16 @@ class Training:
             )
 
     def step(self) -> None:
-        """Change the weights by the gradients, which are then gone."""
-        if self._config.clip_norm:  # cut to the norm 0 they would be gone
-            torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
-        self._optimizer.step()
+        """Change the weights by the gradients, which are then gone.
+
+        Raises:
+            ReaderError: the device has no memory for the optimizer's state, which the first step
+                makes.
+        """
+        with self._room():
+            if self._config.clip_norm:  # cut to the norm 0 they would be gone
+                torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+            self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
 

@@ -185,7 +185,7 @@ def gradients(
     student = checkpoints.load(checkpoint(folder / "student", cased=True), device=CPU)
     items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
     step = [[items[number] for number in batch] for batch in numbers]
-    loss, _ = _train_step(student, step, settings, teacher)
+    (loss, _), _ = _train_step(student, step, settings, teacher)
     weights = student.model.parameters()
     return loss, [value.grad for value in weights if value.grad is not None]
 
@@ -219,7 +219,7 @@ def test_the_network_computes_in_the_precision_that_was_asked_for(
         module.register_forward_hook(lambda _, __, output, n=name: seen[n].append(output.dtype))
     items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
     settings = config(bf16=bf16, no_answer=0.5, ranking=0.7)
-    loss, _ = _train_step(student, [items], settings, None)
+    (loss, _), _ = _train_step(student, [items], settings, None)
     assert seen["head"] == [expected]
     # Once for reading, twice for ranking: the questions' vectors and the texts'.
     assert seen["layer"] == [expected] * 3
@@ -277,6 +277,86 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
     assert sizes == [1, 2, 1, 1, 1]
     with pytest.raises(TrainingError, match=r"1 windows of up to .* does not fit into the memory"):
         on_a_device_for(0, [[0, 1, 2]])
+
+
+class Memory:
+    """Lets the network have so many windows at once, as a device with little memory does."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.most = 10**9
+        self.seen: list[int] = []
+        inner = BertForQuestionAnswering.forward
+
+        def forward(model: Any, **inputs: Any) -> Any:
+            self.seen.append(len(inputs["input_ids"]))
+            if self.seen[-1] > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return inner(model, **inputs)
+
+        patch.setattr(BertForQuestionAnswering, "forward", forward)
+
+
+def test_an_attempt_that_ran_out_of_memory_leaves_dropout_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(monkeypatch)
+    folder = checkpoint(tmp_path / "m")
+
+    def trained(most: int, parts: int) -> list[torch.Tensor]:
+        student = checkpoints.load(folder, device=CPU, dropout=0.5)
+        student.model.train()
+        items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+        memory.most, memory.seen = most, []
+        torch.manual_seed(3)
+        # The first batch fits, and has drawn its dropout before the second one does not.
+        _, needed = _train_step(student, [[items[1]], [items[0], items[2]]], config(), None, parts)
+        assert needed == 2
+        return [p.grad for p in student.model.parameters() if p.grad is not None]
+
+    wanted = trained(2, parts=2)
+    assert memory.seen == [1, 1, 1]
+    found = trained(1, parts=1)
+    assert memory.seen == [1, 2, 1, 1, 1]
+    assert len(wanted) > 30
+    assert all(torch.equal(one, other) for one, other in zip(wanted, found, strict=True))
+
+
+def test_a_run_goes_on_where_memory_is_short_and_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(monkeypatch)
+    start = checkpoint(tmp_path / "start")
+    settings = config(
+        batch_pieces=400, dropout=0.3, no_answer=0.3
+    )  # the three questions, and twelve steps
+    told: list[str] = []
+
+    def trained(run: str, cut_at: int | None = None) -> Path:
+        def progress(report: Progress) -> None:
+            if report.step == 3:
+                memory.most = 1  # another program takes most of the memory
+            if report.step == cut_at:
+                raise CutError
+
+        return finetune(
+            start, GROUPS, tmp_path / run, settings, device=CPU, progress=progress,
+            notify=told.append,
+        )  # fmt: skip
+
+    whole = trained("whole")
+    assert told == [
+        "memory ran out at step 4; batches go in 4 parts from here on, which trains the same but "
+        "for dropout and rounding"
+    ]
+    assert json.loads((tmp_path / "whole" / "history.json").read_text())["parts"] == [[4, 4]]
+    memory.most = 10**9
+    with pytest.raises(CutError):
+        trained("cut", cut_at=8)
+    memory.most, memory.seen = 10**9, []  # the other program has ended
+    resumed = trained("cut")
+    assert memory.seen == [1] * 3 * 7  # other parts would draw other dropout
+    one, other = (checkpoints.load(m, device=CPU).model.state_dict() for m in (whole, resumed))
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_the_settings_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,10 +143,10 @@ def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
     assert float(gradient[50].abs().sum()) > 0
 
 
-def pretrainer(start: Path) -> Pretrainer:
-    """The start weights with new heads, the same each time, and no dropout."""
+def pretrainer(start: Path, dropout: float = 0.0) -> Pretrainer:
+    """The start weights with new heads, the same each time."""
     torch.manual_seed(2)
-    loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=0.0)
+    loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=dropout)
     bert: Any = loaded.model.bert
     sizes = (bert.config.hidden_size, bert.config.vocab_size)
     return Pretrainer(bert, PieceHead(*sizes), BoundaryHead(*sizes))
@@ -357,6 +357,24 @@ def test_running_out_of_memory_trains_in_parts_with_the_same_gradients(
         _train_step(model, step, CPU, bf16=False)
 
 
+def test_an_attempt_that_ran_out_of_memory_leaves_dropout_as_it_was(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(monkeypatch)
+    step = steps_of(UNLIKE[40:50], tmp_path, config(rows=4, accumulate=3))(0)
+    found = []
+    for most, parts in ((10**9, 2), (4, 1)):  # then one batch fits before another does not
+        memory.most, memory.seen = most, []
+        model = pretrainer(start, dropout=0.5)
+        model.train()
+        torch.manual_seed(3)
+        losses, needed = _train_step(model, step, CPU, bf16=False, parts=parts)
+        found.append({"losses": losses, **gradients(model)})
+        assert needed == 2
+    assert memory.seen == [4, 5, 2, 2, 3, 2, 1]
+    assert equal(*found)
+
+
 def test_a_run_goes_on_where_memory_is_short_and_can_be_resumed(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,7 +389,7 @@ def test_a_run_goes_on_where_memory_is_short_and_can_be_resumed(
     settings, cut = config(), False
     whole = run_it(start, tmp_path / "whole", settings, progress=progress, notify=told.append)
     assert len(told) == 1
-    assert "memory ran out at step 5 on cpu; batches go in 4 parts" in told[0]
+    assert "memory ran out at step 5; batches go in 4 parts" in told[0]
     history = json.loads((tmp_path / "whole" / "history.json").read_text())
     assert history["parts"] == [[5, 4]]
     memory.most, cut = 10**9, True
