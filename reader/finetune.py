@@ -33,7 +33,7 @@ from reader.losses import no_answer_loss, shared_loss
 from reader.memory import in_parts
 from reader.ranker import MAX_LENGTH
 from reader.recipes import NO_ANSWER, FinetuneConfig
-from reader.training import History, Training
+from reader.training import History, Training, check_start
 from reader.training_data import TrainingGroup, batches, training_groups
 
 _log = logging.getLogger(__name__)
@@ -70,10 +70,11 @@ def finetune(
         evaluate: gives the dev F1 of the current weights, every ``evaluate_every`` steps.
 
     Raises:
-        CheckpointError: the start weights or the teacher cannot be loaded.
+        CheckpointError: the start weights or the teacher cannot be loaded, or the former are
+            damaged.
         TrainingError: nothing to train on, a run folder of another configuration, other groups or
-            other start weights, a teacher that cannot read the passages, or a loss that is not a
-            number.
+            other start weights, a teacher that cannot read the passages, or a loss or weights that
+            are not numbers.
     """
     torch.manual_seed(config.seed)
     chosen = checkpoints.load(
@@ -86,6 +87,7 @@ def finetune(
         notify=notify,
     )
     model: Any = chosen.model
+    check_start(model, start)
     items = training_groups(
         groups,
         chosen.tokenizer,
@@ -130,6 +132,7 @@ def finetune(
             progress(Progress(step + 1, len(plan), loss, speed))
         last = step + 1 == len(plan)
         if evaluate is not None and evaluate_every and (last or (step + 1) % evaluate_every == 0):
+            training.check_weights(step + 1)  # the reader would blame its precision
             model.eval()
             history.evaluations.append((step + 1, evaluate(chosen)))
             model.train()

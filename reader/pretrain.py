@@ -37,7 +37,7 @@ from reader.memory import in_parts
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer, build, save
 from reader.throughput import measured_peak, prefers_bf16, training_flops
-from reader.training import History, Training
+from reader.training import History, Training, check_start
 
 _log = logging.getLogger(__name__)
 
@@ -140,16 +140,19 @@ def pretrain(
             safely on disk.
 
     Raises:
-        CheckpointError: ``start`` cannot be loaded.
+        CheckpointError: ``start`` cannot be loaded, or its weights are damaged.
         CorpusError: too little text, or text that cannot be read.
         TrainingError: a run folder of another configuration, other start weights or other data, a
-            loss that is not a number, or too little memory on the device for a single row.
+            loss or weights that are not numbers, or too little memory on the device for a single
+            row.
     """
     torch.manual_seed(config.seed)
     folder = checkpoints.resolve(start, notify=notify)
     chosen = checkpoints.load(
         folder, device=device, head_required=False, dropout=config.dropout, ranking=False
     )
+    model = build(chosen, folder, config.masking)
+    check_start(model, start)
     place, tokenizer = chosen.device, chosen.tokenizer
     vocabulary = Vocabulary.of_pieces(tokenizer.vocabulary())
     corpus = prepare(texts, tokenizer, pieces or run / "corpus", source=source, progress=prepared)
@@ -164,7 +167,6 @@ def pretrain(
     )
     steps = config.steps or math.ceil(config.epochs * make_step.per_epoch)
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
-    model = build(chosen, folder, config.masking)
     history = _new_history(config, steps, digest_of_weights(model), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")
     done = training.resume(same=("config", "steps", "start", "corpus"))

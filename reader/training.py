@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
-from reader.errors import TrainingError
+from reader.errors import CheckpointError, TrainingError
+from reader.finite import unusable
 from reader.memory import room_for
 from reader.output import make_folder, replacing, write_text, writing
 from reader.tensor_files import UnreadableError, load_pickle
@@ -117,6 +118,7 @@ class Training:
             raise self._refusal("its network has other weights") from error
         if torch.cuda.is_available() and state.get("cuda_random"):
             torch.cuda.set_rng_state_all(state["cuda_random"])
+        self.check_weights(int(state["step"]))
         return int(state["step"])
 
     def _refusal(self, *differing: str) -> TrainingError:
@@ -152,6 +154,17 @@ class Training:
                 f"({self._config.learning_rate}) and start a new run"
             )
 
+    def check_weights(self, step: int) -> None:
+        """Raises TrainingError for weights that this step has made unusable.
+
+        A loss does not tell of the last step's: it is computed before the weights change.
+        """
+        if found := unusable(self._model):
+            raise TrainingError(
+                f"the weights diverged by step {step}: {found}; lower the learning rate "
+                f"({self._config.learning_rate}) and start a new run"
+            )
+
     def step(self) -> None:
         """Change the weights by the gradients, which are then gone.
 
@@ -167,7 +180,13 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
 
     def save(self, step: int) -> None:
-        """Write the checkpoint of a run that has done so many steps, and its history."""
+        """Write the checkpoint of a run that has done so many steps, and its history.
+
+        Raises:
+            OutputError: it cannot be written.
+            TrainingError: the weights diverged; the checkpoint before is kept.
+        """
+        self.check_weights(step)
         record = asdict(self._history)
         state = {
             **record,
@@ -179,6 +198,18 @@ class Training:
             "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         _write(self._run, state, record)
+
+
+def check_start(model: torch.nn.Module, name: str | Path) -> None:
+    """Raises CheckpointError for a model of this name whose weights nothing can be learnt from.
+
+    Its loss is not a number, for which the learning rate would be blamed.
+    """
+    if found := unusable(model):
+        raise CheckpointError(
+            f"the weights of {name} are damaged: {found}; copy or download it again, or start from "
+            "another model"
+        )
 
 
 def _difference(name: str, before: dict[str, Any], now: History) -> str | None:

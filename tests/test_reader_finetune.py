@@ -14,7 +14,7 @@ from transformers import BertForQuestionAnswering
 from reader import checkpoint as checkpoints
 from reader.curve import draw
 from reader.distill import Teacher
-from reader.errors import TrainingError
+from reader.errors import CheckpointError, TrainingError
 from reader.evaluate import evaluate
 from reader.finetune import Progress, _planned, _train_step, finetune
 from reader.groups import Group, GroupPassage, of_squad
@@ -143,13 +143,54 @@ def test_runs_that_cannot_start(tmp_path: Path) -> None:
         finetune(start, GROUPS, tmp_path / "run", config(epochs=1), device=CPU)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_damaged_start_weights_are_named_before_the_first_step(
+    tmp_path: Path, value: float
+) -> None:
     loaded = checkpoints.load(checkpoint(tmp_path / "start"), device=CPU)
     with torch.no_grad():
-        loaded.model.qa_outputs.bias[:] = float("nan")
+        loaded.model.qa_outputs.bias[1] = value
     checkpoints.save(loaded, tmp_path / "damaged")
-    with pytest.raises(TrainingError, match="the loss is nan at step 1; lower the learning rate"):
+    told = (
+        rf"the weights of .*/damaged are damaged: qa_outputs\.bias holds {value:g}; copy".replace(
+            "+", r"\+"
+        )
+    )
+    with pytest.raises(CheckpointError, match=told):
         finetune(tmp_path / "damaged", GROUPS, tmp_path / "run", config(), device=CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    start, hot = checkpoint(tmp_path / "start"), config(learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 2; lower .* \(1e\+30\)"):
+        finetune(start, GROUPS, tmp_path / "run", hot, device=CPU)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_last_step_that_diverges_leaves_no_model(tmp_path: Path, scored: bool) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"diverged by step 1: \S+ holds .* \(1e\+30\) and st"):
+        finetune(
+            start,
+            GROUPS,
+            run,
+            config(epochs=1, batch_pieces=5120, learning_rate=1e30),
+            device=CPU,
+            evaluate=(lambda c: evaluate(reader_of(c), EASY).scores["f1"]) if scored else None,
+            evaluate_every=1,
+        )
+    assert list(run.iterdir()) == []
+
+
+def test_a_run_whose_weights_diverged_before_does_not_go_on(tmp_path: Path) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+    finetune(start, GROUPS, run, config(epochs=1), device=CPU)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    state["model"]["qa_outputs.bias"][0] = float("nan")
+    torch.save(state, run / "checkpoint.pt")
+    with pytest.raises(TrainingError, match=r"diverged by step \d+: qa_outputs\.bias holds nan; l"):
+        finetune(start, GROUPS, run, config(epochs=1), device=CPU)
 
 
 class Trap:

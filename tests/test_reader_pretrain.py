@@ -501,6 +501,9 @@ def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
         run_it(start, tmp_path / "run", config(steps=2))
     with pytest.raises(TrainingError, match="the loss is nan"):
         run_it(start, tmp_path / "hot", config(learning_rate=1e30))
+    with pytest.raises(TrainingError, match=r"diverged by step 1: \S+ holds .* \(1e\+30\) and st"):
+        run_it(start, tmp_path / "last", config(steps=1, learning_rate=1e30))
+    assert not (tmp_path / "last" / "model").exists()
     for wrong in ({"rows": 0}, {"epochs": 0}, {"length": 4}, {"steps": 0}, {"clip_norm": -1}):
         with pytest.raises(TrainingError, match=next(iter(wrong))):
             config(**wrong)
@@ -522,6 +525,26 @@ def test_a_run_does_not_go_on_from_other_start_weights(start: Path, tmp_path: Pa
     save_file(heads, same / "pretraining_heads.safetensors")
     with pytest.raises(TrainingError, match="start weights are others"):
         run_it(same, run, config(steps=2))
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "told"),
+    [
+        ("model.safetensors", "encoder.layer.1.output.dense.bias", "bert.encoder.layer.1.output"),
+        ("pretraining_heads.safetensors", "pieces.bias", "pieces.bias holds nan"),
+    ],
+)
+def test_damaged_start_weights_are_named_before_the_text_is_prepared(
+    start: Path, tmp_path: Path, file: str, name: str, told: str
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(start, damaged)
+    state = load_file(damaged / file) if (damaged / file).exists() else {}
+    state[name] = torch.full_like(state.get(name, torch.ones(len(vocabulary()))), torch.nan)
+    save_file(state, damaged / file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"the weights of {damaged} are damaged: {told}"):
+        run_it(damaged, tmp_path / "run", config(steps=2))
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_error_in_the_background_is_raised_in_the_foreground() -> None:
