@@ -1,4 +1,10 @@
-"""What every training run shares: its steps, its history, and the checkpoint to go on from."""
+"""What every training run shares: its steps, its history, and the checkpoint to go on from.
+
+A run that goes on has the weights, the optimizer's state, the random numbers and the data that it
+would have had. On a CPU, with as many threads, it ends in the same weights to the bit. On CUDA that
+is not given: torch's deterministic mode is not on, and the gradients of attention and of embeddings
+are summed in whatever order the GPU comes to them, so that rounding differs between any two runs.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +108,10 @@ class Training:
         history = self._history
         # A run of before an option was there is one that leaves it at its default.
         defaults = asdict(type(self._config)())  # type: ignore[call-overload]
-        before = {**state, "config": {**defaults, **state.get("config", {})}}
+        settings = {**defaults, **state.get("config", {})}
+        if "bf16" in settings and settings["bf16"] is None:  # noted as it was asked for, not chosen
+            settings["bf16"] = state.get("machine", {}).get("bf16")
+        before = {**state, "config": settings}
         if differing := [text for name in same if (text := _difference(name, before, history))]:
             raise self._refusal(*differing)
         try:

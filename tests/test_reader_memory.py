@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from transformers import BertForQuestionAnswering
 from reader import checkpoint as checkpoints
 from reader.bert import Bert
 from reader.errors import ReaderError, TrainingError
+from reader.features import Window
 from reader.masking import MaskingConfig
 from reader.memory import in_parts, out_of_memory, room_for
 from reader.network import Network
@@ -147,3 +149,24 @@ def test_the_matrix_rate_is_measured_on_matrices_that_fit(monkeypatch: pytest.Mo
     room = 0
     with pytest.raises(ReaderError, match="cpu has no memory left for matrices of 256 x 256; free"):
         measured_peak(CPU, bf16=False)
+
+
+def test_what_only_reads_halves_its_batch_when_cublas_has_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranker = load_ranker(device="cpu")
+    network = Network.of(checkpoints.read(checkpoint(tmp_path / "m")), CPU)
+    windows = [Window(0, (2, 10 + n, 3, 11, 3), 3, 3, ((0, 1),)) for n in range(3)]
+    texts = ["the code", "a token", "ask"]
+    wanted, logits = ranker.encode(texts), network(windows)
+    for owner in (ranker, network):
+        inner = owner._forward
+
+        def short(batch: Any, *more: Any, inner: Any = inner) -> Any:
+            if len(batch) > 1:
+                raise SHORT[1]
+            return inner(batch, *more)
+
+        monkeypatch.setattr(owner, "_forward", short)
+    np.testing.assert_allclose(ranker.encode(texts), wanted, atol=1e-5)
+    np.testing.assert_allclose(network(windows), logits, atol=1e-5)
