@@ -177,7 +177,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """``auto`` is CUDA when there is one, else the CPU; otherwise the named device.
 
     Raises:
-        DeviceError: CUDA was named and is not there, or the name is unknown.
+        DeviceError: CUDA was named and is not there, or not the GPU of that number; or the name is
+            unknown.
     """
     import torch
 
@@ -190,6 +191,11 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f'the device "{name}" was asked for, but torch sees no CUDA device; use auto or cpu'
+        )
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise DeviceError(
+            f'the device "{name}" was asked for, but the last CUDA device that torch sees is '
+            f"cuda:{count - 1}; use it or one before it"
         )
     return device
 

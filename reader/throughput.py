@@ -23,12 +23,12 @@ _SMALL = 256
 
 
 def prefers_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is the faster precision: on CUDA, and on CPUs with instructions for it.
+    """Whether bfloat16 is the faster precision: on GPUs and CPUs with instructions for it.
 
-    Other CPUs emulate it, many times slower than float32.
+    Others emulate it, slower than float32.
     """
     if device.type == "cuda":
-        return True
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
 

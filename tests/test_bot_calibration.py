@@ -150,7 +150,7 @@ def test_the_doctor_says_whose_confidence_it_is(model: Path) -> None:
     assert (code, state) == (1, "problem")
     assert f"{model / 'calibration.json'} is no calibration (it has no 'choice')" in detail
     (model / "config.json").unlink()
-    assert confidence_check() == (1, "off", "not checked, as the reader cannot be loaded")
+    assert confidence_check() == (1, "off", "not checked, as the reader cannot be used")
 
 
 def test_the_doctor_finds_what_comes_along_in_order(

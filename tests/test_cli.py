@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 import typer
+from safetensors.torch import load_file, save_file
 from sqlalchemy import delete
 
 import migrations
@@ -876,6 +877,22 @@ def test_doctor_loads_the_ranker(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (code, state["ranker"], state["confidence"]) == (0, "ok", "ok")
     assert detail["ranker"].endswith(" on cpu")
     assert detail["documents"] == "none yet; add some: spanbot add FOLDER"
+
+
+def test_doctor_asks_the_reader(
+    light: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Weights that are not numbers load like others."""
+    damaged = checkpoint(tmp_path / "damaged")
+    weights = load_file(damaged / "model.safetensors")
+    weights["qa_outputs.weight"][0, 0] = torch.nan
+    save_file(weights, damaged / "model.safetensors", metadata={"format": "pt"})
+    monkeypatch.setenv("SPANBOT_READER", str(damaged))
+    code, state, detail = states()
+    assert (code, state["reader"]) == (1, "problem")
+    assert (
+        f"{damaged} gave logits that are not numbers; its weights are damaged" in detail["reader"]
+    )
 
 
 def test_doctor_names_wrong_settings_and_goes_on(

@@ -326,3 +326,12 @@ def test_devices() -> None:
         assert checkpoints.choose_device("auto") == torch.device("cpu")
         with pytest.raises(DeviceError, match="torch sees no CUDA"):
             checkpoints.choose_device("cuda")
+
+
+def test_a_gpu_beyond_the_last_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("cuda", "cuda:0", "cuda:1"):
+        assert checkpoints.choose_device(name) == torch.device(name)
+    with pytest.raises(DeviceError, match=r'"cuda:2" was asked for, .* sees is cuda:1; use it or'):
+        checkpoints.choose_device("cuda:2")

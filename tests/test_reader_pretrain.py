@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -591,7 +592,13 @@ def test_bf16_is_chosen_where_the_machine_has_it(monkeypatch: pytest.MonkeyPatch
     for found, wanted in (({}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
         assert prefers_bf16(CPU) is wanted
-    assert prefers_bf16(torch.device("cuda"))
+    # Volta emulates what Ampere has instructions for, and torch calls both supported.
+    for major, has in ((7, False), (8, True)):
+        kind = SimpleNamespace(major=major)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, kind=kind: kind)
+        assert prefers_bf16(torch.device("cuda")) is has
 
 
 def test_arithmetic_is_counted_as_by_hand() -> None:

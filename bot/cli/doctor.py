@@ -136,7 +136,7 @@ def _installation_checks(found: Reading) -> Iterator[Check]:
 
 def _confidence_check(settings: Settings, models: Sequence[Check]) -> Check:
     if broken := [model.name for model in models if model.state == "problem"]:
-        return Check("confidence", "off", f"not checked, as the {broken[0]} cannot be loaded")
+        return Check("confidence", "off", f"not checked, as the {broken[0]} cannot be used")
     try:
         wrong = misfit(calibration_of(settings), models_of(settings))
     except (SpanbotError, ReaderError) as error:
@@ -244,7 +244,11 @@ def _search_index(installation: Installation) -> str | _Warned:
 
 
 def _reader(settings: Settings) -> str:
+    from reader.reader import Passage
+
     reader = reader_of(settings)
+    # Damaged weights load; that they answer nothing shows when they are asked.
+    reader.read("Who answers?", [Passage("probe", 0, "The reader answers.")])
     return f"{reader.name} on {reader.device}"
 
 
