@@ -283,8 +283,11 @@ def load(
 
     Raises:
         CheckpointError: see :func:`read`.
+        ReaderError: the device has no memory for the weights.
     """
     from transformers import BertConfig, BertForQuestionAnswering
+
+    from reader.memory import room_for
 
     stored = read(source, head_required=head_required, notify=notify)
     if match:
@@ -302,7 +305,8 @@ def load(
     model = BertForQuestionAnswering(config)
     model.load_state_dict(stored.weights, strict=False)  # a head that is missing stays random
     device = device or choose_device()
-    model.to(device).eval()  # type: ignore[arg-type]
+    with room_for(f"the weights of {stored.name}", device):
+        model.to(device).eval()  # type: ignore[arg-type]
     return Checkpoint(
         name=stored.name,
         model=model,

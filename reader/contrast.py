@@ -12,6 +12,7 @@ A run is a folder as in :mod:`reader.finetune`: ``checkpoint.pt``, ``history.jso
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,8 +29,11 @@ from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
 from reader.groups import Group, load_training
+from reader.memory import in_parts
 from reader.output import writing
 from reader.training import History, Training
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,20 @@ def train(
     *,
     device: torch.device | None = None,
     progress: Callable[[int, int, float, float], None] | None = None,
+    notify: Callable[[str], None] = _log.warning,
 ) -> Path:
     """Train, and write the encoder to ``run/model``; an interrupted run goes on where it stopped.
 
     Args:
         start: folder of a BERT sentence encoder.
         progress: gets the step, the steps, the loss, and the seconds of the step.
+        notify: is told of memory that is short.
 
     Raises:
         CheckpointError: see :func:`reader.checkpoint.read`.
         TrainingError: nothing to train on, a run folder of another configuration, other groups or
-            other start weights, or a loss that is not a number.
+            other start weights, a loss that is not a number, or too little memory on the device
+            for a single text.
     """
     torch.manual_seed(config.seed)
     stored = checkpoints.load(start, device=device, head_required=False, dropout=0.0, ranking=False)
@@ -106,10 +113,9 @@ def train(
     model.train()
     for step, batch in enumerate(plan[done:], done + 1):
         began = time.perf_counter()
-        loss = batch_loss(model, tokenizer, batch, max_length=config.max_length, scale=config.scale)
-        value = float(loss.item())
+        value, parts = _train_step(stored, batch, config, training.parts)
+        training.note_parts(parts, step, notify)
         training.check(value, step)
-        loss.backward()  # type: ignore[no-untyped-call]
         training.step()
         history.losses.append((step, value))
         if progress is not None:
@@ -120,6 +126,41 @@ def train(
         model.save_pretrained(run / "model")
     tokenizer.save(run / "model")
     return run / "model"
+
+
+def _train_step(
+    stored: checkpoints.Checkpoint, batch: Sequence[Contrast], config: ContrastConfig, parts: int
+) -> tuple[float, int]:
+    """Gradients of a batch in so many parts, or in more where memory is short.
+
+    Returns:
+        The loss, and the number of parts.
+    """
+    model: Any = stored.model.bert
+
+    def compute(parts: int) -> float:
+        loss = batch_loss(
+            model,
+            stored.tokenizer,
+            batch,
+            max_length=config.max_length,
+            scale=config.scale,
+            parts=parts,
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.item())
+
+    return in_parts(
+        compute,
+        model,
+        stored.device,
+        parts=parts,
+        most=max(len(batch), sum(len(item.right) + len(item.wrong) for item in batch)),
+        too_large=lambda: (
+            f"a batch of {len(batch)} questions, a text at a time, does not fit into the memory of "
+            f"{stored.device}; free some, give shorter texts, or use another device"
+        ),
+    )
 
 
 def _every_nth(value: str) -> tuple[Path, int]:

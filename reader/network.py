@@ -17,7 +17,7 @@ from reader.bert import Bert, Shape, counted, pack, shape_of
 from reader.errors import ReaderError
 from reader.features import Window
 from reader.linear import Precision
-from reader.memory import out_of_memory, release
+from reader.memory import out_of_memory, release, room_for
 from reader.pace import Fetch
 from reader.transfer import fetched, sent
 
@@ -33,6 +33,9 @@ class Network:
 
     Args:
         weights: float32, named as in :class:`reader.checkpoint.Stored`.
+
+    Raises:
+        ReaderError: the device has no memory for them.
     """
 
     def __init__(
@@ -44,9 +47,10 @@ class Network:
         precision: Precision = "fp32",
     ) -> None:
         body = {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
-        self._bert = Bert(shape, body, device=device, precision=precision)
-        # The head is small: it always computes in float32.
-        self._head = [weights[f"qa_outputs.{part}"].to(device) for part in ("weight", "bias")]
+        with room_for("the reader's weights", device):
+            self._bert = Bert(shape, body, device=device, precision=precision)
+            # The head is small: it always computes in float32.
+            self._head = [weights[f"qa_outputs.{part}"].to(device) for part in ("weight", "bias")]
         self._device = device
         self.precision = precision
 

@@ -20,7 +20,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class PretrainConfig:
         accumulate: such batches a step; more of them stand for a larger batch, exactly.
         warmup: share of the steps in which the learning rate rises.
         clip_norm: most that the norm of a step's gradients may be; 0 bounds nothing.
-        bf16: None takes bfloat16 where it is fast, see :func:`reader.throughput.prefers_bf16`.
+        bf16: None takes bfloat16 where it is fast, see :func:`reader.throughput.prefers_bf16`; the
+            run keeps what was chosen, and does not go on in another precision.
         report_every: steps between two readings of the loss.
     """
 
@@ -164,6 +165,7 @@ def pretrain(
     )
     steps = config.steps or math.ceil(config.epochs * make_step.per_epoch)
     bf16 = prefers_bf16(place) if config.bf16 is None else config.bf16
+    config = replace(config, bf16=bf16)
     model = build(chosen, folder, config.masking)
     history = _new_history(config, steps, digest_of_weights(model), corpus, place, bf16)
     training = Training(run, model, config, history, fused=place.type == "cuda")

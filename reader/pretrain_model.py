@@ -13,6 +13,7 @@ from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
 from reader.errors import CheckpointError, reason_of
 from reader.masking import MaskingConfig
+from reader.memory import room_for
 from reader.output import replacing_folder, writing
 from reader.pretrain_batches import HostBatch
 from reader.tensor_files import UnreadableError, load_tensors
@@ -60,6 +61,7 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
 
     Raises:
         CheckpointError: the heads in the folder are not this encoder's.
+        ReaderError: the device has no memory for the heads.
     """
     bert: Any = chosen.model.bert
     sizes = (bert.config.hidden_size, bert.config.vocab_size)
@@ -79,7 +81,8 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
                 f"{path} does not fit this encoder ({reason_of(error)}); remove it to start with "
                 "new heads"
             ) from error
-    return model.to(chosen.device)
+    with room_for("the heads of pre-training", chosen.device):
+        return model.to(chosen.device)
 
 
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:

@@ -182,10 +182,12 @@ def load_ranker(
         CheckpointError: files are missing or damaged, or it is a reader that cannot rank.
         DeviceError: see :func:`reader.checkpoint.choose_device` and
             :func:`reader.linear.choose_precision`.
+        ReaderError: the device has no memory for the weights.
     """
     from reader.bert import Bert
     from reader.checkpoint import choose_device
     from reader.linear import choose_precision
+    from reader.memory import room_for
     from reader.throughput import prefers_bf16
 
     place = folder or EMBEDDED
@@ -201,7 +203,8 @@ def load_ranker(
         encoder = _of_stored(place, settings)
     else:
         encoder = _of_reader(place)
-    model = Bert(encoder.shape, encoder.weights, device=chosen, precision=computed)
+    with room_for("the ranker's weights", chosen):
+        model = Bert(encoder.shape, encoder.weights, device=chosen, precision=computed)
     return Ranker(model, encoder.tokenizer, name=encoder.name, max_length=encoder.max_length)
 
 

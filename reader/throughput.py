@@ -16,6 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from reader.bert import Shape
+from reader.memory import out_of_memory, release, room_for
+
+#: The side of the smallest matrices whose product is measured in the place of larger ones.
+_SMALL = 256
 
 
 def prefers_bf16(device: torch.device) -> bool:
@@ -32,9 +36,26 @@ def prefers_bf16(device: torch.device) -> bool:
 def measured_peak(device: torch.device, *, bf16: bool, size: int = 0, repeats: int = 5) -> float:
     """The best rate of a square matrix product, in FLOP per second.
 
-    ``size`` is the side of the matrices; 0 takes 8,192 on CUDA and 1,024 on the CPU.
+    ``size`` is the side of the matrices; 0 takes 8,192 on CUDA and 1,024 on the CPU. Where memory
+    is short they are smaller, and the rate may be lower.
+
+    Raises:
+        ReaderError: there is no memory for small ones either.
     """
     size = size or (8192 if device.type == "cuda" else 1024)
+    while size > _SMALL:
+        try:
+            return _rate(device, bf16, size, repeats)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        release(device)
+        size //= 2
+    with room_for(f"matrices of {size} x {size}", device):
+        return _rate(device, bf16, size, repeats)
+
+
+def _rate(device: torch.device, bf16: bool, size: int, repeats: int) -> float:
     dtype = torch.bfloat16 if bf16 else torch.float32
     generator = torch.Generator(device=device).manual_seed(0)
     matrix = torch.randn(size, size, device=device, generator=generator).to(dtype)

@@ -1,10 +1,17 @@
-"""What every training run shares: its steps, its history, and the checkpoint to go on from."""
+"""What every training run shares: its steps, its history, and the checkpoint to go on from.
+
+A run that goes on has the weights, the optimizer's state, the random numbers and the data that it
+would have had. On a CPU, with as many threads, it ends in the same weights to the bit. On CUDA that
+is not given: torch's deterministic mode is not on, and the gradients of attention and of embeddings
+are summed in whatever order the GPU comes to them, so that rounding differs between any two runs.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +19,7 @@ from typing import Any, Protocol
 import torch
 
 from reader.errors import TrainingError
+from reader.memory import room_for
 from reader.output import make_folder, replacing, write_text, writing
 from reader.tensor_files import UnreadableError, load_pickle
 
@@ -91,6 +99,7 @@ class Training:
         Raises:
             TrainingError: the folder holds a run of another configuration, other data or other
                 start weights, which the message tells apart, or a damaged checkpoint.
+            ReaderError: the device has no memory for the optimizer's state.
         """
         state = _read(self._run)
         if state is None:
@@ -98,12 +107,16 @@ class Training:
         history = self._history
         # A run of before an option was there is one that leaves it at its default.
         defaults = asdict(type(self._config)())  # type: ignore[call-overload]
-        before = {**state, "config": {**defaults, **state.get("config", {})}}
+        settings = {**defaults, **state.get("config", {})}
+        if "bf16" in settings and settings["bf16"] is None:  # noted as it was asked for, not chosen
+            settings["bf16"] = state.get("machine", {}).get("bf16")
+        before = {**state, "config": settings}
         if differing := [text for name in same if (text := _difference(name, before, history))]:
             raise self._refusal(*differing)
         try:
-            self._model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
+            with self._room():
+                self._model.load_state_dict(state["model"])
+                self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             for each in fields(history):
                 if isinstance(getattr(history, each.name), list):
@@ -120,6 +133,11 @@ class Training:
             f"{self._run} holds a run of another configuration or other data: "
             f"{'; '.join(differing)}. Give what it was begun with, or another folder (--run)"
         )
+
+    def _room(self) -> AbstractContextManager[None]:
+        device = next(self._model.parameters()).device
+        what = "AdamW, which keeps two numbers for each weight"
+        return room_for(what, device, "free some, begin with a smaller network")
 
     @property
     def parts(self) -> int:
@@ -144,10 +162,16 @@ class Training:
             )
 
     def step(self) -> None:
-        """Change the weights by the gradients, which are then gone."""
-        if self._config.clip_norm:  # cut to the norm 0 they would be gone
-            torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
-        self._optimizer.step()
+        """Change the weights by the gradients, which are then gone.
+
+        Raises:
+            ReaderError: the device has no memory for the optimizer's state, which the first step
+                makes.
+        """
+        with self._room():
+            if self._config.clip_norm:  # cut to the norm 0 they would be gone
+                torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+            self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad(set_to_none=True)
 

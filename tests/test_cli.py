@@ -27,6 +27,7 @@ from bot.cli.reader import SHORTEST_WINDOW
 from reader import checkpoint as checkpoints
 from reader.recipes import RECIPES
 from reader.throughput import prefers_bf16
+from reader.training import Training
 from retriever.records import Failure
 from retriever.store.database import Database
 from retriever.store.models import RunError
@@ -1286,6 +1287,33 @@ def test_the_recipe_suits_the_start_and_options_change_it(tmp_path: Path) -> Non
         ran = spanbot(*common, "--run", run / "other", "--recipe", other)
         assert f"Recipe {other}, as --recipe says: learning rate" in unboxed(ran.err)
         assert config_of(run / "other") == asdict(replace(RECIPES[other], epochs=1))
+
+
+@pytest.mark.parametrize(("every", "kept"), [("1", True), ("3", False)])
+def test_a_run_of_few_steps_that_is_stopped_goes_on_from_its_checkpoint(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str, kept: bool
+) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = [
+        "reader", "finetune", data, "--start", model, "--run", run, "--no-bf16", "--batch-pieces",
+        "40", "--epochs", "2", "--save-every", every,
+    ]  # fmt: skip
+    step, taken = Training.step, 0
+
+    def stopped(training: Training) -> None:
+        nonlocal taken
+        if taken == 2:
+            raise KeyboardInterrupt
+        taken += 1
+        step(training)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "step", stopped)
+        assert spanbot(*asked).code != 0
+    assert (run / "checkpoint.pt").exists() is kept
+    told = unboxed(spanbot(*asked).err)
+    assert "step 4 of 4" in told
+    assert config_of(run)["save_every"] == int(every)
 
 
 def test_a_run_ends_without_its_picture_and_says_when_it_was_complete(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,41 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     one, other = (load_file(model / "model.safetensors") for model in (whole, halves))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_goes_on_in_parts_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = checkpoint(tmp_path / "start", head=False)
+    # Without AdamW's division by the gradients' size, which makes much of rounding.
+    monkeypatch.setattr(torch.optim, "AdamW", _descent)
+    whole = train(start, [groups()], tmp_path / "whole", small())
+    most = 2
+    seen: list[int] = []
+    told: list[str] = []
+
+    def short(model: Any, tokenizer: Any, texts: Sequence[str], max_length: int) -> torch.Tensor:
+        seen.append(len(texts))
+        if len(texts) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return embed(model, tokenizer, texts, max_length)
+
+    monkeypatch.setattr("reader.contrast_loss.embed", short)
+    parts = train(start, [groups()], tmp_path / "parts", small(), notify=told.append)
+    assert len(told) == 1
+    assert "memory ran out at step 1; batches go in 4 parts" in told[0]
+    assert json.loads((tmp_path / "parts" / "history.json").read_text())["parts"] == [[1, 4]]
+    assert seen[:4] == [4, 2, 2, 3]  # questions; questions, and of the texts the first half
+    assert max(seen[4:]) <= 2
+    one, other = (load_file(model / "model.safetensors") for model in (whole, parts))
+    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+    most = 0
+    with pytest.raises(TrainingError, match="4 questions, a text at a time, does not fit into the"):
+        train(start, [groups()], tmp_path / "none", small())
+
+
+def _descent(groups: Any, *, lr: float, **other: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=lr)
 
 
 def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:

@@ -124,6 +124,31 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(
     assert equal(weights(whole), weights(again))
 
 
+def test_a_run_does_not_go_on_in_another_precision(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_machine, run = config(bf16=None), tmp_path / "run"
+
+    def has_bf16(found: bool) -> None:
+        monkeypatch.setattr("reader.pretrain.prefers_bf16", lambda device: found)
+
+    has_bf16(False)
+    with pytest.raises(CutError):
+        run_it(start, run, by_machine, progress=cut_at(8))
+    # As runs were noted before: what was asked for, and beside it what the machine chose.
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    state["config"]["bf16"] = None
+    shutil.copytree(run, tmp_path / "earlier")
+    torch.save(state, tmp_path / "earlier" / "checkpoint.pt")
+    has_bf16(True)  # the other machine
+    for folder in (run, tmp_path / "earlier"):
+        with pytest.raises(TrainingError, match="has bf16 False there and True here"):
+            run_it(start, folder, by_machine)
+    run_it(start, run, config(bf16=False))
+    has_bf16(False)
+    run_it(start, tmp_path / "earlier", by_machine)
+
+
 def test_the_output_weights_are_the_input_embeddings(start: Path) -> None:
     loaded = checkpoints.load(start, device=CPU, head_required=False, dropout=0.0)
     bert: Any = loaded.model.bert

@@ -152,6 +152,7 @@ def finetune(
         typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
     ] = None,
     seed: Annotated[int, whole(least=0, help="Of all that is drawn by chance.")] = 13,
+    save_every: Annotated[int, whole(least=1, help="Steps between checkpoints.")] = 200,
     half: Annotated[bool, typer.Option(help="Also write the model in float16.")] = False,
 ) -> None:
     """Fine-tune a BERT for question answering on SQuAD files or a team's own questions."""
@@ -198,6 +199,7 @@ def finetune(
         final_rate=final_rate,
         bf16=prefers_bf16(device) if bf16 is None else bf16,
         seed=seed,
+        save_every=save_every,
         match=match,
         teacher=teacher,
         distill=distill,
