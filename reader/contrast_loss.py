@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from reader.groups import Group, folded
 from reader.ranker import by_length, inputs_of, pooled
 from reader.tokenization import PieceTokenizer
+from reader.transfer import attended, sent
 
 #: What similarities are multiplied by; a cosine alone cannot make a softmax sure.
 SCALE = 20.0
@@ -90,13 +90,16 @@ def embed(
     parts: list[torch.Tensor] = []
     order: list[int] = []
     for chosen in by_length(inputs):
-        rows = [torch.tensor(inputs[number]) for number in chosen]
-        ids = pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_id).to(device)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True).to(device)
-        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        parts.append(pooled(hidden[mask.bool()], [len(row) for row in rows]))
+        lengths = [len(inputs[number]) for number in chosen]
+        inside = np.arange(lengths[0]) < np.array(lengths)[:, None]  # (texts, longest)
+        ids = np.full(inside.shape, tokenizer.pad_id)
+        ids[inside] = [piece for number in chosen for piece in inputs[number]]
+        output = model(input_ids=sent(ids, device), attention_mask=attended(inside, device))
+        hidden = output.last_hidden_state.float().flatten(0, 1)
+        places = sent(np.flatnonzero(inside), device)
+        parts.append(pooled(hidden.index_select(0, places), lengths))
         order += chosen
-    return torch.cat(parts)[torch.tensor(order).argsort().to(device)]
+    return torch.cat(parts).index_select(0, sent(np.argsort(order), device))
 
 
 def batch_loss(
@@ -137,4 +140,4 @@ def batch_loss(
 
     texts = list(dict.fromkeys(text for item in batch for text in (*item.right, *item.wrong)))
     similarity = vectors([item.question for item in batch]) @ vectors(texts).T
-    return contrast_loss(similarity, torch.from_numpy(labels(batch, texts)).to(device), scale)
+    return contrast_loss(similarity, sent(labels(batch, texts), device), scale)

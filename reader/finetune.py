@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from reader import checkpoint as checkpoints
 from reader.contrast_loss import batch_loss, contrasts
@@ -35,6 +36,7 @@ from reader.ranker import MAX_LENGTH
 from reader.recipes import NO_ANSWER, FinetuneConfig
 from reader.training import History, Training, check_start
 from reader.training_data import TrainingGroup, batches, training_groups
+from reader.transfer import attended, sent
 
 _log = logging.getLogger(__name__)
 
@@ -122,10 +124,11 @@ def finetune(
     model.train()
     for step in range(done, len(plan)):
         began = time.perf_counter()
-        (loss, pieces), parts = _train_step(chosen, plan[step], config, teacher, training.parts)
+        (of_step, pieces), parts = _train_step(chosen, plan[step], config, teacher, training.parts)
         training.note_parts(parts, step + 1, notify)
-        training.check(loss, step + 1)
         training.step()
+        loss = float(of_step)  # waits for the device, which has the step's work by now
+        training.check(loss, step + 1)
         history.losses.append((step + 1, loss))
         if progress is not None:
             speed = pieces / (time.perf_counter() - began)
@@ -162,30 +165,27 @@ def _train_step(
     config: FinetuneConfig,
     teacher: Teacher | None,
     parts: int = 1,
-) -> tuple[tuple[float, int], int]:
+) -> tuple[tuple[Tensor, int], int]:
     """Gradients of one step, each batch in so many parts, or in more where memory is short.
 
     The gradients are those of one batch of all their questions, but for dropout and rounding.
+    Nothing here waits for a GPU but a teacher.
 
     Returns:
-        The step's loss and the padded pieces that were read; and the number of parts.
+        The step's loss, detached, and the padded pieces that were read; and the number of parts.
     """
     model: Any = chosen.model
     questions = [group for batch in step for group in batch]
     whole = _counts(questions)
 
-    def compute(parts: int) -> tuple[float, int]:
-        done = [
-            _gradients(chosen, part, whole, config, teacher)
-            for batch in step
-            for part in _cut(batch, parts)
-        ]
-        ranking = (
-            _ranking_gradients(chosen, questions, config, parts * len(step))
-            if config.ranking
-            else 0.0
-        )
-        return ranking + sum(loss for loss, _ in done), sum(pieces for _, pieces in done)
+    def compute(parts: int) -> tuple[Tensor, int]:
+        loss, pieces = torch.zeros((), dtype=torch.float64, device=chosen.device), 0
+        for part in (part for batch in step for part in _cut(batch, parts)):
+            share, read = _gradients(chosen, part, whole, config, teacher)
+            loss, pieces = loss + share, pieces + read
+        if config.ranking:
+            loss = loss + _ranking_gradients(chosen, questions, config, parts * len(step))
+        return loss, pieces
 
     def too_large() -> str:
         longest = max(questions, key=lambda group: group.longest * len(group.windows))
@@ -222,11 +222,11 @@ def _ranking_gradients(
     batch: Sequence[TrainingGroup],
     config: FinetuneConfig,
     parts: int,
-) -> float:
+) -> Tensor:
     """Adds the gradients of the ranking, whose negatives are of the whole batch; its loss."""
     items = contrasts([group.source for group in batch])
     if not items:
-        return 0.0
+        return torch.zeros(())
     loss = config.ranking * batch_loss(
         chosen.model.bert,
         chosen.tokenizer,
@@ -236,7 +236,7 @@ def _ranking_gradients(
         parts=parts,
     )
     loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss.item())
+    return loss.detach()
 
 
 def _gradients(
@@ -245,7 +245,7 @@ def _gradients(
     whole: tuple[int, int],
     config: FinetuneConfig,
     teacher: Teacher | None,
-) -> tuple[float, int]:
+) -> tuple[Tensor, int]:
     """Adds a part's gradients, and gives its share of the loss and its padded pieces."""
     model: Any = chosen.model
     device = chosen.device
@@ -254,29 +254,32 @@ def _gradients(
     )
     rows = [item for group in batch for item in group.windows]
     arrays = pad([item.window for item in rows], chosen.tokenizer.pad_id)
-    owner = torch.tensor([n for n, group in enumerate(batch) for _ in group.windows], device=device)
-    inside = torch.zeros(arrays.input_ids.shape, dtype=torch.bool)
-    gold = torch.zeros((2, *arrays.input_ids.shape), dtype=torch.bool)
+    owner = np.array([n for n, group in enumerate(batch) for _ in group.windows])
+    answerable = sorted({n for n, item in zip(owner.tolist(), rows, strict=True) if item.answers})
+    inside_here = np.zeros(arrays.input_ids.shape, dtype=np.bool_)
+    gold_here = np.zeros((2, *arrays.input_ids.shape), dtype=np.bool_)
     for row, item in enumerate(rows):
         first = item.window.first
-        inside[row, first : first + len(item.window.offsets)] = True
+        inside_here[row, first : first + len(item.window.offsets)] = True
         for start, end in item.answers:
-            gold[0, row, start] = gold[1, row, end] = True
-    inside, gold = inside.to(device), gold.to(device)
+            gold_here[0, row, start] = gold_here[1, row, end] = True
+    inside, gold = sent(inside_here, device), sent(gold_here, device)
+    own = sent(owner == np.arange(len(batch))[:, None], device)  # (questions, windows)
+    right = sent(np.array(answerable, dtype=np.int64), device)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
         output = model(
-            input_ids=torch.from_numpy(arrays.input_ids).to(device),
-            token_type_ids=torch.from_numpy(arrays.token_type_ids).to(device),
-            attention_mask=torch.from_numpy(arrays.attention_mask).to(device),
+            input_ids=sent(arrays.input_ids, device),
+            token_type_ids=sent(arrays.token_type_ids, device),
+            attention_mask=attended(arrays.attention_mask.astype(np.bool_), device),
         )
     target = (
         None
         if teacher is None
-        else teacher.targets(batch, temperature=config.temperature).to(device)
+        else sent(teacher.targets(batch, temperature=config.temperature).numpy(), device)
     )
     loss = torch.zeros((), device=device)
     for side, logits in enumerate((output.start_logits.float(), output.end_logits.float())):
-        loss = loss + of_questions * shared_loss(logits, inside, gold[side], owner) / 2
+        loss = loss + of_questions * shared_loss(logits, inside, gold[side], own, right) / 2
         if config.no_answer:
             silent = no_answer_loss(logits, inside, gold[side])
             loss = loss + of_windows * config.no_answer * silent / 2
@@ -284,4 +287,4 @@ def _gradients(
             apart = distillation_loss(logits, inside, target[side], temperature=config.temperature)
             loss = loss + of_windows * config.distill * apart / 2
     loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss.item()), int(arrays.input_ids.size)
+    return loss.detach(), int(arrays.input_ids.size)

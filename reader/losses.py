@@ -18,23 +18,25 @@ from torch import Tensor
 _NEVER = -1e9
 
 
-def shared_loss(logits: Tensor, inside: Tensor, gold: Tensor, owner: Tensor) -> Tensor:
+def shared_loss(
+    logits: Tensor, inside: Tensor, gold: Tensor, own: Tensor, answerable: Tensor
+) -> Tensor:
     """Mean cross entropy over the questions that have an answer; 0 when none has.
+
+    What the mean is over is told, as to find it in ``gold`` would wait for the device.
 
     Args:
         logits: float of shape (windows, pieces), of starts or of ends.
         inside: bool of that shape: the pieces that can be chosen.
         gold: bool of that shape: the right ones.
-        owner: int64 of shape (windows,): the number of each window's question, from 0, ascending.
+        own: bool of shape (questions, windows): which windows are a question's.
+        answerable: int64 of shape (answered,): the numbers of the questions that have an answer.
     """
-    questions = int(owner[-1]) + 1
-    everything = _by_question(_sum_of(logits, inside), owner, questions)
-    right = _by_question(_sum_of(logits, gold), owner, questions)
-    answerable = torch.zeros(questions, dtype=torch.bool, device=logits.device)
-    answerable[owner[gold.any(dim=1)]] = True
-    if not bool(answerable.any()):
+    if not len(answerable):
         return logits.sum() * 0.0
-    return (everything - right)[answerable].mean()
+    everything = _by_question(_sum_of(logits, inside), own)
+    right = _by_question(_sum_of(logits, gold), own)
+    return (everything - right).index_select(0, answerable).mean()
 
 
 def no_answer_loss(logits: Tensor, inside: Tensor, gold: Tensor) -> Tensor:
@@ -50,7 +52,6 @@ def _sum_of(logits: Tensor, chosen: Tensor) -> Tensor:
     return torch.logsumexp(logits.masked_fill(~chosen, _NEVER), dim=1)
 
 
-def _by_question(values: Tensor, owner: Tensor, questions: int) -> Tensor:
+def _by_question(values: Tensor, own: Tensor) -> Tensor:
     """Log of the sum of the exponentials over each question's windows; shape (questions,)."""
-    own = owner[None, :] == torch.arange(questions, device=owner.device)[:, None]
     return torch.logsumexp(values[None, :].masked_fill(~own, _NEVER * 2), dim=1)

@@ -228,7 +228,7 @@ def gradients(
     step = [[items[number] for number in batch] for batch in numbers]
     (loss, _), _ = _train_step(student, step, settings, teacher)
     weights = student.model.parameters()
-    return loss, [value.grad for value in weights if value.grad is not None]
+    return float(loss), [value.grad for value in weights if value.grad is not None]
 
 
 def same(one: tuple[float, list[torch.Tensor]], other: tuple[float, list[torch.Tensor]]) -> bool:
@@ -264,12 +264,29 @@ def test_the_network_computes_in_the_precision_that_was_asked_for(
     assert seen["head"] == [expected]
     # Once for reading, twice for ranking: the questions' vectors and the texts'.
     assert seen["layer"] == [expected] * 3
-    assert loss > 0
+    assert float(loss) > 0
     # The weights and their gradients stay exact.
     assert {value.dtype for value in model.parameters()} == {torch.float32}
     assert {value.grad.dtype for value in model.parameters() if value.grad is not None} == {
         torch.float32
     }
+
+
+def test_a_step_is_launched_without_a_look_at_what_the_device_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On torch's device without values whatever would wait for a GPU is an error."""
+    nowhere = torch.device("meta")
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # has none for it
+    student = checkpoints.load(checkpoint(tmp_path / "student"), device=nowhere)
+    items = training_groups(GROUPS, student.tokenizer, max_length=128, overlap=16)
+    assert len({item.longest for item in items}) > 1  # so that there is padding to hide
+    settings = config(no_answer=0.5, ranking=0.7)
+    for step in ([items], [items[2:], items[:1]]):  # of the first batch no question has an answer
+        (loss, pieces), _ = _train_step(student, step, settings, None)
+        assert (loss.device.type, loss.shape) == ("meta", ())
+        assert pieces > 0
+        assert all(value.grad is not None for value in student.model.qa_outputs.parameters())
 
 
 def test_a_step_is_of_so_many_batches_of_one_epoch(tmp_path: Path) -> None:
