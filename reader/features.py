@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reader.errors import ReaderError
 from reader.tokenization import Pieces, PieceTokenizer
 
 #: The context in front of a passage is cut to this many pieces.
@@ -70,6 +71,9 @@ def windows(
     ``overlap`` pieces (less where the question leaves no room for it). ``contexts``, if there are
     any, holds one for each passage and stands in front of it in every window. ``matched``, if there
     are any, says of each piece of each passage whether it gets token type 2.
+
+    Raises:
+        ReaderError: the question, with the context, leaves no room for a passage.
     """
     question_ids = question.ids[:MAX_QUESTION_PIECES]
     asked = (tokenizer.cls_id, *question_ids, tokenizer.sep_id)
@@ -79,7 +83,11 @@ def windows(
         marks = matched[number] if matched else ()
         room = max_length - len(head) - 1
         if room < 1:
-            raise ValueError(f"max_length {max_length} leaves no room for the passage")
+            raise ReaderError(
+                f"windows of {max_length} word pieces leave no room for a passage beside a "
+                f"question of {len(question_ids)}; shorten the question, or use a model that reads "
+                "more at once"
+            )
         step = max(1, room - min(overlap, room // 2))
         start = 0
         while True:

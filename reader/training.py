@@ -280,7 +280,7 @@ def _read(run: Path) -> dict[str, Any] | None:
     """The state to resume from; None for a run that has none yet.
 
     Raises:
-        TrainingError: the file is damaged.
+        TrainingError: the file is damaged, or not a run's.
     """
     path = run / "checkpoint.pt"
     if not path.exists():
@@ -289,4 +289,21 @@ def _read(run: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = load_pickle(path)
     except UnreadableError as error:
         raise TrainingError(f"{path} {error}; remove it to start the run anew") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(state.get(name), kind) for name, kind in _KINDS.items()
+    ):
+        raise TrainingError(
+            f"{path} is not the checkpoint of a training run; give another folder (--run), or "
+            "remove it to start the run anew"
+        )
     return state
+
+
+#: What a run needs to go on, which every checkpoint has had.
+_KINDS = {
+    "step": int,
+    "model": dict,
+    "optimizer": dict,
+    "schedule": dict,
+    "random": torch.Tensor,
+}

@@ -193,10 +193,13 @@ def test_what_an_option_takes_is_in_its_message_and_in_the_help() -> None:
         spanbot("search", "-k", "9" * 400, "x").err
     )
     assert "use a whole number, 1 or more" in unboxed(
-        spanbot("reader", "finetune", "x", "--epochs", "-" + "9" * 400).err
+        spanbot("reader", "finetune", "x", "--accumulate", "-" + "9" * 400).err
     )
-    told = unboxed(spanbot("reader", "finetune", "x", "--epochs", "0").err)
+    told = unboxed(spanbot("reader", "finetune", "x", "--accumulate", "0").err)
     assert 'it is "0"; use a whole number, 1 or more' in told
+    # The bound of a large number is told in full.
+    told = unboxed(spanbot("reader", "finetune", "x", "--seed", 2**64).err)
+    assert f'it is "{2**64}"; use a whole number from 0 to {2**64 - 1}' in told
     told = unboxed(spanbot("reader", "score", "x", "x", "--script", "3").err)
     assert 'it is "3"; use 1.1 or 2.0' in told
 
@@ -1039,16 +1042,18 @@ def test_doctor_of_an_older_schema_names_the_command(home: Path) -> None:
 SQUAD_CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
 
 
-def squad(path: Path, *, unanswerable: bool = False, after: str = "") -> Path:
+def squad(
+    path: Path, *, unanswerable: bool = False, after: str = "", question: str = "how many hours?"
+) -> Path:
     """A SQuAD file of two questions, and a third without an answer; ``after`` ends the text."""
     asked: list[dict[str, Any]] = [
         {
             "id": name,
-            "question": question,
+            "question": asked_for,
             "answers": [{"text": text, "answer_start": SQUAD_CONTEXT.index(text)}],
         }
-        for name, question, text in (
-            ("a", "how many hours?", "12 hours"),
+        for name, asked_for, text in (
+            ("a", question, "12 hours"),
             ("b", "how many days?", "90 days"),
         )
     ]
@@ -1363,6 +1368,43 @@ def test_a_length_that_the_network_does_not_read_is_refused(model: Path, tmp_pat
     assert "length 128 (the network reads no more; the recipe has 384), overlap 128" in told
     told = unboxed(spanbot(*asked[:-2], tmp_path / "other", "--no-bf16", "--length", "128").err)
     assert "length 128, overlap 128" in told
+
+
+@pytest.mark.parametrize("command", ["finetune", "pretrain"])
+def test_settings_with_which_no_run_gets_anywhere_are_refused(
+    command: str, model: Path, tmp_path: Path
+) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = ["reader", command, data, "--start", model, "--run", run, "--no-bf16"]
+    for option, value in (
+        ("--seed", str(2**64)),
+        ("--learning-rate", "1e38"),
+        ("--epochs", "100000000000000000000"),
+    ):
+        ran = spanbot(*asked, option, value)
+        assert (ran.code, ran.out) == (2, "")
+        assert f'it is "{value}"; use a ' in unboxed(ran.err)
+    assert not run.exists()
+
+
+def test_the_largest_seed_draws(model: Path, tmp_path: Path) -> None:
+    data, run = squad(tmp_path / "train.json"), tmp_path / "run"
+    asked = ["reader", "finetune", data, "--start", model, "--run", run, "--no-bf16"]
+    spanbot(*asked, "--seed", 2**64 - 1, "--negatives", 1).json()
+    assert config_of(run)["seed"] == 2**64 - 1
+
+
+def test_a_question_without_room_in_the_network_is_told(tmp_path: Path) -> None:
+    few = checkpoint(tmp_path / "few")
+    (few / "tokenizer_config.json").write_text('{"do_lower_case": true, "model_max_length": 16}')
+    data = squad(tmp_path / "train.json", question="who are they? who? who? who?")
+    told = "windows of 16 word pieces leave no room for a passage beside a question of "
+    ran = spanbot("reader", "evaluate", data, "--model", few)
+    assert ran.error().startswith(told)
+    run = ["--run", tmp_path / "run", "--no-bf16"]
+    ran = spanbot("reader", "finetune", data, "--start", few, *run)
+    assert ran.code == 1
+    assert f"Error: {told}" in unboxed(ran.err)
 
 
 def test_each_setting_of_a_recipe_has_its_option(model: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from reader.errors import ReaderError
 from reader.features import MAX_QUESTION_PIECES, pad, windows
 from reader.tokenization import Pieces
 from tests.reader_models import tokenizer
@@ -43,7 +44,7 @@ def test_a_long_passage_is_covered_by_windows_that_overlap() -> None:
 def test_a_question_of_any_length_leaves_room_for_the_passage() -> None:
     found = list(windows(pieces(500), [pieces(40)], TOKENS, max_length=128, overlap=32))
     assert all(window.first == MAX_QUESTION_PIECES + 2 for window in found)
-    with pytest.raises(ValueError, match="max_length 60"):
+    with pytest.raises(ReaderError, match=r"of 60 word pieces .* a question of 64; shorten"):
         list(windows(pieces(500), [pieces(40)], TOKENS, max_length=60, overlap=32))
 
 

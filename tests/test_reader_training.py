@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from reader.errors import OutputError
+from reader.errors import OutputError, TrainingError
 from reader.training import History, Training
 
 
@@ -170,3 +170,24 @@ def test_a_checkpoint_that_was_not_written_whole_leaves_the_one_before(
     assert json.loads((tmp_path / "history.json").read_text()) == history
     steps.save(2)  # there is room again
     assert training(tmp_path, Two(), Steps(), steps=10).resume() == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: [state["model"]],
+        lambda state: {},
+        lambda state: {key: value for key, value in state.items() if key != "step"},
+        lambda state: {key: value for key, value in state.items() if key != "random"},
+        lambda state: {**state, "model": [state["model"]]},
+        lambda state: {**state, "optimizer": None},
+    ],
+    ids=["list", "empty", "no step", "no random state", "other model", "other optimizer"],
+)
+def test_a_file_that_is_not_a_runs_checkpoint_is_named(tmp_path: Path, change: Any) -> None:
+    steps = training(tmp_path, Two(), Steps(), steps=10)
+    steps.save(1)
+    file = tmp_path / "checkpoint.pt"
+    torch.save(change(torch.load(file, weights_only=True)), file)
+    with pytest.raises(TrainingError, match=rf"^{file} is not the checkpoint of a training run; g"):
+        training(tmp_path, Two(), Steps(), steps=10).resume()

@@ -48,9 +48,10 @@ def _number(
     if least is None:
         shown, wanted = "NUMBER", kind
     elif most is None:
-        shown, wanted = f"{least:g} OR MORE", f"{kind}, {least:g} or more"
+        shown, wanted = f"{_text(least)} OR MORE", f"{kind}, {_text(least)} or more"
     else:
-        shown, wanted = f"{least:g} TO {most:g}", f"{kind} from {least:g} to {most:g}"
+        bounds = _text(least), _text(most)
+        shown, wanted = " TO ".join(bounds), f"{kind} from {' to '.join(bounds)}"
 
     def parse(value: Any) -> _Number:
         try:
@@ -62,3 +63,8 @@ def _number(
         return number
 
     return typer.Option(*names, parser=parse, metavar=shown, help=help)
+
+
+def _text(number: _Number) -> str:
+    """Whole ones in full: rounded, one would be another."""
+    return str(number) if isinstance(number, int) else f"{number:g}"

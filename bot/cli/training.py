@@ -24,6 +24,15 @@ from reader.errors import TrainingError
 from reader.groups import Group
 from reader.recipes import BASE, BASE_HIDDEN, NO_ANSWER, RECIPES, SMALL, FinetuneConfig, recipe_for
 
+#: The largest seed that torch takes.
+_MOST_SEED = 2**64 - 1
+
+#: More is a slip of the keyboard, and plans for minutes before the first step.
+_MOST_EPOCHS = 1000
+
+#: AdamW moves each weight by about so much a step: with more no network is left.
+_MOST_RATE = 1.0
+
 
 class Masking(StrEnum):
     """The values of ``--masking``."""
@@ -78,10 +87,16 @@ def finetune(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, whole(least=1, help=_by_recipe("How often the questions are seen", "epochs"))
+        int | None,
+        whole(
+            least=1,
+            most=_MOST_EPOCHS,
+            help=_by_recipe("How often the questions are seen", "epochs"),
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, real(least=0, help=_by_recipe("Peak learning rate", "learning_rate"))
+        float | None,
+        real(least=0, most=_MOST_RATE, help=_by_recipe("Peak learning rate", "learning_rate")),
     ] = None,
     warmup: Annotated[
         float | None,
@@ -151,7 +166,9 @@ def finetune(
         bool | None,
         typer.Option(help="Compute in bfloat16.", show_default="where the processor is fast at it"),
     ] = None,
-    seed: Annotated[int, whole(least=0, help="Of all that is drawn by chance.")] = 13,
+    seed: Annotated[
+        int, whole(least=0, most=_MOST_SEED, help="Of all that is drawn by chance.")
+    ] = 13,
     save_every: Annotated[int, whole(least=1, help="Steps between checkpoints.")] = 200,
     half: Annotated[bool, typer.Option(help="Also write the model in float16.")] = False,
 ) -> None:
@@ -309,7 +326,9 @@ def pretrain(
     masking: Annotated[
         Masking, one_of(Masking, help="What is hidden; pieces is the plain baseline, alone.")
     ] = Masking.SPANS,
-    epochs: Annotated[float, real(least=0, help="How often the text is seen.")] = 1.0,
+    epochs: Annotated[
+        float, real(least=0, most=_MOST_EPOCHS, help="How often the text is seen.")
+    ] = 1.0,
     steps: Annotated[int | None, whole(least=1, help="Steps, in the place of epochs.")] = None,
     rows: Annotated[int, whole(least=1, help="Rows at once; more where they are short.")] = 32,
     accumulate: Annotated[int, whole(least=1, help="So many batches of rows make one step.")] = 1,
@@ -317,13 +336,17 @@ def pretrain(
         int | None,
         whole(least=8, help="Word pieces a row; by default 512, or as many as the network reads."),
     ] = None,
-    learning_rate: Annotated[float, real(least=0, help="Peak learning rate.")] = 1e-4,
+    learning_rate: Annotated[
+        float, real(least=0, most=_MOST_RATE, help="Peak learning rate.")
+    ] = 1e-4,
     dropout: Annotated[float, real(least=0, most=0.9, help="Share of values dropped.")] = 0.1,
     bf16: Annotated[
         bool | None,
         typer.Option(help="Compute in bfloat16; by default where it is fast."),
     ] = None,
-    seed: Annotated[int, whole(least=0, help="Of all that is drawn by chance.")] = 13,
+    seed: Annotated[
+        int, whole(least=0, most=_MOST_SEED, help="Of all that is drawn by chance.")
+    ] = 13,
     save_every: Annotated[int, whole(least=1, help="Steps between checkpoints.")] = 200,
 ) -> None:
     """Go on pre-training a BERT on plain text by span masking, as SpanBERT was."""
