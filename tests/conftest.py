@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from retriever.index.kernel import is_compiled, load, set_default
+from tests.reader_models import checkpoint
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -46,3 +47,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SPANBOT_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader of few weights, drawn by chance; tests that share it change nothing."""
+    return checkpoint(tmp_path_factory.mktemp("reader") / "tiny")
+
+
+@pytest.fixture
+def light_models(home: Path, monkeypatch: pytest.MonkeyPatch, tiny_reader: Path) -> None:
+    """Commands load the tiny reader on the CPU, and no ranker."""
+    monkeypatch.setenv("SPANBOT_READER", str(tiny_reader))
+    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
+    monkeypatch.setenv("SPANBOT_RANKER", "off")

@@ -27,16 +27,7 @@ NOTES = {
 }
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    monkeypatch.setenv("SPANBOT_READER", str(model))
-    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
-    monkeypatch.setenv("SPANBOT_RANKER", "off")
+pytestmark = pytest.mark.usefixtures("light_models")
 
 
 @pytest.fixture
@@ -198,9 +189,9 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def test_a_home_folder_that_becomes_read_only(
-    open_folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+    open_folder: Path, tiny_reader: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, reader = open_folder / "home", shutil.copytree(model, open_folder / "tiny")
+    home, reader = open_folder / "home", shutil.copytree(tiny_reader, open_folder / "tiny")
     for path in reader.iterdir():
         path.chmod(0o644)
     monkeypatch.setenv("SPANBOT_HOME", str(home))

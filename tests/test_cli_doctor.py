@@ -18,7 +18,6 @@ from retriever.store.runs import start_run
 from tests.command_line import spanbot
 from tests.documents import write_pages
 from tests.older_database import make_first
-from tests.reader_models import checkpoint
 from tests.store_rows import NOW
 
 NOTES = {
@@ -28,16 +27,7 @@ NOTES = {
 }
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    monkeypatch.setenv("SPANBOT_READER", str(model))
-    monkeypatch.setenv("SPANBOT_DEVICE", "cpu")
-    monkeypatch.setenv("SPANBOT_RANKER", "off")
+pytestmark = pytest.mark.usefixtures("light_models")
 
 
 @pytest.fixture
