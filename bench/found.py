@@ -16,6 +16,7 @@ from bot.answering import Answerer, AnswerOptions, Considered
 from bot.errors import SpanbotError
 from bot.evaluation import holds_answer
 from bot.models import Models
+from reader.files import lines_of
 
 _FORMAT = 3
 #: The name of the reader that comes along.
@@ -94,7 +95,7 @@ def load_kb_questions(path: Path, limit: int | None = None) -> list[Question]:
         FoundFileError: the file cannot be read, or a line is wrong.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise FoundFileError(f"cannot read {path}: {error}") from error
     questions = []

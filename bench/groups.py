@@ -41,7 +41,7 @@ from bot.negatives import beside
 from bot.quotes import quote_around
 from reader.arguments import existing_file, whole
 from reader.errors import DatasetError
-from reader.files import read_text
+from reader.files import lines_of, read_text
 from reader.groups import Group, GroupPassage, folded, save_groups
 from retriever.links import SEPARATOR, place_of
 from retriever.records import Anchor, Hit
@@ -79,7 +79,7 @@ def load(paths: Sequence[Path], kb: str) -> list[Asked]:
     """
     found = []
     for path in paths:
-        for number, line in enumerate(read_text(path).splitlines(), 1):
+        for number, line in enumerate(lines_of(read_text(path)), 1):
             try:
                 record = json.loads(line)
                 if record["kb"] == kb:

@@ -149,10 +149,9 @@ def _records(file: Path) -> dict[str, dict[str, Any]]:
     """What is kept; a last line that was cut off is not."""
     found: dict[str, dict[str, Any]] = {}
     if file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):
-                record = json.loads(line)
-                found[record["id"]] = record
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            record = json.loads(line)
+            found[record["id"]] = record
     return found
 
 

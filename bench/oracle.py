@@ -25,6 +25,7 @@ import numpy as np
 from bench.arguments import foreseen
 from bench.retriever import choose_passages, cut_corpus, write_questions
 from reader.arguments import existing_file, whole
+from reader.files import lines_of
 from retriever.analysis import Analyzer
 from retriever.index.build import IndexedPassage, segment_of
 from retriever.index.folder import IndexFolder
@@ -142,9 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         total = cut_corpus(options.corpus, work / "all.txt")
         chosen = work / "passages.txt"
         choose_passages(work / "all.txt", total, options.passages, chosen)
-        asked = (work / "questions.txt").read_text(encoding="utf-8").splitlines()
+        asked = lines_of((work / "questions.txt").read_text(encoding="utf-8"))
         questions = [analyzer.terms(question) for question in asked[: options.asked]]
-        texts = chosen.read_text(encoding="utf-8").splitlines()
+        texts = lines_of(chosen.read_text(encoding="utf-8"))
         passages = [
             IndexedPassage(number, 1 + number % _COLLECTIONS, analyzer.terms(text))
             for number, text in enumerate(texts, 1)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reader.errors import DatasetError
-from reader.files import read_text
+from reader.files import lines_of, read_text
 from reader.squad import load_squad
 from retriever.errors import ParseError
 from retriever.parsing import SUFFIXES, parse
@@ -117,7 +117,7 @@ def asked(found: dict[str, list[SearchText]], files: Sequence[Path]) -> Collecti
         of_document[book, text.uri].append(number)
     questions, right = [], []
     for path in files:
-        for line_number, line in enumerate(read_text(path).splitlines(), 1):
+        for line_number, line in enumerate(lines_of(read_text(path)), 1):
             try:
                 record = json.loads(line)
                 question, kb = str(record["question"]), record["kb"]

@@ -19,7 +19,7 @@ from bot.installation import Installation
 from bot.negatives import beside, wrong_passages
 from bot.settings import Settings
 from reader.errors import DatasetError
-from reader.files import read_text
+from reader.files import lines_of, read_text
 from reader.groups import Group, GroupPassage, load_groups, of_squad, save_groups
 from reader.squad import load_squad, spread
 
@@ -133,7 +133,7 @@ def handbooks(data: Path, questions: Path) -> list[Handbook]:
     """
     names: dict[str, None] = {}
     for path in question_files(questions):
-        for number, line in enumerate(read_text(path).splitlines(), 1):
+        for number, line in enumerate(lines_of(read_text(path)), 1):
             try:
                 names[str(json.loads(line)["kb"])] = None
             except (ValueError, KeyError, TypeError) as error:

@@ -237,7 +237,7 @@ class Answerer:
         answers: list[AnswerSpan] = []
         for candidate in found:
             number = candidate.hit.document_id
-            if answers and candidate.confidence < least:
+            if candidate.confidence < least:
                 continue
             answer = _answer(candidate, origins[number], anchors[number])
             if any(_same_sentence(answer, other) for other in answers):

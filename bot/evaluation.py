@@ -16,6 +16,7 @@ from typing import Any
 
 from bot.answering import Answerer, Reply, check_question
 from bot.errors import QuestionError, SpanbotError
+from reader.files import lines_of
 from reader.groups import folded
 from reader.metrics import best_over, exact_match, f1
 from retriever.records import Hit
@@ -52,7 +53,7 @@ def load_questions(path: Path) -> list[GoldQuestion]:
         QuestionFileError: it is missing, empty, or a line is wrong.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise QuestionFileError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

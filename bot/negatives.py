@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from reader.groups import Group, GroupPassage, folded
 from retriever.analysis import Analyzer
 from retriever.index.of_texts import index_of_texts
 
-#: So many times the passages that are wanted are looked at, best first.
+#: So many times the passages that are wanted are looked at, best first, those of the question's own
+#: document aside.
 _DEPTH = 10
 
 #: A character of a word that white space or a sign ends. Thai, Chinese, Japanese and the like have
@@ -37,14 +39,16 @@ Finder = Callable[[Group, int], list[GroupPassage]]
 def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
     """What finds wrong passages among these; BM25 ranks each text under its context.
 
-    A wrong passage is none of the question's own and does not hold its answer in whole words, white
-    space and case aside. A question without an answer gets none: what another passage says may
-    answer it.
+    A wrong passage is none of the question's own, of no document of those, where documents are
+    known and there are others, and does not hold its answer in whole words, white space and case
+    aside. A question without an answer gets none: what another passage says may answer it.
     """
-    passages = [
-        GroupPassage(text, (), context)
-        for text, context in dict.fromkeys((passage.text, passage.context) for passage in among)
-    ]
+    sources: dict[tuple[str, str], set[str]] = {}
+    for passage in among:
+        sources.setdefault((passage.text, passage.context), set()).add(passage.document)
+    passages = [GroupPassage(text, (), context) for text, context in sources]
+    documents = list(sources.values())
+    sizes = Counter(name for names in documents for name in names)
     plain = [folded(passage.text) for passage in passages]
     analyzer = Analyzer()
     with tempfile.TemporaryDirectory() as folder:
@@ -59,11 +63,15 @@ def wrong_passages(among: Iterable[GroupPassage]) -> Iterator[Finder]:
                 return []
             right = re.compile("|".join(map(_in_whole_words, sorted(answers))))
             own = {folded(passage.text) for passage in group.passages}
-            ranked = index.search(analyzer.terms(group.question), _DEPTH * count)
+            around = {passage.document for passage in group.passages if len(sizes) > 1} - {""}
+            depth = _DEPTH * count + sum(sizes[name] for name in around)
+            ranked = index.search(analyzer.terms(group.question), depth)
             wrong = [
                 passages[place.passage_id]
                 for place in ranked
-                if plain[place.passage_id] not in own and not right.search(plain[place.passage_id])
+                if plain[place.passage_id] not in own
+                and around.isdisjoint(documents[place.passage_id])
+                and not right.search(plain[place.passage_id])
             ]
             return wrong[:count]
 
@@ -92,6 +100,8 @@ def with_negatives(
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[Group]:
     """Every question with ``count`` wrong passages of the other questions beside its own.
+
+    They are of other documents than its own, see :func:`wrong_passages`.
 
     Args:
         seed: of the order of a question's passages.

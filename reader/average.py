@@ -13,11 +13,15 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reader.arguments import told
 from reader.errors import CheckpointError, ReaderError
 from reader.output import make_folder, writing
+from reader.tensor_files import UnreadableError, load_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 _WEIGHTS = "model.safetensors"
 
@@ -30,15 +34,11 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
             ``share`` is not between 0 and 1.
         OutputError: it cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     if not 0 <= share <= 1:
         raise CheckpointError(f"the share {share} is not between 0 and 1")
-    try:
-        one, other = load_file(before / _WEIGHTS), load_file(after / _WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{before} and {after} cannot be averaged: {error}") from error
+    one, other = (_weights(folder / _WEIGHTS) for folder in (before, after))
     for name, value in other.items():  # the first may hold more, such as an unused pooling layer
         if name not in one or one[name].shape != value.shape:
             raise CheckpointError(
@@ -56,6 +56,13 @@ def average(before: Path, after: Path, target: Path, *, share: float) -> None:
             if path.is_file() and path.name != _WEIGHTS:
                 shutil.copyfile(path, target / path.name)
         save_file(mean, target / _WEIGHTS, metadata={"format": "pt"})
+
+
+def _weights(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_tensors(file)
+    except UnreadableError as error:
+        raise CheckpointError(f"{file} {error}; copy it again or name another folder") from error
 
 
 @told(ReaderError)

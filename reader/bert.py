@@ -1,6 +1,8 @@
-"""BERT's encoder for inference (Devlin et al. 2019), on packed texts: no padding anywhere.
+"""BERT's encoder for inference (Devlin et al. 2019), on packed texts.
 
 Texts of any lengths lie one after the other in one row of pieces; only attention tells them apart.
+Nothing is padded but attention on a GPU, where one call for all texts costs less than padding them
+(:func:`_padded`).
 The weights have the names of transformers' ``BertModel``, whose outputs these are
 (``tests/test_reader_bert.py``). Training uses transformers' own class: there gradients and dropout
 count, here that nothing is computed twice and that transformers, which takes seconds to import,
@@ -12,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from reader.linear import Linear, Precision, linear
+from reader.transfer import sent
 
 #: ``hidden_act`` of a configuration, and what it means.
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -120,15 +125,23 @@ def pack(
 
     ``matched``, if there are any, holds each text's places of token type 2.
     """
-    lengths = tuple(len(text) for text in texts)
-    ids = torch.tensor([piece for text in texts for piece in text], dtype=torch.int64)
-    positions = torch.cat([torch.arange(length) for length in lengths])
-    begins = torch.tensor(seconds).repeat_interleave(torch.tensor(lengths))
-    types = (positions >= begins).long()
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    ids = np.fromiter(chain.from_iterable(texts), np.int64, count=int(lengths.sum()))
+    positions = counted(lengths)
+    types = (positions >= np.repeat(seconds, lengths)).astype(np.int64)
     if any(matched):
-        first = [0, *accumulate(lengths)]
+        first = np.cumsum(lengths) - lengths
         types[[first[n] + place for n, places in enumerate(matched) for place in places]] = 2
-    return Packed(ids.to(device), types.to(device), positions.to(device), lengths)
+    return Packed(
+        sent(ids, device), sent(types, device), sent(positions, device), tuple(lengths.tolist())
+    )
+
+
+def counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, 2 and so on up to each length, one after the other; shape (sum of the lengths,)."""
+    begins = np.cumsum(lengths) - lengths
+    found: NDArray[np.int64] = np.arange(lengths.sum()) - np.repeat(begins, lengths)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +263,11 @@ def _each(packed: Packed) -> _Attend:
 def _padded(packed: Packed) -> _Attend:
     """Attention in one call, padded to the longest text: on a GPU calls cost more than padding."""
     count, longest = len(packed.lengths), max(packed.lengths)
-    sizes = torch.tensor(packed.lengths)
-    inside = torch.arange(longest)[None, :] < sizes[:, None]  # (texts, longest)
+    inside = np.arange(longest) < np.array(packed.lengths)[:, None]  # (texts, longest)
     device = packed.ids.device
-    places = inside.flatten().nonzero().squeeze(1).to(device)
+    places = sent(np.flatnonzero(inside), device)
     uniform = count * longest == len(packed.ids)
-    mask = None if uniform else inside.to(device)[:, None, None, :]
+    mask = None if uniform else sent(inside, device)[:, None, None, :]
 
     def attend(mixed: Tensor) -> Tensor:
         if not uniform:

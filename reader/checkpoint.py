@@ -1,7 +1,7 @@
 """Loading question-answering checkpoints from a folder or a model hub.
 
 Any BERT with a span head loads: ``config.json``, weights as ``model.safetensors`` or
-``pytorch_model.bin`` (read with code execution refused), and ``tokenizer.json`` or ``vocab.txt``.
+``pytorch_model.bin`` (read with code refused), and ``tokenizer.json`` or ``vocab.txt``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reader.errors import CheckpointError, DeviceError
-from reader.output import make_folder, writing
+from reader.errors import CheckpointError, DeviceError, reason_of
+from reader.matching import check_stemmer
+from reader.output import replacing_folder, writing
+from reader.tensor_files import UnreadableError, load_pickle, load_tensors
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -127,6 +129,8 @@ def resolve(
     Raises:
         CheckpointError: neither an existing folder nor a hub id that can be downloaded.
     """
+    if not str(source).strip():  # as a path it would be the folder that the command runs in
+        raise CheckpointError("a model's name is empty; give a folder or a hub id like owner/name")
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -146,20 +150,27 @@ def _download(name: str, hub: Hub, notify: Callable[[str], None]) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     wanted: dict[str, Any] = {"revision": hub.revision, "allow_patterns": list(_HUB_FILES)}
-    try:  # already here: no notice, no network
-        return Path(snapshot_download(name, local_files_only=True, **wanted))
+    try:
+        kept = Path(snapshot_download(name, local_files_only=True, **wanted))
+        if _is_whole(kept):  # no notice, no network
+            return kept
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
     notify(HUB_NOTICES.get(name, f"{name}: check the licence of the model before you use it."))
     try:
         return Path(snapshot_download(name, token=hub.token, **wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         which = name if hub.revision is None else f"{name}, revision {hub.revision},"
         raise CheckpointError(
-            f"the model {which} could not be downloaded ({reason}); download it elsewhere and give "
-            "its folder instead"
+            f"the model {which} could not be downloaded ({reason_of(error)}); download it "
+            "elsewhere and give its folder instead"
         ) from error
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether nothing is missing that a model needs, as after a download that was broken off."""
+    needed = (("config.json",), _WEIGHTS, ("tokenizer.json", "vocab.txt"))
+    return all(any((folder / name).is_file() for name in names) for names in needed)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -218,7 +229,7 @@ def read(
 
     Raises:
         CheckpointError: files missing or damaged, no span head, or a vocabulary that does not fit
-            the embeddings.
+            the embeddings; or it has the match feature, and pystemmer is not installed.
     """
     from reader.bert import shape_of, tensor_shapes
 
@@ -234,6 +245,8 @@ def read(
             f"{folder / 'config.json'}: {MATCH_FEATURE} needs 3 token types, type_vocab_size is "
             f"{shape.types}"
         )
+    if config.get(MATCH_FEATURE):
+        check_stemmer(f"the match feature of {folder}")
     weights = _read_weights(folder)
     body = {f"bert.{name}": size for name, size in tensor_shapes(shape).items()}
     head = {"qa_outputs.weight": (2, shape.hidden), "qa_outputs.bias": (2,)}
@@ -296,6 +309,7 @@ def load(
 
     stored = read(source, head_required=head_required, hub=hub, notify=notify)
     if match:
+        check_stemmer("the match feature")
         stored = _with_match(stored)
     if ranking is not None:
         stored = _marked(stored, ranking=ranking)
@@ -350,19 +364,18 @@ def _marked(stored: Stored, *, ranking: bool) -> Stored:
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, under the names that transformers uses today."""
     import torch
-    from safetensors.torch import load_file
 
     file = weights_file(folder)
     try:
-        found: Any = (
-            load_file(file)
-            if file.suffix == ".safetensors"
-            else torch.load(file, map_location="cpu", weights_only=True)
+        found: Any = load_tensors(file) if file.suffix == ".safetensors" else load_pickle(file)
+    except UnreadableError as error:
+        other = f"take its {_WEIGHTS[0]}" if error.code else "copy or download it again"
+        raise CheckpointError(f"{file} {error}; {other}") from error
+    if not isinstance(found, Mapping):
+        raise CheckpointError(
+            f"{file} holds a {type(found).__name__}, not tensors by their names; it is not a BERT's"
         )
-        tensors = {str(name): value for name, value in found.items() if torch.is_tensor(value)}
-    except Exception as error:  # torch, safetensors and pickle each raise their own kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"the weights in {folder} cannot be loaded: {reason}") from error
+    tensors = {str(name): value for name, value in found.items() if torch.is_tensor(value)}
     prefix = "" if any(name.startswith("bert.") for name in tensors) else "bert."
     renamed = {}
     for name, value in tensors.items():
@@ -407,17 +420,20 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def save(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> None:
     """Write the checkpoint as a folder that :func:`load` takes; ``half`` stores float16.
 
+    The folder is then all of this checkpoint, or as it was before; see
+    :func:`reader.output.replacing_folder`.
+
     Raises:
         OutputError: it cannot be written.
     """
     import torch
 
-    make_folder(folder)
     state = {
         key: value.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
         for key, value in checkpoint.model.state_dict().items()
         if value.is_floating_point()
     }
-    with _quiet(), writing(folder):
-        checkpoint.model.save_pretrained(folder, state_dict=state)
-    checkpoint.tokenizer.save(folder)
+    with replacing_folder(folder) as part:
+        with _quiet(), writing(folder):
+            checkpoint.model.save_pretrained(part, state_dict=state)
+        checkpoint.tokenizer.save(part)

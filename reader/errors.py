@@ -43,3 +43,9 @@ class DeviceError(ReaderError):
 
 class BusyError(ReaderError):
     """The reader has no time for the question; ask again later."""
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what another's error says, or its kind where it says nothing."""
+    lines = str(error).splitlines()
+    return lines[0] if lines and lines[0] else type(error).__name__

@@ -6,12 +6,14 @@ import json
 import lzma
 import re
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
 
 _BLANK = re.compile(r"[ \t\n\r]*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def read_text(path: Path) -> str:
@@ -29,6 +31,30 @@ def read_text(path: Path) -> str:
         raise DatasetError(f"{path} is not a whole xz file ({error}); copy it again") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not UTF-8 text at byte {error.start}") from error
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text without their ends, which are ``\\n``, ``\\r\\n`` and ``\\r`` alone.
+
+    ``str.splitlines`` also cuts at U+0085, U+2028 and U+2029, which stand as they are in the texts
+    of JSON Lines and in the pieces of a vocabulary.
+    """
+    return [line.removesuffix("\n") for line in StringIO(text, newline=None)]
+
+
+def half_character(text: str) -> str | None:
+    """What is wrong with a text that holds a lone surrogate; None where it holds none.
+
+    JSON can write one, ``\\ud800``, but it is half of a character: neither UTF-8 nor a piece holds
+    it.
+    """
+    found = _SURROGATE.search(text)
+    if found is None:
+        return None
+    return (
+        f"holds \\u{ord(found.group()):04x} at character {found.start()}, which is half of a "
+        "character (a lone surrogate); write the whole one, or leave it out"
+    )
 
 
 def read_json(path: Path) -> Any:

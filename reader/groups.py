@@ -15,23 +15,28 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import read_text, too_much
+from reader.files import half_character, lines_of, read_text, too_much
 from reader.output import write_bytes
 from reader.squad import Example, load_squad
 
 
 @dataclass(frozen=True, slots=True)
 class GroupPassage:
-    """A passage of a question; each answer is ``text[start:end]``."""
+    """A passage of a question; each answer is ``text[start:end]``.
+
+    ``document`` tells it from passages of other documents, ``""`` where that is not known. It is
+    not trained on: files of groups do not hold it, and passages do not differ by it.
+    """
 
     text: str
     answers: tuple[tuple[int, int], ...] = ()
     context: str = ""
+    document: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def of_squad(examples: Iterable[Example]) -> list[Group]:
                 GroupPassage(
                     example.context,
                     tuple((a.start, a.start + len(a.text)) for a in example.answers[:1]),
+                    document=example.title,
                 ),
             ),
         )
@@ -71,10 +77,14 @@ def load_training(path: Path) -> list[Group]:
     """Read a SQuAD file (``.json``) or a file of groups (``.jsonl``), either also as ``.xz``.
 
     Raises:
-        DatasetError: the file cannot be read or is malformed; the message names the place.
+        DatasetError: the file cannot be read, is malformed, where the message names the place, or
+            holds no questions.
     """
     plain = path.with_suffix("") if path.suffix == ".xz" else path
-    return load_groups(path) if plain.suffix == ".jsonl" else of_squad(load_squad(path))
+    found = load_groups(path) if plain.suffix == ".jsonl" else of_squad(load_squad(path))
+    if not found:
+        raise DatasetError(f"{path} holds no questions; give a file that does, or leave it out")
+    return found
 
 
 def load_groups(path: Path) -> list[Group]:
@@ -83,7 +93,7 @@ def load_groups(path: Path) -> list[Group]:
     Raises:
         DatasetError: the file cannot be read or is malformed; the message names the line.
     """
-    return list(_parse(read_text(path).splitlines(), str(path)))
+    return list(_parse(lines_of(read_text(path)), str(path)))
 
 
 def save_groups(groups: Sequence[Group], path: Path) -> None:
@@ -122,7 +132,15 @@ def _parse(lines: Iterable[str], name: str) -> Iterator[Group]:
             raise DatasetError(f"{where}: {too_much(error)}") from error
         if not isinstance(record, dict) or not isinstance(record.get("question"), str):
             raise DatasetError(f'{where}: "question" must be a text')
-        passages = record.get("passages")
+        _check_characters(record, ("question",), where)
+        if "passages" not in record:
+            raise DatasetError(
+                f'{where}: "passages" is missing; a reader is trained on SQuAD files (.json) '
+                "and on groups (.jsonl), where a question stands with the passages that were found "
+                'for it: see "Training a reader" in README. The questions of spanbot evaluate are '
+                "neither"
+            )
+        passages = record["passages"]
         if not isinstance(passages, list) or not passages:
             raise DatasetError(f'{where}: "passages" must be a list that is not empty')
         yield Group(
@@ -137,10 +155,16 @@ def _passage(record: Any, where: str) -> GroupPassage:
     text, context = record["text"], record.get("context", "")
     if not isinstance(context, str):
         raise DatasetError(f'{where}: "context" must be a text')
-    answers = []
-    for answer in record.get("answers", []):
+    _check_characters(record, ("text", "context"), where)
+    given, answers = record.get("answers", []), []
+    if not isinstance(given, list):
+        raise DatasetError(
+            f'{where}: "answers" is {json.dumps(given)[:40]}; give a list of [start, end], '
+            "which is empty where the passage does not answer"
+        )
+    for answer in given:
         match answer:
-            case [int(start), int(end)] if 0 <= start < end <= len(text):
+            case [start, end] if type(start) is type(end) is int and 0 <= start < end <= len(text):
                 answers.append((start, end))
             case _:
                 raise DatasetError(
@@ -148,3 +172,10 @@ def _passage(record: Any, where: str) -> GroupPassage:
                     f"{len(text)} characters"
                 )
     return GroupPassage(text, tuple(answers), context)
+
+
+def _check_characters(record: dict[str, Any], keys: Iterable[str], where: str) -> None:
+    """Raises DatasetError for a text that holds half of a character."""
+    for key in keys:
+        if wrong := half_character(record.get(key, "")):
+            raise DatasetError(f'{where}: "{key}" {wrong}')

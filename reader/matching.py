@@ -10,18 +10,39 @@ open-domain questions", section 3.2. Only checkpoints trained with it are fed it
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from reader.errors import CheckpointError
 
 _WORD = re.compile(r"\w+")
+
+
+def check_stemmer(what: str) -> None:
+    """See that words can be matched; ``what`` needs it, the beginning of the message.
+
+    Raises:
+        CheckpointError: pystemmer, which only this feature needs, is not installed.
+    """
+    try:
+        _stem_word()
+    except ImportError as error:
+        raise CheckpointError(
+            f"{what} needs pystemmer, which is not installed; run: pip install pystemmer"
+        ) from error
+
+
+def _stem_word() -> Callable[[str], str]:
+    import Stemmer  # here: only checkpoints with this feature need it
+
+    stem: Callable[[str], str] = Stemmer.Stemmer("english").stemWord
+    return stem
 
 
 class Matcher:
     """Finds the words of one question in texts."""
 
     def __init__(self, question: str) -> None:
-        import Stemmer  # here: only checkpoints with this feature need it
-
-        self._stem = Stemmer.Stemmer("english").stemWord
+        self._stem = _stem_word()
         self._asked = {self._stem(word.casefold()) for word in _WORD.findall(question)}
 
     def pieces(self, text: str, offsets: Sequence[tuple[int, int]]) -> tuple[bool, ...]:

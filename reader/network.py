@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from reader.bert import Bert, Shape, pack, shape_of
+from reader.bert import Bert, Shape, counted, pack, shape_of
 from reader.errors import ReaderError
 from reader.features import Window
 from reader.linear import Precision
+from reader.pace import Fetch
+from reader.transfer import fetched, sent
 
 if TYPE_CHECKING:
     from reader.checkpoint import Checkpoint, Stored
@@ -70,11 +74,33 @@ class Network:
         Raises:
             ReaderError: there is no memory for a single window.
         """
+        return self._begun(batch)()
+
+    def launch(self, batch: Sequence[Window]) -> Fetch:
+        """Have the logits computed; what comes back waits for them, and gives what a call does.
+
+        A GPU begins at once and works by itself meanwhile. A CPU begins when they are fetched.
+
+        Raises:
+            ReaderError: as a call does, here or when they are fetched.
+        """
+        return partial(self, batch) if self._device.type == "cpu" else self._begun(batch)
+
+    def _begun(self, batch: Sequence[Window]) -> Fetch:
         shape = (2, len(batch), max(len(window) for window in batch))
         logits = np.zeros(shape, dtype=np.float32)
-        for begin, end in self._packs(batch):
-            self._fill(batch[begin:end], logits[:, begin:end])
-        return logits[0], logits[1]
+        parts = [
+            part
+            for begin, end in self._packs(batch)
+            for part in self._parts(batch[begin:end], logits[:, begin:end])
+        ]
+
+        def fetch() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            for part in parts:
+                self._fill(part)
+            return logits[0], logits[1]
+
+        return fetch
 
     def _packs(self, batch: Sequence[Window]) -> list[tuple[int, int]]:
         if self._device.type != "cpu":
@@ -90,41 +116,74 @@ class Network:
                 pieces = len(window)
         return packs
 
-    def _fill(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> None:
-        """Compute the logits of windows into an array of shape (2, windows, longest)."""
+    def _parts(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> list[_Part]:
+        """Launch windows whose logits go to an array of shape (2, windows, longest)."""
         try:
-            self._forward(batch, logits)
-            return
+            return [self._forward(batch, logits)]
         except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
-                raise ReaderError(
-                    f"{self._device} has no memory left for a window of {len(batch[0])} pieces; "
-                    "free some, or use another device"
-                ) from error
-        # Halve until it fits: a busy GPU slows answers down instead of refusing them.
+            self._check_several(batch, error)
+        return self._halves(batch, logits)
+
+    def _fill(self, part: _Part) -> None:
+        """Wait for logits and put them where they belong."""
+        try:
+            part.fill()
+            return
+        except torch.OutOfMemoryError as error:  # of a launch, told when it was waited for
+            self._check_several(part.batch, error)
+        for half in self._halves(part.batch, part.logits):
+            self._fill(half)
+
+    def _halves(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> list[_Part]:
+        """Halve until it fits: a busy GPU slows answers down instead of refusing them."""
         release(self._device)
         middle = len(batch) // 2
-        self._fill(batch[:middle], logits[:, :middle])
-        self._fill(batch[middle:], logits[:, middle:])
+        return [
+            *self._parts(batch[:middle], logits[:, :middle]),
+            *self._parts(batch[middle:], logits[:, middle:]),
+        ]
 
-    def _forward(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> None:
+    def _check_several(self, batch: Sequence[Window], error: torch.OutOfMemoryError) -> None:
+        if len(batch) == 1:
+            raise ReaderError(
+                f"{self._device} has no memory left for a window of {len(batch[0])} pieces; "
+                "free some, or use another device"
+            ) from error
+
+    def _forward(self, batch: Sequence[Window], logits: NDArray[np.float32]) -> _Part:
         packed = pack(
             [window.ids for window in batch],
             [window.second for window in batch],
             self._device,
             [window.matched for window in batch],
         )
-        rows: list[int] = []
-        columns: list[int] = []
-        wanted: list[int] = []
-        begin = 0
-        for row, window in enumerate(batch):
-            places = (0, *range(window.first, window.first + len(window.offsets)))
-            rows.extend([row] * len(places))
-            columns.extend(places)
-            wanted.extend(begin + place for place in places)
-            begin += len(window)
+        rows, columns = _places(batch)
+        lengths = np.array(packed.lengths)
+        begins = np.cumsum(lengths) - lengths
+        wanted = sent(begins[rows] + columns, self._device)
         with torch.inference_mode():
-            hidden = self._bert(packed, torch.tensor(wanted).to(self._device))
+            hidden = self._bert(packed, wanted)
             found = functional.linear(hidden.float(), *self._head)  # (wanted, 2)
-        logits[:, rows, columns] = found.T.cpu().numpy()
+        return _Part(batch, logits, rows, columns, fetched(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Windows that the device computes, and where in ``logits`` what it finds belongs."""
+
+    batch: Sequence[Window]
+    logits: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    found: Callable[[], NDArray[np.float32]]  # (wanted, 2)
+
+    def fill(self) -> None:
+        self.logits[:, self.rows, self.columns] = self.found().T
+
+
+def _places(batch: Sequence[Window]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where logits are wanted, ``[CLS]`` and the passage: the windows' numbers, and the pieces'."""
+    counts = np.array([1 + len(window.offsets) for window in batch])
+    number = counted(counts)
+    before = np.repeat([window.first - 1 for window in batch], counts)
+    return np.repeat(np.arange(len(batch)), counts), np.where(number == 0, 0, before + number)

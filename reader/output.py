@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from reader.errors import OutputError
+from reader.errors import OutputError, reason_of
 
 
 @contextmanager
@@ -26,8 +28,7 @@ def writing(path: Path, kept: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        reason = said.splitlines()[0] if said else type(error).__name__
+        reason = getattr(error, "strerror", None) or reason_of(error)
         raise OutputError(f"cannot write {path}: {reason}{kept}") from error
 
 
@@ -51,6 +52,62 @@ def replacing(target: Path, kept: str = "") -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """An empty folder to write files into, that takes the place of another when the block ends.
+
+    A process that is killed never leaves half of it: ``target`` is what it was, or not there for
+    the moment between two renames, which the next call mends, or what was written. Where the new
+    files are the same it is not touched; else files that only it holds, a README say, are taken
+    along. A symbolic link stays, and the folder that it leads to is replaced. When the block ends
+    by an error, what was written is removed.
+
+    Raises:
+        OutputError: it cannot be made, or not be put there.
+    """
+    with writing(target):
+        place = _resolved(target)
+        before = place.with_name(f".{place.name}.before")
+        if before.is_dir() and not place.exists():  # killed between the two renames below
+            before.rename(place)
+    part = place.with_name(place.name + ".part")
+    for left in (part, before):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    if place.exists() and not place.is_dir():
+        raise OutputError(f"cannot make the folder {target}: there is a file of this name")
+    make_folder(part)
+    try:
+        yield part
+        with writing(target):
+            if not place.exists():
+                part.rename(place)
+            elif not _holds(place, part):
+                names = {path.name for path in part.iterdir()}
+                shutil.copytree(
+                    place,
+                    part,
+                    symlinks=True,
+                    dirs_exist_ok=True,
+                    ignore=lambda folder, _: names if Path(folder) == place else (),
+                )
+                place.rename(before)
+                part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if place.exists():
+            shutil.rmtree(before, ignore_errors=True)
+        elif before.is_dir():  # the second rename failed
+            before.rename(place)
+
+
+def _holds(folder: Path, other: Path) -> bool:
+    """Whether a folder holds the files of another, byte for byte; there are no folders in it."""
+    return all(
+        (folder / path.name).is_file() and filecmp.cmp(folder / path.name, path, shallow=False)
+        for path in other.iterdir()
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,10 +11,11 @@ from torch.nn.functional import cross_entropy
 
 from reader.boundary import IGNORED, BoundaryHead, PieceHead
 from reader.checkpoint import Checkpoint
-from reader.errors import CheckpointError
+from reader.errors import CheckpointError, reason_of
 from reader.masking import MaskingConfig
-from reader.output import make_folder, writing
+from reader.output import replacing_folder, writing
 from reader.pretrain_batches import HostBatch
+from reader.tensor_files import UnreadableError, load_tensors
 
 _HEADS = "pretraining_heads.safetensors"
 
@@ -67,23 +68,24 @@ def build(chosen: Checkpoint, folder: Path, masking: MaskingConfig) -> Pretraine
     )
     path = folder / _HEADS
     if path.is_file():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         try:
             wanted = model.state_dict().keys()
-            state = {key: value for key, value in load_file(path).items() if key in wanted}
+            state = {key: value for key, value in load_tensors(path).items() if key in wanted}
             model.load_state_dict(state, strict=False)  # an earlier run may have had one head
-        except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except UnreadableError as error:
+            raise CheckpointError(f"{path} {error}; remove it to start with new heads") from error
+        except RuntimeError as error:
             raise CheckpointError(
-                f"{path} does not fit this encoder ({reason}); remove it to start with new heads"
+                f"{path} does not fit this encoder ({reason_of(error)}); remove it to start with "
+                "new heads"
             ) from error
     return model.to(chosen.device)
 
 
 def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
     """Write the encoder, a checkpoint to fine-tune, with its tokenizer and the heads beside it.
+
+    The folder is replaced as :func:`reader.checkpoint.save` does.
 
     Raises:
         OutputError: they cannot be written.
@@ -97,9 +99,9 @@ def save(chosen: Checkpoint, model: Pretrainer, folder: Path) -> None:
     heads = {key: value for key, value in state.items() if not key.startswith("bert.")}
     # The encoder alone: a span head that was never trained would pass for one that was.
     model.bert.config.architectures = ["BertModel"]
-    make_folder(folder)
-    with writing(folder):
-        model.bert.config.save_pretrained(folder)
-        save_file(encoder, folder / "model.safetensors", metadata={"format": "pt"})
-        save_file(heads, folder / _HEADS)
-    chosen.tokenizer.save(folder)
+    with replacing_folder(folder) as part:
+        with writing(folder):
+            model.bert.config.save_pretrained(part)
+            save_file(encoder, part / "model.safetensors", metadata={"format": "pt"})
+            save_file(heads, part / _HEADS)
+        chosen.tokenizer.save(part)

@@ -25,6 +25,7 @@ from reader.arguments import told
 from reader.digests import digest_of_digests, digest_of_settings_files, digest_of_weights_file
 from reader.errors import CheckpointError, ReaderError
 from reader.output import make_folder, write_text, writing
+from reader.tensor_files import UnreadableError, load_tensors
 from reader.tokenization import PieceTokenizer
 
 if TYPE_CHECKING:
@@ -205,15 +206,13 @@ def load_ranker(
 
 
 def _of_stored(place: Path, settings: Mapping[str, Any]) -> _Encoder:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from reader.bert import shape_of, tensor_shapes
 
+    file = place / "model.safetensors"
     try:
-        stored = load_file(place / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"the ranker in {place} cannot be loaded: {error}") from error
+        stored = load_tensors(file)
+    except UnreadableError as error:
+        raise CheckpointError(f"{file} {error}; copy or download it again") from error
     weights = {
         name: value.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else value
         for name, value in stored.items()

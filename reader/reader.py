@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from reader import spans as span_math
 from reader.errors import ReaderError
 from reader.features import Window, windows
 from reader.matching import Matcher
+from reader.pace import Fetch, Launching, Pace, ahead
 from reader.tokenization import Pieces, PieceTokenizer
 
 if TYPE_CHECKING:
@@ -102,13 +106,16 @@ class PassageReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """How the reader reads; lengths in word pieces."""
+    """How the reader reads; lengths in word pieces.
+
+    ``batch_pieces`` bounds the padded pieces of a batch; None: as suits the device.
+    """
 
     max_length: int = 384
     overlap: int = 128
     max_answer_pieces: int = 30
     n_best: int = 20
-    batch_pieces: int = 8192
+    batch_pieces: int | None = None
     align_words: bool = True
 
 
@@ -166,6 +173,17 @@ class _Asked:
     null_scores: list[float] = field(default_factory=list)
 
 
+#: A window, and whose it is.
+_Input = tuple[_Asked, Window]
+
+
+class _Launched(NamedTuple):
+    """Windows that the network reads, and what waits for their logits."""
+
+    inputs: list[_Input]
+    fetch: Fetch
+
+
 class Reader:
     """Marks answer spans in passages.
 
@@ -188,7 +206,8 @@ class Reader:
         self.name = name
         self.device = device
         self.options = options or ReaderOptions()
-        self._logits = logits
+        self._launch = logits.launch if isinstance(logits, Launching) else _when_fetched(logits)
+        self._pace = Pace.of(device)
 
     def read(
         self,
@@ -217,8 +236,7 @@ class Reader:
     ) -> list[list[Span]]:
         """:meth:`read` for several questions at once; ``progress`` gets windows done."""
         asked = self._asked(questions)
-        self._read(asked, 0, None, progress)
-        return [self._answers(one, top_k) for one in asked]
+        return [self._answers(one, top_k) for one in self._read(asked, 0, None, progress)]
 
     def candidates(
         self, questions: Sequence[tuple[str, Sequence[Passage]]], *, top_k: int = 20
@@ -232,10 +250,10 @@ class Reader:
         """
         asked = self._asked(questions)
         # Some fall together once they are widened to words.
-        self._read(asked, 0, None, n_best=max(self.options.n_best, _WIDER * top_k))
+        n_best = max(self.options.n_best, _WIDER * top_k)
         return [
             Candidates(self._distinct(one, top_k), min(one.null_scores, default=math.inf))
-            for one in asked
+            for one in self._read(asked, 0, None, n_best=n_best)
         ]
 
     def read_until(
@@ -262,9 +280,9 @@ class Reader:
         asked = self._asked([(question, passages)])
         done = 0
         while True:
-            self._read(asked, done, done + round_size)
+            [one] = self._read(asked, done, done + round_size)
             done = min(done + round_size, len(passages))
-            spans = self._answers(asked[0], top_k)
+            spans = self._answers(one, top_k)
             if done == len(passages) or enough(spans, passages[done:]):
                 return Partial(spans, done)
 
@@ -283,67 +301,103 @@ class Reader:
         progress: Callable[[int], None] | None = None,
         *,
         n_best: int | None = None,
-    ) -> None:
-        """Read the passages ``begin`` to ``end`` of each question.
+    ) -> Iterator[_Asked]:
+        """Read the passages ``begin`` to ``end`` of each question, and give it when that is done.
 
+        What is done with one while the next is asked for is done while a GPU reads others.
         ``n_best`` spans of each window are kept, by default as many as the options say.
         """
         n_best = n_best or self.options.n_best
+        for part, batches in ahead(self._launched(asked, begin, end), self._pace.ahead):
+            for batch in batches:
+                self._decode(batch, n_best)
+                if progress is not None:
+                    progress(len(batch.inputs))
+            yield from part
+
+    def _launched(
+        self, asked: Sequence[_Asked], begin: int, end: int | None
+    ) -> Iterator[tuple[list[_Asked], list[_Launched]]]:
+        """The questions part by part, each part with its windows in batches."""
+        known: dict[str, Pieces] = {}
+        for part in self._parts(asked, begin, end):
+            launched = []
+            for batch in self._batches(self._inputs(part, begin, end, known)):
+                launched.append(_Launched(batch, self._launch([window for _, window in batch])))
+            yield part, launched
+
+    def _parts(
+        self, asked: Sequence[_Asked], begin: int, end: int | None
+    ) -> Iterator[list[_Asked]]:
+        """The questions in order, as many at a time as are cut into pieces and launched at once."""
+        part: list[_Asked] = []
+        count = 0
+        for one in asked:
+            own = len(one.passages[begin:end])
+            if part and count + own > self._pace.passages:
+                yield part
+                part, count = [], 0
+            part.append(one)
+            count += own
+        if part:
+            yield part
+
+    def _inputs(
+        self, asked: Sequence[_Asked], begin: int, end: int | None, known: dict[str, Pieces]
+    ) -> list[_Input]:
+        """The windows of the passages ``begin`` to ``end``; ``known`` remembers texts' pieces."""
         parts = [one.passages[begin:end] for one in asked]
-        texts = list({text for part in parts for p in part for text in (p.text, p.context)})
-        pieces_of = dict(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
-        owners: list[_Asked] = []
-        inputs: list[Window] = []
-        for one, part in zip(asked, parts, strict=True):
+        every = {text for part in parts for p in part for text in (p.text, p.context)}
+        texts = [text for text in every if text not in known]
+        known.update(zip(texts, self.tokenizer.pieces_batch(texts), strict=True))
+        return [
+            (one, replace(window, passage=begin + window.passage) if begin else window)
+            for one, part in zip(asked, parts, strict=True)
             for window in windows(
                 one.question,
-                [pieces_of[passage.text] for passage in part],
+                [known[passage.text] for passage in part],
                 self.tokenizer,
                 max_length=self.options.max_length,
                 overlap=self.options.overlap,
-                contexts=[pieces_of[passage.context] for passage in part],
+                contexts=[known[passage.context] for passage in part],
                 matched=[
-                    one.matcher.pieces(p.text, pieces_of[p.text].offsets)
+                    one.matcher.pieces(p.text, known[p.text].offsets)
                     for p in part
                     if one.matcher is not None
                 ],
-            ):
-                owners.append(one)
-                inputs.append(replace(window, passage=begin + window.passage))
-        for chosen in self._batches(inputs):
-            starts, ends = self._logits([inputs[index] for index in chosen])
-            if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
-                raise ReaderError(
-                    f"the model {self.name} gave logits that are not numbers; its weights are "
-                    "damaged or overflow in this precision"
-                )
-            for row, index in enumerate(chosen):
-                one = owners[index]
-                window, passages = inputs[index], one.passages
-                null_score = (
-                    float(starts[row, 0]) + float(ends[row, 0]) + passages[window.passage].prior
-                )
-                spans, total = self._spans_of(
-                    window, passages, starts[row], ends[row], null_score, n_best
-                )
-                one.found.extend(spans)
-                one.totals.append(total)
-                one.null_scores.append(null_score)
-            if progress is not None:
-                progress(len(chosen))
+            )
+        ]
 
-    def _batches(self, inputs: Sequence[Window]) -> list[list[int]]:
-        """Indices of windows of like length, at most ``batch_pieces`` padded pieces a batch."""
-        order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))
-        batches: list[list[int]] = []
-        for index in order:
+    def _batches(self, inputs: Sequence[_Input]) -> list[list[_Input]]:
+        """Windows of like length, at most so many padded pieces a batch."""
+        most = self.options.batch_pieces or self._pace.batch_pieces
+        batches: list[list[_Input]] = []
+        for one in sorted(inputs, key=lambda one: -len(one[1])):
             if batches:
-                longest = len(inputs[batches[-1][0]])
-                if longest * (len(batches[-1]) + 1) <= self.options.batch_pieces:
-                    batches[-1].append(index)
+                longest = len(batches[-1][0][1])
+                if longest * (len(batches[-1]) + 1) <= most:
+                    batches[-1].append(one)
                     continue
-            batches.append([index])
+            batches.append([one])
         return batches
+
+    def _decode(self, batch: _Launched, n_best: int) -> None:
+        """Wait for a batch's logits, and give each question the spans of its windows."""
+        starts, ends = batch.fetch()
+        if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
+            raise ReaderError(
+                f"the model {self.name} gave logits that are not numbers; its weights are "
+                "damaged or overflow in this precision"
+            )
+        for row, (one, window) in enumerate(batch.inputs):
+            prior = one.passages[window.passage].prior
+            null_score = float(starts[row, 0]) + float(ends[row, 0]) + prior
+            spans, total = self._spans_of(
+                window, one.passages, starts[row], ends[row], null_score, n_best
+            )
+            one.found.extend(spans)
+            one.totals.append(total)
+            one.null_scores.append(null_score)
 
     def _spans_of(
         self,
@@ -359,9 +413,12 @@ class Reader:
         starts, ends = start_logits[inside], end_logits[inside]
         if passage.skip:
             starts, ends = starts.copy(), ends.copy()
-            for piece, (begin, stop) in enumerate(window.offsets):
-                if any(begin < last and first < stop for first, last in passage.skip):
-                    starts[piece] = ends[piece] = -np.inf
+            for begin, stop in passage.skip:
+                skipped = slice(
+                    bisect_right(window.offsets, begin, key=itemgetter(1)),
+                    bisect_left(window.offsets, stop, key=itemgetter(0)),
+                )
+                starts[skipped] = ends[skipped] = -np.inf
         candidates, total = span_math.window_candidates(
             starts,
             ends,
@@ -369,21 +426,20 @@ class Reader:
             n_best=n_best,
         )
         spans = []
-        for candidate in candidates:
-            start = window.offsets[candidate.first][0]
-            end = window.offsets[candidate.last][1]
-            if any(start < last and first < end for first, last in passage.skip):
+        for first, last, score in candidates:
+            start, end = window.offsets[first][0], window.offsets[last][1]
+            if passage.skip and any(start < stop and begin < end for begin, stop in passage.skip):
                 continue
             if self.options.align_words:
                 start, end = span_math.align_to_words(passage.text, start, end)
             spans.append(
                 span_math.Scored(
-                    passage=window.passage,
-                    document=passage.document,
-                    start=passage.start + start,
-                    end=passage.start + end,
-                    score=candidate.score + passage.prior,
-                    null_score=null_score,
+                    window.passage,
+                    passage.document,
+                    passage.start + start,
+                    passage.start + end,
+                    score + passage.prior,
+                    null_score,
                 )
             )
         return spans, total + passage.prior
@@ -402,6 +458,11 @@ class Reader:
             span = _span(one, asked.passages)
             found.setdefault(span.text, span)
         return list(found.values())
+
+
+def _when_fetched(logits: Logits) -> Callable[[Sequence[Window]], Fetch]:
+    """A network that computes when it is waited for, as one that is launched."""
+    return lambda batch: partial(logits, batch)
 
 
 def _span(scored: span_math.Scored, passages: Sequence[Passage]) -> Span:

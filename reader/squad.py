@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.errors import DatasetError
-from reader.files import parse_json, place_of, read_text
+from reader.files import half_character, parse_json, place_of, read_text
 
 #: The way to a value from the outermost one: names in objects, numbers in lists.
 _Way = tuple[str | int, ...]
@@ -32,12 +32,16 @@ class GoldAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question on one paragraph, with its reference answers (none: unanswerable)."""
+    """One question on one paragraph, with its reference answers (none: unanswerable).
+
+    ``title`` is that of the paragraph's article, ``""`` where it has none.
+    """
 
     id: str
     question: str
     context: str
     answers: tuple[GoldAnswer, ...]
+    title: str = ""
 
     @property
     def answer_texts(self) -> tuple[str, ...]:
@@ -48,14 +52,15 @@ def load_squad(path: str | Path) -> list[Example]:
     """Read a SQuAD 1.1 or 2.0 file.
 
     Raises:
-        DatasetError: the file is missing, is not JSON, a record lacks a field, or an answer is
-            empty or does not stand where ``answer_start`` says; the message names the line and the
+        DatasetError: the file is missing, is not JSON or holds no questions; a record lacks a
+            field or has one of another kind, two questions have one id, or an answer is empty or
+            does not stand where ``answer_start`` says: then the message names the line and the
             record.
     """
     path = Path(path)
     text = read_text(path)
     try:
-        return list(_examples(parse_json(text, path)))
+        found = list(_examples(parse_json(text, path)))
     except _WrongError as wrong:
         line, column = place_of(text, wrong.value)
         where = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in wrong.record)
@@ -63,6 +68,9 @@ def load_squad(path: str | Path) -> list[Example]:
         raise DatasetError(
             f"{path}, line {line}, column {column}: {record}{wrong.message}"
         ) from None
+    if not found:
+        raise DatasetError(f"{path} holds no questions; give a SQuAD file that does")
+    return found
 
 
 def spread(examples: Sequence[Example], count: int) -> list[Example]:
@@ -84,19 +92,39 @@ class _WrongError(Exception):
 
 def _examples(document: Any) -> Iterator[Example]:
     articles = _field(document, "data", list, ())
+    ids: set[str] = set()
     for a, article in enumerate(articles):
         at_article: _Way = ("data", a)
-        for p, paragraph in enumerate(_field(article, "paragraphs", list, at_article)):
+        paragraphs = _field(article, "paragraphs", list, at_article)
+        title = article.get("title")
+        for p, paragraph in enumerate(paragraphs):
             at_paragraph: _Way = (*at_article, "paragraphs", p)
             context = _field(paragraph, "context", str, at_paragraph)
             for q, qa in enumerate(_field(paragraph, "qas", list, at_paragraph)):
-                yield _example(qa, context, (*at_paragraph, "qas", q))
+                where: _Way = (*at_paragraph, "qas", q)
+                example = _example(qa, context, title if isinstance(title, str) else "", where)
+                if example.id in ids:
+                    raise _WrongError(
+                        f'another question before has the id "{example.id}" too; answers and '
+                        "scores are told apart by it: give each question one of its own",
+                        where,
+                        (*where, "id"),
+                    )
+                ids.add(example.id)
+                yield example
 
 
-def _example(qa: Any, context: str, where: _Way) -> Example:
+def _example(qa: Any, context: str, title: str, where: _Way) -> Example:
     identity = _field(qa, "id", str, where)
     answers: list[GoldAnswer] = []
-    impossible = qa.get("is_impossible") is True
+    impossible = qa.get("is_impossible", False)
+    if not isinstance(impossible, bool):
+        raise _WrongError(
+            f'question "{identity}": "is_impossible" is {type(impossible).__name__}; write true or '
+            "false, without quotation marks",
+            where,
+            (*where, "is_impossible"),
+        )
     for i, answer in enumerate([] if impossible else _field(qa, "answers", list, where)):
         at_answer: _Way = (*where, "answers", i)
         text = _field(answer, "text", str, at_answer)
@@ -129,6 +157,7 @@ def _example(qa: Any, context: str, where: _Way) -> Example:
         question=_field(qa, "question", str, where),
         context=context,
         answers=tuple(answers),
+        title=title,
     )
 
 
@@ -157,4 +186,6 @@ def _field(record: Any, key: str, kind: type, where: _Way) -> Any:
         raise _WrongError(
             f'"{key}" is {type(value).__name__}, expected {kind.__name__}', where, (*where, key)
         )
+    if isinstance(value, str) and (wrong := half_character(value)):
+        raise _WrongError(f'"{key}" {wrong}', where, (*where, key))
     return value

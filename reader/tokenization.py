@@ -21,6 +21,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from reader.errors import CheckpointError
+from reader.files import lines_of
 from reader.output import write_text
 
 _log = logging.getLogger(__name__)
@@ -134,10 +135,7 @@ class PieceTokenizer:
 
     def pieces_batch(self, texts: Sequence[str]) -> list[Pieces]:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [
-            Pieces(tuple(encoding.ids), tuple((int(s), int(e)) for s, e in encoding.offsets))
-            for encoding in encodings
-        ]
+        return [Pieces(tuple(encoding.ids), tuple(encoding.offsets)) for encoding in encodings]
 
     def ids_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids alone, for texts too many for offsets."""
@@ -181,7 +179,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 def _from_vocabulary(folder: Path, settings: dict[str, Any]) -> Tokenizer:
     path = folder / "vocab.txt"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     vocabulary = {piece: number for number, piece in enumerate(lines)}

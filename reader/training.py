@@ -13,6 +13,7 @@ import torch
 
 from reader.errors import TrainingError
 from reader.output import make_folder, replacing, write_text, writing
+from reader.tensor_files import UnreadableError, load_pickle
 
 
 class TrainingConfig(Protocol):
@@ -214,9 +215,7 @@ def _read(run: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise TrainingError(
-            f"{path} cannot be read ({error}); remove it to start the run anew"
-        ) from error
+        state: dict[str, Any] = load_pickle(path)
+    except UnreadableError as error:
+        raise TrainingError(f"{path} {error}; remove it to start the run anew") from error
     return state

@@ -92,8 +92,10 @@ def test_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with tarfile.open(tmp_path / "kb" / "book.tar.xz", "w:xz") as packed:
         packed.add(page, "book/page.md")
     questions = tmp_path / "ours.jsonl"
-    record = {"kb": "book", "question": "how long is a token good", "documents": ["page.md"]}
-    questions.write_text(json.dumps(record))
+    # With a line separator, which ends no line.
+    asked_for = "how long is\u2028a token good"
+    record = {"kb": "book", "question": asked_for, "documents": ["page.md"]}
+    questions.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
     arguments = ["--data", str(tmp_path), "--results", str(tmp_path), "--questions", str(questions)]
     analysis.main(arguments)
     report = json.loads((tmp_path / "analysis.json").read_text())

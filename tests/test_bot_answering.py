@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -182,10 +183,16 @@ def test_the_answer_to_a_question_of_the_document_is_quoted(tmp_path: Path) -> N
         [answer] = ask(store, "where do bikes go?", {"Where do bikes go": 15.0}).answers
         assert (answer.text, answer.sentence) == (wanted, wanted)
         # What the reader finds in the answer itself is more exact, and no less sure for that.
-        marks = {"Where do bikes go": 15.0, "the shed": 12.0}
-        [marked] = ask(store, "where do bikes go?", marks).answers
-        assert (marked.text, marked.sentence) == ("the shed", wanted)
-        assert marked.confidence == answer.confidence
+        for part in ("the shed", "They go", "on the left."):
+            marks = {"Where do bikes go": 15.0, part: 12.0}
+            [marked] = ask(store, "where do bikes go?", marks).answers
+            assert (marked.text, marked.sentence) == (part, wanted)
+            assert marked.confidence == answer.confidence
+        # Of several that it finds there it is the best.
+        for asked, better in ((15.0, 12.0), (13.0, 15.0)):
+            marks = {"Where do bikes go": asked, "the shed": better, "on the left": 11.0}
+            [marked] = ask(store, "where do bikes go?", marks).answers
+            assert marked.text == "the shed"
 
 
 def test_further_answers_are_other_sentences(store: Store) -> None:
@@ -198,6 +205,17 @@ def test_further_answers_are_other_sentences(store: Store) -> None:
     assert [Path(a.document).name for a in reply.answers] == ["wifi.md", "annex.txt", "wifi.md"]
     confidences = [answer.confidence for answer in reply.answers]
     assert confidences == sorted(confidences, reverse=True)
+
+
+def test_sentences_without_a_space_between_them_are_two(tmp_path: Path) -> None:
+    with open_store(tmp_path / "home") as store:
+        desk, valid = "WIFI の番号は受付にあります。", "WIFI の番号は二日間有効です。"
+        pages = {**NOTES, "ja.md": f"# WIFI\n\n{desk}{valid}\n"}
+        store.ingestor.add([write_pages(tmp_path / "notes", pages)])
+        for first, second in ((desk, valid), (valid, desk)):
+            marks = {first[5:-1]: 15.0, second[5:-1]: 14.0}
+            answers = ask(store, "WIFI の番号", marks).answers
+            assert [answer.sentence for answer in answers] == [first, second]
 
 
 def test_the_same_sentence_of_two_documents_is_shown_once(tmp_path: Path) -> None:
@@ -213,6 +231,8 @@ def test_a_further_answer_needs_its_share_of_the_first_ones_confidence(store: St
     question = "How long is the wifi valid?"
     assert len(ask(store, question, marks, further_confidence=0.4).answers) == 1
     assert len(ask(store, question, marks, further_confidence=0.2).answers) == 2
+    same = {"twelve hours": 15.0, "two days": 15.0, "at the desk": 14.9}
+    assert len(ask(store, question, same, further_confidence=1.0).answers) == 2
 
 
 def test_so_many_answers_are_shown_at_most(store: Store) -> None:
@@ -304,6 +324,9 @@ def test_the_spans_of_a_sentence_speak_for_it_together(store: Store) -> None:
     assert alone.answers[0].text == "two days"
     together = ask(store, "How long is the wifi valid?", marks, by(probability=100.0))
     assert together.answers[0].sentence == "The code of the guest wifi is valid for twelve hours."
+    marks["The wifi of"] = 8.0  # that of the other sentence, which is little
+    together = ask(store, "How long is the wifi valid?", marks, by(probability=100.0))
+    assert together.answers[0].sentence == "The code of the guest wifi is valid for twelve hours."
 
 
 def test_titles_and_headings_are_read_with_a_passage(store: Store) -> None:
@@ -352,8 +375,15 @@ def test_so_many_passages_are_read(store: Store) -> None:
 
 
 def test_every_answer_is_considered_and_nothing_noted(store: Store) -> None:
-    considered = answerer(store, MarkingReader({"twelve hours": (4.0, 4.0)})).consider("wifi valid")
+    marks = {"twelve hours": (4.0, 4.0), "The code": (3.0, 3.0)}
+    considered = answerer(store, MarkingReader(marks)).consider("wifi valid")
     found = considered.candidates
+    sentences = sorted((c.hit.document_id, c.start, c.end) for c in found)
+    for (document, _, end), (other, start, _) in pairwise(sentences):
+        assert document != other or end <= start  # each sentence competes once
+    best = max(hit.score for hit in considered.hits)
+    assert [c.features.behind for c in found] == [c.hit.score - best for c in found]
+    assert min(c.features.behind for c in found) < 0.0
     assert {candidate.hit for candidate in found} <= set(considered.hits)
     assert found[0].span.text == "twelve hours"
     assert [c.span.score for c in found] == sorted((c.span.score for c in found), reverse=True)
@@ -495,6 +525,8 @@ def test_the_precision_decides_what_is_shown(store: Store) -> None:
     chosen = replace(BY_LOGIT, precisions=Precisions(((0.0, 0.3), (0.45, 0.6), (0.55, 0.8))))
     assert ask(store, question, marks, chosen, precision=0.6).answered
     assert not ask(store, question, marks, chosen, precision=0.61).answered
+    as_sure = replace(BY_LOGIT, precisions=Precisions(((0.0, 0.3), (0.5, 0.6))))
+    assert ask(store, question, marks, as_sure, precision=0.6).answered
 
 
 def test_a_precision_that_was_never_reached_is_named_in_the_log(
@@ -541,6 +573,10 @@ def test_confidence_is_a_probability() -> None:
     # The better one gains by its lead of 2, the other loses by it.
     ahead, behind = calibration.confidences([features(3.0), features(1.0)])
     assert ahead == pytest.approx(1 / (1 + math.exp(-3.0)))
+    # Of three, each is ahead of the best other one or behind it.
+    three = calibration.confidences([features(3.0), features(1.0), features(0.0)])
+    assert three[:2] == [ahead, behind]
+    assert three[2] == pytest.approx(1 / (1 + math.exp(2.5)))
     assert behind == pytest.approx(1 / (1 + math.exp(1.0)))
     assert calibration.confidences([]) == []
     for chosen in (calibration, default_calibration()):

@@ -247,6 +247,14 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: Any, message: str) -> None:
     assert str(info.value).startswith(f"{path}, line 3: {message}")
 
 
+def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    asked = "Who\u2028has\u2029a\u0085code?"
+    record = json.dumps({"question": asked, "answers": ["x"]}, ensure_ascii=False)
+    path.write_bytes(f"{record}\r\n{record}\r\n".encode())
+    assert [gold.question for gold in load_questions(path)] == [asked, asked]
+
+
 def test_a_file_that_is_no_question_file_is_named(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "nowhere.jsonl", "No such file"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bot.negatives import beside, with_negatives, wrong_passages
-from reader.groups import Group, GroupPassage
+from reader.groups import Group, GroupPassage, load_training
 from tests.command_line import spanbot
 from tests.reader_models import checkpoint
 from tests.squad_files import write_squad
@@ -73,6 +73,44 @@ def test_a_passage_of_the_question_itself_is_no_other() -> None:
     more = replace(ASKED, passages=(*ASKED.passages, GroupPassage(TEXTS[2].upper())))
     with wrong_passages(map(GroupPassage, TEXTS)) as find:
         assert texts(find(more, 2)) == TEXTS[3:4]
+
+
+def of(document: str, *found: str) -> list[GroupPassage]:
+    """Passages of a document."""
+    return [GroupPassage(text, document=document) for text in found]
+
+
+def test_another_passage_of_the_question_s_own_document_is_not_taken() -> None:
+    own = replace(ASKED.passages[0], document="guests")
+    asked = replace(ASKED, passages=(own,))
+    # Of its own are as many as are looked at otherwise, all of them better to BM25.
+    near = [f"The guest code is valid; how long is asked at desk {n}." for n in range(12)]
+    among = [*of("guests", OWN, *near), *of("desk", *TEXTS[2:])]
+    with wrong_passages(among) as find:
+        assert texts(find(asked, 1)) == TEXTS[2:3]
+        assert texts(find(asked, 9)) == TEXTS[2:4]
+        # Of a question whose document is not known, any may be taken.
+        assert find(ASKED, 1)[0].text in near
+    # What stands in its document too is of it.
+    with wrong_passages([*among, *of("guests", TEXTS[2])]) as find:
+        assert texts(find(asked, 9)) == TEXTS[3:4]
+    # Where there is one document, nothing tells what is wrong from what is beside it.
+    with wrong_passages(of("guests", *TEXTS)) as find:
+        assert texts(find(asked, 9)) == TEXTS[2:4]
+
+
+def test_articles_of_squad_are_documents_by_their_titles(tmp_path: Path) -> None:
+    write_squad(tmp_path / "a.json", {OWN: (ASKED.question, "12 hours"), TEXTS[2]: ("?", "desk")})
+    more = {f"Lunch on day {n} is at noon.": ("When is lunch?", "noon") for n in range(5)}
+    write_squad(tmp_path / "b.json", {TEXTS[3]: ("Who waits?", "guest"), **more})
+    articles = [
+        json.loads((tmp_path / name).read_text())["data"][0] for name in ("a.json", "b.json")
+    ]
+    for titles, expected in ((("A", "B"), TEXTS[3]), (("", ""), TEXTS[2]), (("A", "A"), TEXTS[2])):
+        data = [{"title": title, **one} for title, one in zip(titles, articles, strict=True)]
+        (tmp_path / "c.json").write_text(json.dumps({"data": data}))
+        first = with_negatives(load_training(tmp_path / "c.json"), 1, seed=1)[0]
+        assert sorted(texts(list(first.passages))) == sorted([OWN, expected])
 
 
 def test_a_question_without_an_answer_has_none() -> None:

@@ -317,6 +317,10 @@ def test_questions_are_read_from_their_file(tmp_path: Path) -> None:
         "notes/lunch.md",
         "Who collects the mail?",
     ]
+    odd = replace(QUESTIONS[0], question="Who\u2028has a\u0085code?")
+    record = json.dumps(asdict(odd), ensure_ascii=False)
+    (tmp_path / "odd.jsonl").write_text(record + "\n", "utf-8")
+    assert load_kb_questions(tmp_path / "odd.jsonl") == [odd]
     with file.open("a", encoding="utf-8") as lines:
         lines.write('{"question": "And the dogs?"}\n')
     with pytest.raises(FoundFileError, match=r"questions.jsonl, line 4: .*'kb'"):

@@ -1071,6 +1071,32 @@ def test_a_reader_is_scored(model: Path, tmp_path: Path) -> None:
     assert set(scores) == CARD | {"NoAns_exact", "NoAns_f1", "NoAns_total"}
 
 
+def test_a_model_of_no_name_is_not_the_embedded_reader(model: Path, tmp_path: Path) -> None:
+    data = squad(tmp_path / "dev.json")
+    for name in ("", " "):
+        told = spanbot("reader", "evaluate", data, "--model", name).error()
+        assert told.startswith("--model is empty; name a folder or a hub id like owner/name, or")
+        told = spanbot("reader", "finetune", data, "--start", name, "--run", tmp_path / "r").error()
+        assert told.startswith("a model's name is empty; give a folder or a hub id")
+    assert not (tmp_path / "r").exists()
+
+
+def test_data_without_questions_is_refused(model: Path, tmp_path: Path) -> None:
+    empty, data, run = tmp_path / "empty.json", squad(tmp_path / "train.json"), tmp_path / "run"
+    empty.write_text('{"data": []}')
+    (tmp_path / "answers.json").write_text("{}")
+    start = ["--start", model, "--run", run]
+    for words in (
+        ["evaluate", empty, "--model", model],
+        ["score", empty, tmp_path / "answers.json"],
+        ["finetune", data, *start, "--dev", empty],
+        ["finetune", data, empty, *start],
+    ):
+        told = spanbot("reader", *words).error()
+        assert told == f"{empty} holds no questions; give a SQuAD file that does"
+    assert not run.exists()
+
+
 @pytest.mark.parametrize("option", ["--predictions", "--no-answer", "--n-best"])
 def test_where_nothing_can_be_written_nothing_is_read(
     option: str, model: Path, tmp_path: Path

@@ -172,8 +172,8 @@ def test_where_the_copy_does_not_fit_nothing_is_upgraded(home: Path) -> None:
         told = spanbot("db", "upgrade").error()
     assert re.fullmatch(
         rf"the database {path} was not upgraded: no copy of it can be saved first; the backup "
-        rf"{home}/backups/spanbot-0001-[\w.]+\.db cannot be written: disk I/O error; "
-        + re.escape(remedy(home)),
+        rf"{home}/backups/spanbot-0001-[\w.]+\.db cannot be written: disk I/O error, "
+        rf"there or where {path} is; " + re.escape(remedy(home)),
         told,
     )
     assert dump(path) == before

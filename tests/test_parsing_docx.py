@@ -123,6 +123,71 @@ def test_merged_cells_keep_their_headers(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "bold", "expected"),
+    [
+        ([["", "North", "South"], ["A", "9", "8"]], True, "A; North: 9; South: 8"),
+        ([["Desk", "North", "x" * 40], ["A", "9", ""]], False, "Desk: A; North: 9"),
+        # A table of one row or one column, or with several columns without a name.
+        ([["Desk", "North", "South"]], False, "Desk; North; South"),
+        ([["Desk", "North"]], True, "Desk; North"),
+        ([["Desks"], ["A"]], True, "Desks\nA"),
+        ([["Desk", "", "–", "South"], ["A", "9", "8", "7"]], True, "Desk; South\nA; 9; 8; 7"),
+        # What is too long for a name, is one twice or has digits in it.
+        ([["Desk", "North", "x" * 41], ["A", "9", ""]], False, f"Desk; North; {'x' * 41}\nA; 9"),
+        ([["Desk", "x" * 41], ["A", "9"]], True, f"Desk; {'x' * 41}\nA; 9"),
+        ([["Desk", "North", "north"], ["A", "9", "8"]], False, "Desk; North; north\nA; 9; 8"),
+        ([["Desk", "North", "Floor 2"], ["A", "9", "8"]], False, "Desk; North; Floor 2\nA; 9; 8"),
+    ],
+)
+def test_a_first_row_that_is_not_marked_may_be_the_header(
+    tmp_path: Path, rows: list[list[str]], bold: bool, expected: str
+) -> None:
+    assert docx(tmp_path, lambda document: table(document, rows, bold=bold)).text == expected
+
+
+def test_bold_type_makes_a_header_only_where_not_all_rows_have_it(tmp_path: Path) -> None:
+    def fill(document: DocxDocument) -> None:
+        # A table with a bold sum, one all in bold, and one with a bold cell in its first row.
+        for rows, bold in (
+            ([["Desk", "Price"], ["A", "9"], ["Sum", "9"]], ["Desk", "Price", "Sum", "9"]),
+            ([["Phone", "300"], ["Room", "12"]], ["Phone", "300", "Room", "12"]),
+            ([["Phone", "300"], ["Room", "12"]], ["Phone"]),
+        ):
+            table(document, rows)
+            for row in document.tables[-1].rows:
+                for run in (run for cell in row.cells for run in cell.paragraphs[0].runs):
+                    run.bold = (run.text in bold and row.cells[0].text != "A") or None
+            document.add_paragraph("And:")
+
+    assert docx(tmp_path, fill).text.removesuffix("\n\nAnd:").split("\n\nAnd:\n\n") == [
+        "Desk: A; Price: 9\nDesk: Sum; Price: 9",
+        "Phone; 300\nRoom; 12",
+        "Phone; 300\nRoom; 12",
+    ]
+
+
+def test_a_first_row_with_merged_cells_may_be_the_header(tmp_path: Path) -> None:
+    rows = [["Desk", "Open", "", "Closed", ""], ["A", "9", "17", "12", "13"]]
+
+    def fill(document: DocxDocument) -> None:
+        for bold in (True, False):
+            table(document, rows, bold=bold)
+            for left, right in ((1, 2), (3, 4)):
+                document.tables[-1].cell(0, left).merge(document.tables[-1].cell(0, right))
+            document.add_paragraph("And:")
+        # Of two cells it is as likely the first of many rows.
+        table(document, [["Rates", "", "low"], ["A", "9", "17"]])
+        document.tables[-1].cell(0, 0).merge(document.tables[-1].cell(0, 1))
+
+    headed = "Desk: A; Open: 9; Open: 17; Closed: 12; Closed: 13"
+    assert docx(tmp_path, fill).text.split("\n\nAnd:\n\n") == [
+        headed,
+        headed,
+        "Rates; low\nA; 9; 17",
+    ]
+
+
 def test_tracked_insertions_are_read_and_deletions_are_not(tmp_path: Path) -> None:
     def fill(document: DocxDocument) -> None:
         paragraph: Any = document.add_paragraph("Claims within ")._p

@@ -156,6 +156,21 @@ def test_tasks_have_the_boxes_that_markdown_has(tmp_path: Path, items: str) -> N
         ("<ul><li>Take <input type=checkbox> tea<li><input type=radio> none", "- Take tea\n- none"),
         ("<ul><li><input type=checkbox style='display:none'>Folded", "- Folded"),
         ("<ul><li>a<li><ul><li><input type=checkbox>in</ul>", "- a\n  - ☐ in"),
+        ("<ul><li><!-- 1 --> <input type=checkbox>a", "- ☐ a"),
+        ("<UL><LI><INPUT TYPE=CHECKBOX CHECKED>Folded</UL>", "- ☑ Folded"),
+        ("<ul><li><input name=amount> pounds", "- pounds"),
+        # The box of an item in an item, where a cell has both on one line.
+        (
+            "<table><tr><th>Who<th>What<tr><td>Ada<td><ul><li><ul><li><input type=checkbox>in"
+            "<li>out</ul></ul></table>",
+            "Who: Ada; What: ☐ in, out",
+        ),
+        # A box may stand in a frame, or be that of a term.
+        (
+            "<ul><li><table role=presentation><tr><td><input type=checkbox checked><td>Book"
+            "</table><li><dl><dt><input type=checkbox> Badge<dd>for the door</dl></ul>",
+            "- ☑ Book\n- ☐ Badge: for the door",
+        ),
         ("<p><input type=checkbox checked> Yes.</p><ul><li><input type=checkbox></ul>", "Yes."),
     ],
 )

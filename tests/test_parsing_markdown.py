@@ -173,6 +173,7 @@ def test_definition_lists_are_read_as_those_of_html(tmp_path: Path) -> None:
     ("source", "expected"),
     [
         (": alone\n\n: and again", ": alone\n\n: and again"),
+        (": alone\n: and again", ": alone : and again"),
         ("Tea\n:ten pence\n\n:tea: for two", "Tea :ten pence\n\n:tea: for two"),
         ("Price\n:\n\nTea\n~ 5 pence", "Price :\n\nTea ~ 5 pence"),
         ("# Title\n: text", "Title\n\n: text"),
@@ -191,21 +192,69 @@ def test_definition_lists_are_read_as_those_of_html(tmp_path: Path) -> None:
             "A paragraph that is broken into lines here,\nin front of\n: a colon",
             "A paragraph that is broken into lines here, in front of : a colon",
         ),
+        (
+            "A paragraph that is broken into lines in front\nof a second line\n: a colon",
+            "A paragraph that is broken into lines in front of a second line : a colon",
+        ),
+        (
+            "One\nand a line that is longer than any term is, of two\n: three",
+            "One and a line that is longer than any term is, of two : three",
+        ),
+        (f"One\n{'x' * 41}\n: three", f"One {'x' * 41} : three"),
+        ("1\n2\n3\n4\n5\n6\n: seven", "1 2 3 4 5 6 : seven"),
+        ("One\ntwo\n\n: three", "One two\n\n: three"),
+        ("One,\ntwo\n: three", "One, two : three"),
         ("One two,\nthree\n: four", "One two, three : four"),
         ("One\nthree.\n: four", "One three. : four"),
         ("One\n- two\n: three", "One\n\n- two : three"),
+        ("One\n    two\n: three", "One two : three"),
         # What stands below a list of definitions is held to the same.
         (
             "Tea\n: A drink.\n\nThis is a sentence, which says what it says.\n\n: text",
             "Tea: A drink.\n\nThis is a sentence, which says what it says.\n\n: text",
         ),
         ("Tea\n: A drink.\n~ 5 pence\n\nCost\n~ 5", "Tea: A drink. ~ 5 pence\n\nCost ~ 5"),
+        ("Tea\n: A drink.\n## Cost\n~ 5 pence", "Tea: A drink.\n\nCost\n\n~ 5 pence"),
+        ("Tea\n: A drink.\n- with milk\n~ 5 pence", "Tea: A drink.\n\n- with milk ~ 5 pence"),
+        (
+            "Tea\n: A drink.\n\nThis is a paragraph that is broken into lines,\nhere\n: a colon",
+            "Tea: A drink.\n\nThis is a paragraph that is broken into lines, here : a colon",
+        ),
+        (
+            "```\nx\n: y\n```\nThis is a paragraph that is broken into lines,\nhere\n: a colon",
+            "x\n: y\n\nThis is a paragraph that is broken into lines, here : a colon",
+        ),
     ],
 )
 def test_other_lines_that_begin_with_a_colon_stay(
     tmp_path: Path, source: str, expected: str
 ) -> None:
     assert text(tmp_path, source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("approx.\n: Not exactly.", "approx.: Not exactly."),
+        ("1\n2\n3\n4\n5\n: six", "1, 2, 3, 4, 5: six"),
+        # A line of more than 40 characters is a term where it stands alone.
+        (
+            "How do I get a parking space, and where is it?\n: Ask the desk.",
+            "How do I get a parking space, and where is it? Ask the desk.",
+        ),
+        (f"{'x ' * 99}xx\n: long", f"{'x ' * 99}xx: long"),
+        (f"{'x' * 40}\n{'y' * 40}\n: long", f"{'x' * 40}, {'y' * 40}: long"),
+    ],
+)
+def test_what_is_short_or_no_sentence_may_be_a_term(
+    tmp_path: Path, source: str, expected: str
+) -> None:
+    assert text(tmp_path, source) == expected
+
+
+def test_a_definition_has_all_paragraphs_that_are_indented_as_it_is(tmp_path: Path) -> None:
+    source = "Nest\n: The room.\n\n  It is closed.\n\n It was open.\n"
+    assert text(tmp_path, source) == "Nest: The room.\nIt is closed.\n\nIt was open."
 
 
 def test_a_term_right_below_another_definition_begins_its_own(tmp_path: Path) -> None:
@@ -218,6 +267,14 @@ Tangerine
 Pear
 : A fruit
 that is eaten.
+Quince
+: A fruit
+  that is cooked
+Raisin
+: A fruit,
+dried in the sun,
+Sloe
+: A fruit.
 
 ```
 Plum
@@ -228,7 +285,8 @@ Fig
 """
     assert text(tmp_path, source) == (
         "Apple: A fruit of the genus Malus in the family Rosaceae.\n"
-        "Orange, Tangerine: The fruit of an evergreen tree.\nPear: A fruit that is eaten.\n\n"
+        "Orange, Tangerine: The fruit of an evergreen tree.\nPear: A fruit that is eaten.\n"
+        "Quince: A fruit that is cooked\nRaisin: A fruit, dried in the sun,\nSloe: A fruit.\n\n"
         "Plum\n: Code\nFig\n: Code"
     )
 

@@ -68,6 +68,21 @@ def test_questions_that_wait_are_read_in_one_batch(gate: Gate, pool: ThreadPoolE
     assert gate.sizes == [1, 3, 2]
 
 
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [1, 2, 2, 1]), ("cuda", [1, 5])])
+def test_so_many_are_read_at_once_as_suits_the_device(
+    gate: Gate, pool: ThreadPoolExecutor, device: str, sizes: list[int]
+) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate, device=device)) as batcher:
+        first = pool.submit(batcher.read, "who?", one)
+        assert gate.entered.acquire(timeout=30)
+        others = [pool.submit(batcher.read, "how many?", one) for _ in range(5)]
+        until(lambda: len(batcher._queue) == 5)
+        gate.open.set()
+        assert all(future.result(30) for future in [first, *others])
+    assert gate.sizes == sizes
+
+
 def test_an_error_goes_to_the_question_that_caused_it(gate: Gate, pool: ThreadPoolExecutor) -> None:
     one = [Passage("a", 0, "the code")]
     with Batcher(Reader(TOKENS, gate), together=4) as batcher:
@@ -121,6 +136,23 @@ def test_a_full_queue_makes_askers_wait_and_then_give_up(
     assert gate.sizes == [1, 1]  # the second had given up and was not read
 
 
+def test_who_waits_for_a_place_is_answered_when_there_is_one(
+    gate: Gate, pool: ThreadPoolExecutor
+) -> None:
+    one = [Passage("a", 0, "the code")]
+    with Batcher(Reader(TOKENS, gate), together=1, waiting=1) as batcher:
+        asked = [pool.submit(batcher.read, "who?", one)]
+        assert gate.entered.acquire(timeout=30)
+        asked.append(pool.submit(batcher.read, "who?", one))
+        until(lambda: len(batcher._queue) == 1)
+        asked.append(pool.submit(batcher.read, "who?", one))
+        waiting = batcher._changed._waiters  # type: ignore[attr-defined]
+        until(lambda: waiting or asked[-1].done())
+        assert len(batcher._queue) == 1
+        gate.open.set()
+        assert all(future.result(30) for future in asked)
+
+
 def test_an_asker_may_have_less_patience_than_the_batcher(
     gate: Gate, pool: ThreadPoolExecutor
 ) -> None:
@@ -143,3 +175,5 @@ def test_an_asker_may_have_less_patience_than_the_batcher(
 def test_limits_that_make_no_sense() -> None:
     with pytest.raises(ValueError, match="together is 0"):
         Batcher(Reader(TOKENS, Gate()), together=0)
+    with pytest.raises(ValueError, match="waiting 0"):
+        Batcher(Reader(TOKENS, Gate()), waiting=0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from reader import checkpoint as checkpoints
 from reader.bert import Packed, pack, shape_of
 from reader.errors import CheckpointError, DeviceError, ReaderError
 from reader.features import Window, pad
-from reader.linear import choose_precision, has_int8, linear
+from reader.linear import Precision, _int8, _levels, choose_precision, has_int8, linear
 from reader.network import Network
 from tests.reader_models import checkpoint
 
@@ -125,6 +126,35 @@ def test_a_row_of_int8_has_a_scale_of_its_own() -> None:
     assert found[3].isnan().all()
 
 
+@pytest.mark.skipif(not has_int8(), reason="this CPU has no int8")
+@pytest.mark.parametrize("levels", {127, _levels()} if has_int8() else [])
+def test_a_lopsided_row_of_int8_keeps_its_precision(levels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(16, 64, generator=generator)
+    bias = torch.randn(16, generator=generator)
+    rows = torch.rand(4, 64, generator=generator)
+    rows[1] += 30
+    rows[2] -= 30
+    rows[3] = 30
+    found = _int8(weight, bias, levels=levels)(rows)
+    # The weights are rounded too: what the inputs' rounding costs is left when theirs is taken off.
+    scales = weight.abs().amax(dim=1, keepdim=True) / 127
+    exact = rows @ ((weight / scales).round() * scales).T + bias
+    half_a_step = 0.5 / levels * torch.ones(4, 1)
+    half_a_step[3] = 0
+    bound = half_a_step * weight.abs().sum(dim=1) + 1e-3
+    assert ((found - exact).abs() <= bound).all()
+
+
+@pytest.mark.skipif(not has_int8(), reason="this CPU has no int8")
+def test_the_largest_products_do_not_overflow() -> None:
+    weight = torch.ones(3, 3072)
+    rows = torch.ones(2, 3072)
+    rows[:, 0] = 0
+    found = linear(weight, torch.zeros(3), "int8")(rows)
+    assert torch.allclose(found, torch.full((2, 3), 3071.0), rtol=1e-5)
+
+
 def test_what_a_cpu_computes_at_once_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +183,73 @@ def test_running_out_of_memory_halves_the_batch(
         network(batch[:1])
 
 
+def test_memory_that_turns_out_short_when_logits_are_fetched_halves_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checkpoint(tmp_path / "m")
+    network = Network.of(checkpoints.read(folder), CPU)
+    batch = some_windows([40, 9, 128, 33, 6])
+    sizes = recorded(network, monkeypatch)
+    short = [True, True, False, False, False]  # of the five, and of their first two
+
+    def late(found: torch.Tensor) -> Callable[[], NDArray[np.float32]]:
+        def wait() -> NDArray[np.float32]:
+            if short and short.pop(0):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return found.numpy()
+
+        return wait
+
+    monkeypatch.setattr("reader.network.fetched", late)
+    ours = network(batch)
+    assert sizes == [5, 2, 3, 1, 1]
+    assert_alike(ours, theirs(folder, batch), batch, 1e-5)
+    short[:] = [True]
+    with pytest.raises(ReaderError, match="cpu has no memory left for a window of 40 pieces"):
+        network(batch[:1])
+
+
+def test_a_cpu_computes_what_is_launched_when_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network.of(checkpoints.read(checkpoint(tmp_path / "m")), CPU)
+    batch = some_windows([40, 9])
+    at_once = network(batch)
+    sizes = recorded(network, monkeypatch)
+    fetch = network.launch(batch)
+    assert sizes == []
+    for one, other in zip(fetch(), at_once, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert sizes == [2]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("lengths", [[40, 9, 128, 33, 6], [20, 20]])
+def test_launching_asks_a_device_for_no_value(
+    tmp_path: Path, precision: Precision, lengths: list[int]
+) -> None:
+    """A GPU would have to be waited for. What lies on torch's device "meta" has no values."""
+    stored = checkpoints.read(checkpoint(tmp_path / "m"))
+    fetch = Network.of(stored, torch.device("meta"), precision).launch(some_windows(lengths))
+    with pytest.raises(TypeError, match="meta"):
+        fetch()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_is_not_waited_for_before_its_logits_are_fetched(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "m")
+    network = Network.of(checkpoints.read(folder), torch.device("cuda"))
+    batches = [some_windows(lengths) for lengths in ([40, 9, 128, 33, 6], [20, 20], [64, 7])]
+    network(batches[0])  # what is made once may be waited for
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        launched = [network.launch(batch) for batch in batches]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for fetch, batch in zip(launched, batches, strict=True):
+        assert_alike(fetch(), theirs(folder, batch), batch, 1e-3)
+
+
 def recorded(network: Network, monkeypatch: pytest.MonkeyPatch, most: int = 99) -> list[int]:
     """How many texts each forward had; more than ``most`` run out of memory."""
     inner = network._bert
@@ -174,6 +271,8 @@ def test_packing() -> None:
     assert packed.types.tolist() == [0, 1, 1, 0, 0]
     assert packed.positions.tolist() == [0, 1, 2, 0, 1]
     assert packed.lengths == (3, 2)
+    assert {packed.ids.dtype, packed.types.dtype, packed.positions.dtype} == {torch.int64}
+    assert pack([[7], [8, 9]], [1, 2], CPU, [(), (1,)]).types.tolist() == [0, 0, 2]
 
 
 def test_precisions() -> None:
@@ -184,6 +283,33 @@ def test_precisions() -> None:
         choose_precision("fp8", CPU)
     with pytest.raises(DeviceError, match="int8 was asked for, but cuda"):
         choose_precision("int8", torch.device("cuda"))
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_a_cpu_without_vector_instructions_computes_in_fp32() -> None:
+    code = (
+        "import torch\n"
+        "from reader.errors import DeviceError\n"
+        "from reader.linear import choose_precision\n"
+        "cpu = torch.device('cpu')\n"
+        "print(choose_precision('auto', cpu), choose_precision('fp32', cpu))\n"
+        "try:\n"
+        "    choose_precision('int8', cpu)\n"
+        "except DeviceError as error:\n"
+        "    print(error)\n"
+    )
+    # So torch takes the machine for one without them.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "fp32 fp32",
+        "int8 was asked for, but cpu cannot compute in it here; use auto",
+    ]
 
 
 def test_configurations_that_no_bert_has() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +21,9 @@ from reader.network import Network
 from reader.reader import Passage, load_reader
 from reader.tokenization import PieceTokenizer
 from tests.reader_models import checkpoint, tokenizer
+
+#: The files of a model as SpanBERT's repositories hold it.
+WHOLE = ("config.json", "pytorch_model.bin", "vocab.txt")
 
 
 @pytest.mark.parametrize("layout", ["full", "spanbert"])
@@ -44,6 +51,47 @@ def test_a_hub_id_is_found_in_the_cache_of_its_downloads(
     folder = checkpoints.resolve("mrm8488/spanbert-finetuned-squadv1", notify=said.append)
     assert folder == model / "snapshots" / "abc123"
     assert said == []
+
+
+@pytest.mark.parametrize("lacking", [*WHOLE, "the blob of the weights"])
+def test_a_download_that_was_broken_off_goes_on(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's own cache layout: links into a folder of blobs, which the last run did not fill."""
+    whole = checkpoint(tmp_path / "whole", cased=True, layout="spanbert")
+    cache = tmp_path / "hub" / "models--owner--name"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("abc123")
+    snapshot = cache / "snapshots" / "abc123"
+    snapshot.mkdir(parents=True)
+    for name in WHOLE:
+        shutil.copyfile(whole / name, snapshot / name)
+    if lacking in WHOLE:
+        (snapshot / lacking).unlink()
+    else:
+        (snapshot / "pytorch_model.bin").unlink()
+        (snapshot / "pytorch_model.bin").symlink_to(cache / "blobs" / "1234")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    real, asked = huggingface_hub.snapshot_download, []
+
+    def hub(name: str, *, local_files_only: bool = False, **options: Any) -> str:
+        """The hub's function, whose downloads come from the folder here."""
+        asked.append(local_files_only)
+        if not local_files_only:
+            for each in WHOLE:
+                shutil.copyfile(whole / each, tmp_path / "part")
+                (tmp_path / "part").replace(snapshot / each)
+        return str(real(name, local_files_only=True, **options))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    said: list[str] = []
+    reader = load_reader("owner/name", device="cpu", notify=said.append)
+    assert reader.read("who?", [Passage("a", 0, "the code")])
+    assert asked == [True, False]
+    assert said == ["owner/name: check the licence of the model before you use it."]
+    load_reader("owner/name", device="cpu", notify=said.append)  # from the cache from now on
+    assert asked == [True, False, True]
+    assert len(said) == 1
 
 
 def test_the_licence_is_told_before_a_download(
@@ -118,7 +166,10 @@ def test_what_is_no_reader_is_refused(tmp_path: Path) -> None:
     plain_file = tmp_path / "file"
     plain_file.write_text("x")
     cases: list[tuple[Path, str]] = [
-        (truncated, "the weights in .* cannot be loaded"),
+        (
+            truncated,
+            r"safetensors is cut off or damaged \(1,000 bytes\); copy or download it again$",
+        ),
         (other_words, "the vocabulary belongs to another model"),
         (gap, "the vocabulary belongs to another model"),
         (three, r"qa_outputs\.weight has the shape \(3, 32\), by config.json it has \(2, 32\)"),
@@ -210,9 +261,12 @@ def test_damaged_weights_are_named(tmp_path: Path) -> None:
     pickled.write_bytes(pickled.read_bytes()[:2000])
     with pytest.raises(CheckpointError, match=f"{none} holds no model.safetensors and no pytorch"):
         checkpoints.load(none, device=torch.device("cpu"))
-    for folder in (half, empty, larger, pickled.parent):
-        with pytest.raises(CheckpointError, match=f"the weights in {folder} cannot be loaded: .+"):
-            checkpoints.load(folder, device=torch.device("cpu"))
+    with pytest.raises(CheckpointError, match=f"the weights in {larger} cannot be loaded: .+"):
+        checkpoints.load(larger, device=torch.device("cpu"))
+    for file, size in ((weights, ".+"), (empty / "model.safetensors", "0"), (pickled, "2,000")):
+        told = rf"^{file} is cut off or damaged \({size} bytes\); copy or download it again$"
+        with pytest.raises(CheckpointError, match=told):
+            checkpoints.load(file.parent, device=torch.device("cpu"))
 
 
 def test_weights_that_are_not_numbers_are_found_when_they_are_used(tmp_path: Path) -> None:
@@ -237,11 +291,31 @@ class Trap:
 
 def test_a_pickle_with_code_in_it_is_refused_and_not_run(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "m", layout="spanbert")
-    witness = tmp_path / "executed"
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"x": Trap(witness)}))
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    file, witness = folder / "pytorch_model.bin", tmp_path / "executed"
+    written: list[tuple[Callable[[], object], str]] = [
+        (lambda: torch.save({"x": Trap(witness)}, file), r"\S+"),
+        (lambda: file.write_bytes(pickle.dumps({"x": Trap(witness)}, protocol=2)), r"\S+"),
+        (lambda: file.write_bytes(pickle.dumps({"x": os.system}, protocol=2)), r"posix\.system"),
+    ]
+    for write, code in written:
+        write()
+        told = rf"^{file} holds code \({code}\) and is refused; take its model\.safetensors$"
+        with pytest.raises(CheckpointError, match=told):
+            checkpoints.load(folder, device=torch.device("cpu"))
+    # Of a later protocol, of which torch reads nothing and warns.
+    file.write_bytes(pickle.dumps({"x": Trap(witness)}, protocol=4))
+    with pytest.raises(
+        CheckpointError, match=rf"^{file} is damaged, or no file that torch.save wr"
+    ):
         checkpoints.load(folder, device=torch.device("cpu"))
     assert not witness.exists()
+
+
+def test_a_pickle_of_something_else_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "m", layout="spanbert")
+    torch.save([torch.zeros(2)], folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin holds a list, not tensors by"):
+        checkpoints.load(folder, device=torch.device("cpu"))
 
 
 def test_devices() -> None:

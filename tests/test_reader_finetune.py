@@ -137,7 +137,9 @@ def test_runs_that_cannot_start(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"has epochs 1 there and 2 here; it has .*--run"):
         finetune(start, GROUPS, tmp_path / "run", config(epochs=2), device=CPU)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
+    with pytest.raises(
+        TrainingError, match=r"checkpoint\.pt is damaged, .*; remove it to start the"
+    ):
         finetune(start, GROUPS, tmp_path / "run", config(epochs=1), device=CPU)
 
 
@@ -165,7 +167,8 @@ def test_a_run_with_code_in_its_checkpoint_is_refused_and_the_code_not_run(tmp_p
     run, witness = tmp_path / "run", tmp_path / "executed"
     run.mkdir()
     torch.save({"step": Trap(witness)}, run / "checkpoint.pt")
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
+    told = rf"^{run}/checkpoint\.pt holds code \(\S+\) and is refused; remove it to start the run"
+    with pytest.raises(TrainingError, match=told):
         finetune(start, GROUPS, run, config(), device=CPU)
     assert not witness.exists()
 

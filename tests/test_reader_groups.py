@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reader.errors import DatasetError
+from reader.files import lines_of
 from reader.groups import Group, GroupPassage, load_training, of_squad, save_groups
 from reader.squad import Example, GoldAnswer
 from reader.training_data import batches, training_groups
@@ -26,6 +28,42 @@ def test_groups_are_read_as_they_were_written(tmp_path: Path, name: str) -> None
     save_groups(groups, tmp_path / name)
     assert load_training(tmp_path / name) == groups
     assert [group.answerable for group in groups] == [True, False]
+
+
+def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "groups.jsonl"
+    text = "a\u2028b\u2029c\u0085d"  # JSON leaves them as they are
+    groups = [Group(text, (GroupPassage(text, ((2, 3),), text),)), GROUP]
+    save_groups(groups, path)
+    assert text in path.read_text(encoding="utf-8")
+    assert load_training(path) == groups
+    for end in (b"\r\n", b"\r"):
+        path.write_bytes(path.read_bytes().replace(b"\n", end))
+        assert load_training(path) == groups
+    assert lines_of("a\r\n\u2028\n\nb\rc") == ["a", "\u2028", "", "b", "c"]
+    assert lines_of("a\n") == ["a"]
+    assert lines_of("") == []
+
+
+def test_a_file_of_no_questions_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "groups.jsonl"
+    path.write_text("\n \n")
+    with pytest.raises(DatasetError, match=f"^{path} holds no questions; give a file that does"):
+        load_training(path)
+
+
+def test_the_questions_of_the_readme_are_told_from_groups(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"question": "who?", "answers": ["the desk"], "documents": ["a.md"]}\n')
+    with pytest.raises(DatasetError) as caught:
+        load_training(path)
+    told = str(caught.value)
+    assert told.startswith(f'{path}, line 1: "passages" is missing; ')
+    assert "SQuAD files (.json)" in told
+    assert "groups (.jsonl)" in told
+    [heading] = re.findall('see "(.+)" in README', told)
+    readme = Path(__file__).parent.parent / "README.md"
+    assert f"\n### {heading}\n" in readme.read_text(encoding="utf-8")
 
 
 def test_squad_files_are_groups_of_one_passage(tmp_path: Path) -> None:
@@ -70,6 +108,30 @@ def test_squad_files_are_groups_of_one_passage(tmp_path: Path) -> None:
         (
             '{"question": "q", "passages": [{"text": "abc", "answers": [[1, 4]]}]}',
             r"line 2, passage 1: answer \[1, 4\] is no \[start, end\] within the text's 3",
+        ),
+        (
+            '{"question": "q", "passages": [{"text": "a"}, {"text": "a", "answers": null}]}',
+            r'line 2, passage 2: "answers" is null; give a list of \[start, end\]',
+        ),
+        (
+            '{"question": "q", "passages": [{"text": "abc", "answers": 5}]}',
+            'line 2, passage 1: "answers" is 5; give a list',
+        ),
+        (
+            '{"question": "q", "passages": [{"text": "abc", "answers": [[false, true]]}]}',
+            r"line 2, passage 1: answer \[False, True\] is no \[start, end\]",
+        ),
+        (
+            r'{"question": "\ud800 what", "passages": [{"text": "abc"}]}',
+            r'line 2: "question" holds \\ud800 at character 0, which is half of a character',
+        ),
+        (
+            r'{"question": "\ud83d\ude00", "passages": [{"text": "ab \udfff"}]}',
+            r'line 2, passage 1: "text" holds \\udfff at character 3, which is half',
+        ),
+        (
+            r'{"question": "q", "passages": [{"text": "ab", "context": "x\udc00"}]}',
+            r'line 2, passage 1: "context" holds \\udc00 at character 1, which is half',
         ),
     ],
 )

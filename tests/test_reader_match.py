@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,20 @@ def test_a_reader_feeds_it_only_to_a_checkpoint_that_has_it(tmp_path: Path) -> N
     place = seen[1].first
     assert ours[0, place] == pytest.approx(float(theirs.start_logits[0, place]), abs=1e-5)
     assert with_words
+
+
+def test_without_the_stemmer_it_is_told_which_package_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = checkpoint(tmp_path / "start")
+    checkpoints.save(checkpoints.load(start, device=CPU, match=True), tmp_path / "added")
+    monkeypatch.setitem(sys.modules, "Stemmer", None)  # as where it is not installed
+    told = "needs pystemmer, which is not installed; run: pip install pystemmer"
+    with pytest.raises(CheckpointError, match=f"^the match feature of {tmp_path}/added {told}$"):
+        load_reader(tmp_path / "added", device="cpu")
+    with pytest.raises(CheckpointError, match=f"^the match feature {told}$"):
+        checkpoints.load(start, device=CPU, match=True)
+    assert load_reader(start, device="cpu").read("who?", [Passage("a", 0, "the code")])
 
 
 def test_it_is_trained_and_stays_with_the_checkpoint(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from reader import checkpoint as checkpoints
 from reader import pretrain_model
@@ -24,8 +27,9 @@ from reader.curve import draw
 from reader.errors import CorpusError, OutputError, ReaderError
 from reader.groups import Group, GroupPassage, save_groups
 from reader.masking import MaskingConfig
-from reader.output import check_targets, write_text, writing
+from reader.output import check_targets, replacing_folder, write_text, writing
 from reader.ranker import store
+from reader.tokenization import PieceTokenizer
 from reader.training import History, Training
 from tests.full_disk import room_for
 from tests.reader_models import checkpoint
@@ -111,6 +115,106 @@ def test_what_a_full_disk_does_not_take_leaves_what_was_there(tmp_path: Path) ->
             write_text(path, "x" * 4000)
     assert out.read_text() == "old"
     assert sorted(tmp_path.iterdir()) == [tmp_path / "link", out]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, hidden ones too, by their paths in it."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("name", ["a reader", "an encoder"])
+def test_a_model_is_saved_whole_or_not_at_all(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, out = checkpoint(tmp_path / "start"), tmp_path / "run" / "model"
+    write = WRITERS[name]
+    written: list[Path] = []
+
+    def stopped(tokenizer: PieceTokenizer, folder: Path) -> None:
+        assert (folder / "model.safetensors").is_file()
+        written.append(folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PieceTokenizer, "save", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write(start, out)
+        assert files(out.parent) == {}
+    write(start, out)
+    whole = files(out.parent)
+    other = Path(shutil.copytree(start, tmp_path / "other"))
+    weights = load_file(other / "model.safetensors")
+    weights["bert.embeddings.LayerNorm.bias"] += 1
+    save_file(weights, other / "model.safetensors")
+    with monkeypatch.context() as patched:
+        patched.setattr(PieceTokenizer, "save", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write(other, out)
+    assert files(out.parent) == whole
+    assert len(written) == 2
+    write(other, out)
+    changed = files(out.parent)
+    assert changed.keys() == whole.keys()
+    assert changed["model/model.safetensors"] != whole["model/model.safetensors"]
+
+
+def put(target: Path, **texts: str) -> None:
+    """Write files of a folder."""
+    with replacing_folder(target) as part:
+        for name, text in texts.items():
+            (part / name).write_text(text)
+
+
+def test_a_folder_s_other_files_stay_and_what_is_the_same_is_not_written(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    put(target, a="1", b="2")
+    target.chmod(0o700)
+    (target / "README").write_text("mine")
+    (target / "more").mkdir()
+    (target / "more" / "a").write_text("deep")
+    (target / "there").symlink_to("a")
+    link.symlink_to(target)
+    before = target.stat()
+    kept = {"README": b"mine", "more/a": b"deep"}
+    put(target, a="1", b="2")
+    assert files(target) == {"a": b"1", "b": b"2", "there": b"1", **kept}
+    assert target.stat() == before
+    put(link, a="3", b="2")
+    assert files(target) == {"a": b"3", "b": b"2", "there": b"3", **kept}
+    assert (target / "there").is_symlink()
+    assert target.stat().st_mode == before.st_mode
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, target]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(
+        OutputError, match=rf"^cannot make the folder {tmp_path}/file: there is a f"
+    ):
+        put(tmp_path / "file", a="1")
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_who_is_killed_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from reader.output import "
+        "replacing_folder\n"
+        "with replacing_folder(Path(sys.argv[1])) as part:\n"
+        "    (part / 'a').write_text('new')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for there in ({}, {"a": b"old", "b": b"old"}):
+        ran = subprocess.run([sys.executable, "-c", code, target], check=False)
+        assert ran.returncode == -signal.SIGKILL
+        assert files(target) == there
+        put(target, a="old", b="old")
+        assert sorted(tmp_path.iterdir()) == [target]
+    # Killed between the two renames: all of the old one is beside what was written.
+    (target / "README").write_text("mine")
+    shutil.copytree(target, tmp_path / "target.part")
+    target.rename(tmp_path / ".target.before")
+    put(target, a="new", b="new")
+    assert files(tmp_path) == {"target/a": b"new", "target/b": b"new", "target/README": b"mine"}
 
 
 def test_a_corpus_that_is_broken_off_leaves_the_one_before(tmp_path: Path) -> None:

@@ -452,8 +452,16 @@ def test_the_heads_go_on_with_the_next_run(start: Path, tmp_path: Path) -> None:
     plain = config(steps=4, dropout=0.0, masking=MaskingConfig(kind="pieces"))
     run_it(model, tmp_path / "c", plain, progress=third.append)
     assert third[0].masked < first[0].masked - 0.5
-    (model / "pretraining_heads.safetensors").write_bytes(b"garbage")
-    with pytest.raises(CheckpointError, match="does not fit this encoder"):
+    heads = model / "pretraining_heads.safetensors"
+    heads.write_bytes(b"garbage")
+    with pytest.raises(
+        CheckpointError, match=rf"^{heads} is cut off or damaged \(7 bytes\); remove"
+    ):
+        run_it(model, tmp_path / "d", plain)
+    save_file({"pieces.bias": torch.zeros(3)}, heads)
+    with pytest.raises(
+        CheckpointError, match=rf"^{heads} does not fit this encoder \(Error.*\); re"
+    ):
         run_it(model, tmp_path / "d", plain)
 
 
@@ -471,7 +479,7 @@ def test_runs_that_cannot_go_on(start: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="another configuration or other data"):
         pretrain(start, TEXTS[1:], tmp_path / "run", config(steps=2), device=CPU)
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"garbage")
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged, "):
         run_it(start, tmp_path / "run", config(steps=2))
     with pytest.raises(TrainingError, match="the loss is nan"):
         run_it(start, tmp_path / "hot", config(learning_rate=1e30))

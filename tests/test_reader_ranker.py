@@ -105,9 +105,10 @@ def test_what_is_no_ranker_is_refused(source: Path, tmp_path: Path) -> None:
     for folder in (tmp_path / "stored", source):
         weights = folder / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    cut = r"model\.safetensors is cut off or damaged \(500 bytes\); copy or download it again"
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/stored/{cut}"):
         load_ranker(tmp_path / "stored", device="cpu")
-    with pytest.raises(CheckpointError, match=r"the weights in .* cannot be loaded"):
+    with pytest.raises(CheckpointError, match=rf"^{source}/{cut}"):
         store(source, tmp_path / "target", name="x")
 
 

@@ -92,8 +92,7 @@ def test_batches_are_bounded_by_their_padded_pieces() -> None:
     passages = [Passage(str(i), 0, "the code is valid " * 4) for i in range(20)]
     placed = HandPlaced([passage.text for passage in passages], {})
     Reader(TOKENS, placed, options=ReaderOptions(batch_pieces=100)).read("who", passages)
-    assert sum(placed.batches) == 20
-    assert max(placed.batches) * 20 <= 100
+    assert placed.batches == [5] * 4  # of 20 pieces each
 
 
 def test_headings_are_read_but_never_answer() -> None:
@@ -105,6 +104,31 @@ def test_headings_are_read_but_never_answer() -> None:
     assert all(span.start >= 15 for span in spans)
     everything = Passage("a", 0, text, skip=((0, len(text)),))
     assert reader([everything], marks).read("who?", [everything]) == []
+    # Nor do they have a share in what others answer.
+    both = [everything, Passage("b", 0, "ask for 12 hours")]
+    (best, *_) = reader(both, {**marks, "12 hours": (9.0, 9.0)}).read("who?", both)
+    (alone, *_) = reader(both[1:], {**marks, "12 hours": (9.0, 9.0)}).read("who?", both[1:])
+    assert best.text == alone.text == "12 hours"
+    assert best.probability == pytest.approx(alone.probability)
+
+
+def test_no_answer_reaches_over_a_heading_and_both_sides_of_it_answer() -> None:
+    above, heading, below = "the code is valid", "vpn token", "ask for 90 days"
+    text = f"who\n\n{above}\n\n{heading}\n\n{below}"
+    skip = tuple((text.index(part), text.index(part) + len(part)) for part in ("who", heading))
+    passage = Passage("a", 0, text, skip=skip)
+    across = f"code is valid\n\n{heading}\n\nask for"
+    spans = reader([passage], {across: (9.0, 9.0)}).read("?", [passage])
+    assert {part: any(span.text in part for span in spans) for part in (above, below)} == {
+        above: True,
+        below: True,
+    }
+    assert all(span.text in above or span.text in below for span in spans)
+    # What the reader makes of a heading takes nothing from an answer.
+    marks = {above: (9.0, 9.0)}
+    (best, *_) = reader([passage], marks).read("?", [passage])
+    marks[heading] = (9.0, 9.0)
+    assert reader([passage], marks).read("?", [passage])[0] == best
 
 
 def test_nothing_to_read_gives_nothing() -> None:
@@ -112,10 +136,12 @@ def test_nothing_to_read_gives_nothing() -> None:
     assert reader([Passage("a", 0, "")], {}).read("who?", [Passage("a", 0, "")]) == []
 
 
-def test_logits_that_are_not_numbers_are_refused() -> None:
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_logits_that_are_not_numbers_are_refused(wrong: int) -> None:
     def broken(batch: Sequence[Window]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        shape = (len(batch), max(len(window) for window in batch))
-        return np.full(shape, np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+        starts, ends = np.zeros((2, len(batch), max(map(len, batch))), dtype=np.float32)
+        (starts, ends)[wrong][:] = np.nan
+        return starts, ends
 
     with pytest.raises(ReaderError, match="not numbers"):
         Reader(TOKENS, broken, name="bad").read("who?", [Passage("a", 0, "the code")])
@@ -137,7 +163,12 @@ def test_reading_stops_when_no_unread_span_can_be_better() -> None:
         one.read("?", PROMISING)[0], probability=found.spans[0].probability
     )
     assert one.read_until("?", PROMISING, Ceiling(11.0), round_size=2).read == 2
+    assert one.read_until("?", PROMISING, Ceiling(12.0), round_size=2).read == 2  # 9.0 at most
     assert one.read_until("?", PROMISING, Ceiling(13.0), round_size=2).read == 4
+    # Nothing is no best span, whatever may come.
+    empty = [Passage("e", 0, ""), *PROMISING]
+    two = reader(empty, {"12 hours": (4.0, 3.5)})
+    assert two.read_until("?", empty, Ceiling(-100.0), round_size=1).read == 2
 
 
 def test_reading_to_the_end_gives_what_reading_at_once_gives() -> None:

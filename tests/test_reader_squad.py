@@ -24,7 +24,7 @@ def test_plain_and_compressed_files_load(tmp_path: Path) -> None:
     plain, packed = tmp_path / "d.json", tmp_path / "d.json.xz"
     plain.write_text(json.dumps(dataset()))
     packed.write_bytes(lzma.compress(plain.read_bytes()))
-    expected = [Example("q1", "How long?", "For 12 hours.", (GoldAnswer("12 hours", 4),))]
+    expected = [Example("q1", "How long?", "For 12 hours.", (GoldAnswer("12 hours", 4),), "T")]
     assert load_squad(plain) == load_squad(packed) == expected
 
 
@@ -48,6 +48,22 @@ def test_an_impossible_question_has_no_answers(tmp_path: Path) -> None:
             json.dumps(dataset(answers=[{"text": "x", "answer_start": 99}])),
             "answer_start 99 with 1 characters does not lie in the context of 13",
         ),
+        (
+            json.dumps(dataset(question="\ud800 what")),
+            r'line 1, column \d+: .*qas\[0\]: "question" holds \\ud800 at character 0, ',
+        ),
+        (
+            json.dumps(dataset(answers=[{"text": "x\udfff", "answer_start": 0}])),
+            r'answers\[0\]: "text" holds \\udfff at character 1',
+        ),
+        (json.dumps(dataset(id="\udc80")), r'"id" holds \\udc80 at character 0'),
+        (
+            json.dumps(dataset(is_impossible="yes")),
+            r'column \d+: .*qas\[0\]: question "q1": "is_impossible" is str; write true or false',
+        ),
+        (json.dumps(dataset(is_impossible=None)), '"is_impossible" is NoneType; write true or'),
+        (json.dumps({"data": []}), "d.json holds no questions; give a SQuAD file that does"),
+        (json.dumps({"data": [{"paragraphs": []}]}), "d.json holds no questions"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: str, message: str) -> None:
@@ -55,6 +71,28 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: str, message: str) -> N
     path.write_text(content)
     with pytest.raises(DatasetError, match=message):
         load_squad(path)
+
+
+def test_two_questions_of_one_id_are_refused_with_the_second_s_place(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    record = dataset()
+    record["data"].append(dataset()["data"][0])
+    path.write_text(json.dumps(record))
+    with pytest.raises(
+        DatasetError, match=r"data\[1\]\.paragraphs\[0\]\.qas\[0\]: another question"
+    ):
+        load_squad(path)
+    record["data"][1]["paragraphs"][0]["qas"][0]["id"] = "q2"
+    path.write_text(json.dumps(record))
+    assert [example.id for example in load_squad(path)] == ["q1", "q2"]
+
+
+def test_whole_characters_outside_the_first_plane_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    text = json.dumps(dataset(question="\U0001f600?"))  # as a surrogate pair
+    assert r"\ud83d\ude00" in text
+    path.write_text(text)
+    assert load_squad(path)[0].question == "\U0001f600?"
 
 
 def answered(context: str, *answers: tuple[str, int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from reader.errors import CheckpointError
 from reader.tokenization import PieceTokenizer
-from tests.reader_models import checkpoint, tokenizer, vocabulary
+from tests.reader_models import SPECIALS, checkpoint, tokenizer, vocabulary
 
 
 def test_offsets_point_into_the_text() -> None:
@@ -48,6 +48,15 @@ def test_the_names_of_special_pieces_are_one_piece_in_a_lone_vocabulary(tmp_path
     tokens = PieceTokenizer.from_folder(checkpoint(tmp_path / "m"))
     assert tokens.pieces("the [SEP] code").ids[1] == tokens.sep_id
     assert tokens.vocabulary_size == len(vocabulary())
+
+
+def test_a_piece_that_holds_a_line_separator_moves_no_id(tmp_path: Path) -> None:
+    words = [*SPECIALS, "\u2028", "a\u2029b", "\u0085", "code"]
+    for end in ("\n", "\r\n"):
+        (tmp_path / "vocab.txt").write_bytes((end.join(words) + end).encode())
+        tokens = PieceTokenizer.from_folder(tmp_path)
+        assert tokens.vocabulary() == words
+        assert tokens.pieces("code").ids == (8,)
 
 
 def test_a_saved_tokenizer_gives_the_same_pieces(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_what_cannot_rank_is_refused(two_heads: Path, start: Path, tmp_path: Pat
     checkpoints.save(checkpoints.load(two_heads, device=CPU), damaged)
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"the weights in .*damaged cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"damaged/model\.safetensors is cut off or damaged"):
         load_ranker(damaged, device="cpu")
     (damaged / "config.json").write_text("[1]")
     with pytest.raises(CheckpointError, match="is not a checkpoint's configuration"):

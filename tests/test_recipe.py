@@ -271,6 +271,17 @@ def test_what_is_missing_is_named(tmp_path: Path, words: list[str]) -> None:
         load([questions / "a.jsonl"], "a")
 
 
+def test_a_question_with_a_line_separator_is_one_line(tmp_path: Path) -> None:
+    questions, asked = tmp_path / "questions", "who\u2028has\u0085a code"
+    record = {"kb": "shops", "document": "desk.md", "questions": [asked], "answer": "the desk"}
+    questions.mkdir()
+    (tmp_path / "shops").mkdir()
+    line = json.dumps(record, ensure_ascii=False)
+    (questions / "a.jsonl").write_bytes(f"{line}\r\n{line}\r\n".encode())
+    assert [item.question for item in load([questions / "a.jsonl"], "shops")] == [asked, asked]
+    assert [book.name for book in recipe_data.handbooks(tmp_path, questions)] == ["shops"]
+
+
 def test_a_file_in_parts_is_whole_again(tmp_path: Path) -> None:
     content = bytes(range(256)) * 10
     (tmp_path / "model.safetensors").write_bytes(content)

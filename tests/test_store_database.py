@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -31,7 +32,7 @@ from retriever.store.models import (
     SlackEvent,
     StoreState,
 )
-from tests.full_disk import room_for
+from tests.full_disk import refused, room_for
 from tests.permissions import unprivileged
 from tests.store_rows import NOW, fill, question
 
@@ -586,6 +587,35 @@ def test_a_backup_that_does_not_fit_is_told_by_its_name_and_leaves_nothing(
         database.backup(target)
     assert not list(target.parent.iterdir())
     database.backup(target)
+
+
+@pytest.mark.parametrize("rows", [1, 400])  # of 400 SQLite writes some before it has all
+@pytest.mark.parametrize(
+    ("calls", "error", "kind", "message"),
+    [
+        (["pwrite64"], errno.ENOSPC, StorageFullError, "the disk that holds {} is full"),
+        (["pwrite64"], errno.EIO, StoreError, "the backup {} cannot be written: disk I/O error"),
+        (["fsync", "fdatasync"], errno.EIO, StoreError, "the backup {} cannot be written: disk"),
+    ],
+)
+def test_a_disk_that_fails_is_told_by_the_name_of_the_backup(
+    database: Database,
+    tmp_path: Path,
+    rows: int,
+    calls: list[str],
+    error: int,
+    kind: type[StoreError],
+    message: str,
+) -> None:
+    with database.write() as session:
+        names = (f"{number}{'x' * 4000}" for number in range(rows))
+        session.add_all([Collection(name=name, created_at=NOW) for name in names])
+    target = tmp_path / "copies" / "backup.db"
+    target.parent.mkdir()
+    with pytest.raises(StoreError, match=message.format(target)) as caught:
+        refused(lambda: database.backup(target), error, *calls)
+    assert type(caught.value) is kind
+    assert not list(target.parent.iterdir())
 
 
 def test_a_backup_of_nothing_is_refused(path: Path, tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_run_that_is_handed_back_is_taken_over_at_once(database: Database) -> 
     first = claimed(database, "a")
     with database.write() as session:
         hand_back(session, first.run_id, first.fence, now=NOW)
-    assert last(database).state == "failed"
+    assert last(database).state == "cut off"
     second = claimed(database, "b", now=NOW)
     assert (second.run_id, second.fence) == (first.run_id, 2)
     with database.write() as session:

@@ -69,6 +69,11 @@ def evaluate(
     from reader.squad import load_squad, spread
 
     check_targets({"--predictions": predictions, "--no-answer": no_answer, "--n-best": n_best})
+    if model is not None and not model.strip():
+        raise SpanbotError(
+            "--model is empty; name a folder or a hub id like owner/name, or leave it out for "
+            "SPANBOT_READER or the embedded reader"
+        )
     settings = from_environment()
     examples = spread(load_squad(data), limit or 0)
     options = ReaderOptions(overlap=overlap)

@@ -49,7 +49,7 @@ def definitions_plugin(parser: MarkdownIt) -> None:
         terms = [token for line in range(start, last) for token in _term(state, line)]
         tokens[opened + 1 : opened + 1] = terms
         before = tokens[opened - 1] if opened else None
-        if before is not None and before.type == "dl_close" and before.level == state.level:
+        if before is not None and before.type == "dl_close":
             del tokens[opened - 1 : opened + 1]  # one list goes on
         return True
 
@@ -66,7 +66,7 @@ def parted(source: str) -> str:
     fences, defining = Fences(), False
     for at, line in enumerate(lines):
         code = fences.is_code(line)
-        if defining and not code and _begins_terms(lines[at : at + _MOST_TERMS + 1]):
+        if defining and _begins_terms(lines[at : at + _MOST_TERMS + 1]):
             parted_lines.append("")
             defining = False
         parted_lines.append(line)
@@ -90,10 +90,10 @@ def _last_term(state: StateBlock, start: int, end: int) -> int | None:
         text = _text(state, line)
         if not _is_term(text) or (line > start and not _is_one_of_several(text)):
             return None
-        if _is_definition(state, line + 1):
+        if _has_mark(state, line + 1):
             return line
         if state.isEmpty(line + 1):
-            last = line == start and line + 2 < end and _is_definition(state, line + 2)
+            last = line == start and line + 2 < end and _has_mark(state, line + 2)
             return line if last else None
         if not _is_one_of_several(text) or _begins_block(state, line + 1, end):
             return None
@@ -121,9 +121,9 @@ def _end(state: StateBlock, line: int, end: int) -> int:
             blank = True
             continue
         if inside is None or state.sCount[at] < inside:
-            if _is_definition(state, at):
+            if _has_mark(state, at):
                 inside = state.sCount[at] + 2
-            elif blank or (state.sCount[at] < state.blkIndent and _begins_block(state, at, end)):
+            elif blank or _begins_block(state, at, end):
                 return at
         blank = False
     return end
@@ -133,10 +133,6 @@ def _begins_block(state: StateBlock, line: int, end: int) -> bool:
     """Whether a line ends the paragraph above it."""
     rules = state.md.block.ruler.getRules("paragraph")
     return any(rule(state, line, end, True) for rule in rules)
-
-
-def _is_definition(state: StateBlock, line: int) -> bool:
-    return state.sCount[line] >= state.blkIndent and _has_mark(state, line)
 
 
 def _has_mark(state: StateBlock, line: int) -> bool:

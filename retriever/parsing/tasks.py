@@ -8,8 +8,6 @@ from collections.abc import Callable
 from selectolax.lexbor import LexborNode
 
 _WRITTEN = re.compile(r"(- |\d+\. )\[([ xX])\] +")
-# What a box in front of an item is not in.
-_APART = frozenset("li ul ol menu dir dl table pre h1 h2 h3 h4 h5 h6".split())
 
 
 def boxed(item: str) -> str:
@@ -40,12 +38,10 @@ def _first_box(item: LexborNode) -> LexborNode | None:
         node = stack.pop()
         if node.is_text_node and (node.text_content or "").strip():
             return None
-        if not node.is_element_node:
-            continue
         if node.tag == "input" and (node.attributes.get("type") or "").lower() == "checkbox":
             return node
-        if node.tag in _APART and node.mem_id != item.mem_id:
-            return None
+        if node.tag == "li" and node.mem_id != item.mem_id:
+            return None  # what comes is an item's of a list in this one
         child = node.last_child
         while child is not None:
             stack.append(child)

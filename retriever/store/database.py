@@ -39,11 +39,6 @@ from retriever.store import faults, schema
 _BUSY_TIMEOUT_S = 10.0
 _PASSWORD = re.compile(r"(?<=:)[^:/@][^@]*(?=@)")
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
-_WRITE_ERRORS = (
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-)
 
 
 @dataclass(frozen=True)
@@ -218,10 +213,14 @@ class Database:
                 try:
                     connection.execute("VACUUM INTO ?", (name,))
                 except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                    code = error.sqlite_errorcode & 0xFF
+                    if code == sqlite3.SQLITE_FULL:
                         raise faults.full(str(target)) from error
-                    if error.sqlite_errorcode in _WRITE_ERRORS:  # only the copy is written
-                        raise _backup_error(target, str(error), remedy) from error
+                    # Of a copy that is larger than SQLite's cache, it does not tell whether
+                    # reading or writing failed.
+                    if code == sqlite3.SQLITE_IOERR:
+                        reason = f"{error}, there or where {self.name} is"
+                        raise _backup_error(target, reason, remedy) from error
                     raise
             _sync(part)  # VACUUM INTO leaves that to its caller
             _move_to_new(part, target)
@@ -230,6 +229,8 @@ class Database:
             raise _backup_os_error(target, error, remedy) from error
         finally:
             part.unlink(missing_ok=True)
+            # SQLite keeps it where it could not roll back on a disk that fails.
+            part.with_name(f"{part.name}-journal").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close every connection. The object may be used again; it then opens new ones."""
