@@ -44,7 +44,7 @@ from bench.recipe_data import DEV, READER_SETS, file_of, settings_on
 from bot.evaluation import holds_answer, load_questions, run_questions
 from bot.installation import Installation
 from reader import checkpoint as checkpoints
-from reader.arguments import positive, whole
+from reader.arguments import rate, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
 from reader.finetune import Progress, finetune
@@ -252,7 +252,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dev-questions", type=whole(0), default=3000, help="0: all")
     parser.add_argument("--open-questions", type=whole(0), default=500, help="0: all")
     parser.add_argument("--batch-pieces", type=whole(1), default=1280)
-    parser.add_argument("--learning-rate", type=positive, default=1e-4)
+    parser.add_argument("--learning-rate", type=rate, default=1e-4)
     parser.add_argument("--pretrain-steps", type=whole(1), default=300)
     parser.add_argument("--pretrain-documents", type=whole(1), default=5000)
     parser.add_argument("--seed", type=whole(0), default=13)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from bench.arguments import foreseen
 from bench.clock import TIME_IS_UP, Clock, OutOfTimeError, keep, say
 from reader import checkpoint as checkpoints
-from reader.arguments import positive, whole
+from reader.arguments import rate, whole
 from reader.corpus import documents, fingerprint
 from reader.evaluate import evaluate
 from reader.finetune import finetune
@@ -242,11 +242,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=whole(1), default=2000)
     parser.add_argument("--rows", type=whole(1), default=128)
     parser.add_argument("--length", type=whole(1), default=256)
-    parser.add_argument("--learning-rate", type=positive, default=2e-4)
+    parser.add_argument("--learning-rate", type=rate, default=2e-4)
     parser.add_argument("--train-questions", type=whole(0), default=0, help="0: all")
     parser.add_argument("--dev-questions", type=whole(0), default=0, help="0: all")
     parser.add_argument("--epochs", type=whole(1), default=1)
-    parser.add_argument("--finetune-rate", type=positive, default=2e-4)
+    parser.add_argument("--finetune-rate", type=rate, default=2e-4)
     parser.add_argument("--save-every", type=whole(1), default=100)
     return parser.parse_args()
 

@@ -31,7 +31,7 @@ from bench.clock import keep, say
 from bench.question_sets import Collection, asked, handbooks, squad
 from bench.question_sets import spread as spread_collection
 from bench.ranking import gains, ranks, success, vectors_of
-from reader.arguments import existing_file, positive, whole
+from reader.arguments import existing_file, rate, whole
 from reader.checkpoint import choose_device
 from reader.compare import compare
 from reader.errors import DatasetError
@@ -201,7 +201,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--asked", type=existing_file, nargs="+", default=[_ASKED], help="questions on handbooks"
     )
-    parser.add_argument("--learning-rate", type=positive, default=FinetuneConfig().learning_rate)
+    parser.add_argument("--learning-rate", type=rate, default=FinetuneConfig().learning_rate)
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args(given)
     chosen.out.mkdir(parents=True, exist_ok=True)

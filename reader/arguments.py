@@ -39,6 +39,14 @@ def positive(value: str) -> float:
     return number
 
 
+def rate(value: str) -> float:
+    """A learning rate; above 1 no network is left after a step, and far above no float holds it."""
+    number = positive(value)
+    if number > 1:
+        raise ArgumentTypeError(f'"{value}" is no number from 0 to 1; give one')
+    return number
+
+
 def existing_file(value: str) -> Path:
     """A file that is there."""
     if not Path(value).is_file():

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from reader import checkpoint as checkpoints
-from reader.arguments import positive, told
+from reader.arguments import rate, told
 from reader.contrast_loss import SCALE, Contrast, batch_loss, contrasts
 from reader.digests import digest_of_groups, digest_of_weights
 from reader.errors import ReaderError, TrainingError
@@ -113,10 +114,11 @@ def train(
     model.train()
     for step, batch in enumerate(plan[done:], done + 1):
         began = time.perf_counter()
-        value, parts = _train_step(stored, batch, config, training.parts)
+        loss, parts = _train_step(stored, batch, config, training.parts)
         training.note_parts(parts, step, notify)
-        training.check(value, step)
         training.step()
+        value = float(loss)  # waits for the device, which has the step's work by now
+        training.check(value, step)
         history.losses.append((step, value))
         if progress is not None:
             progress(step, len(plan), value, time.perf_counter() - began)
@@ -130,15 +132,15 @@ def train(
 
 def _train_step(
     stored: checkpoints.Checkpoint, batch: Sequence[Contrast], config: ContrastConfig, parts: int
-) -> tuple[float, int]:
+) -> tuple[Tensor, int]:
     """Gradients of a batch in so many parts, or in more where memory is short.
 
     Returns:
-        The loss, and the number of parts.
+        The loss, detached, and the number of parts.
     """
     model: Any = stored.model.bert
 
-    def compute(parts: int) -> float:
+    def compute(parts: int) -> Tensor:
         loss = batch_loss(
             model,
             stored.tokenizer,
@@ -148,7 +150,7 @@ def _train_step(
             parts=parts,
         )
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.item())
+        return loss.detach()
 
     return in_parts(
         compute,
@@ -182,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--learning-rate", type=positive, default=ContrastConfig().learning_rate)
+    parser.add_argument("--learning-rate", type=rate, default=ContrastConfig().learning_rate)
     chosen: Any = parser.parse_args(arguments)
 
     def show(step: int, steps: int, loss: float, seconds: float) -> None:

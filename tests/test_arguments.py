@@ -40,6 +40,7 @@ Main = Callable[[list[str]], None]
         (contrast.main, "g.jsonl:-2 --start s --run r", 'in the place of "-2"'),
         (contrast.main, "g.jsonl --start s --run r --learning-rate 0", '"0" is no number above 0'),
         (contrast.main, "g.jsonl --start s --run r --learning-rate nan", '"nan" is no number abo'),
+        (contrast.main, "g.jsonl --start s --run r --learning-rate 2", '"2" is no number from 0'),
         (ranker.main, "source", "required: target"),
         (groups.main, f"{HERE} --home /srv --out o", '"/srv" is not of the form NAME=HOME'),
         (groups.main, "q.jsonl --home a=b --out o", 'there is no file "q.jsonl"; give the path'),
