@@ -30,6 +30,7 @@ from reader.distill import Teacher, distillation_loss
 from reader.errors import TrainingError
 from reader.features import pad
 from reader.groups import Group
+from reader.interrupt import interrupted, until_stopped
 from reader.losses import no_answer_loss, shared_loss
 from reader.memory import in_parts
 from reader.ranker import MAX_LENGTH
@@ -63,7 +64,9 @@ def finetune(
     progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Path:
-    """Train, and write the model to ``run/model``; an interrupted run goes on where it stopped.
+    """Train, and write the model to ``run/model``; an interrupted run goes on where it was saved.
+
+    Ctrl-C ends it behind the step that it is in, which is then saved (:mod:`reader.interrupt`).
 
     Args:
         start: folder or hub id of the weights to start from; a span head is made if missing.
@@ -122,25 +125,29 @@ def finetune(
     training = Training(run, model, config, history, final_rate=config.final_rate)
     done = training.resume()
     model.train()
-    for step in range(done, len(plan)):
-        began = time.perf_counter()
-        (of_step, pieces), parts = _train_step(chosen, plan[step], config, teacher, training.parts)
-        training.note_parts(parts, step + 1, notify)
-        training.step()
-        loss = float(of_step)  # waits for the device, which has the step's work by now
-        training.check(loss, step + 1)
-        history.losses.append((step + 1, loss))
-        if progress is not None:
-            speed = pieces / (time.perf_counter() - began)
-            progress(Progress(step + 1, len(plan), loss, speed))
-        last = step + 1 == len(plan)
-        if evaluate is not None and evaluate_every and (last or (step + 1) % evaluate_every == 0):
-            training.check_weights(step + 1)  # the reader would blame its precision
-            model.eval()
-            history.evaluations.append((step + 1, evaluate(chosen)))
-            model.train()
-        if last or (step + 1) % config.save_every == 0:
-            training.save(step + 1)
+    with until_stopped() as stopped:
+        for number, step in enumerate(plan[done:], start=done + 1):
+            began = time.perf_counter()
+            (of_step, pieces), parts = _train_step(chosen, step, config, teacher, training.parts)
+            training.note_parts(parts, number, notify)
+            training.step()
+            loss = float(of_step)  # waits for the device, which has the step's work by now
+            training.check(loss, number)
+            history.losses.append((number, loss))
+            if progress is not None:
+                speed = pieces / (time.perf_counter() - began)
+                progress(Progress(number, len(plan), loss, speed))
+            last = number == len(plan)
+            if evaluate is not None and evaluate_every and (last or number % evaluate_every == 0):
+                training.check_weights(number)  # the reader would blame its precision
+                model.eval()
+                history.evaluations.append((number, evaluate(chosen)))
+                model.train()
+            stop = stopped()
+            if stop or last or number % config.save_every == 0:
+                training.save(number)
+            if stop and not last:
+                raise interrupted(number, notify)
     model.eval()
     checkpoints.save(chosen, run / "model")
     return run / "model"

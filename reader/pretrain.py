@@ -32,6 +32,7 @@ from reader.boundary import POSITION_SIZE
 from reader.corpus import Corpus, Rows, prepare
 from reader.digests import digest_of_weights
 from reader.errors import TrainingError
+from reader.interrupt import interrupted, until_stopped
 from reader.masking import MaskingConfig, Vocabulary
 from reader.memory import in_parts
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
@@ -129,7 +130,9 @@ def pretrain(
     progress: Callable[[Progress], None] | None = None,
     notify: Callable[[str], None] = _log.warning,
 ) -> Path:
-    """Train, and write the encoder to ``run/model``; an interrupted run goes on where it stopped.
+    """Train, and write the encoder to ``run/model``; an interrupted run goes on where it was saved.
+
+    Ctrl-C ends it behind the step that it is in, which is then saved (:mod:`reader.interrupt`).
 
     Args:
         start: folder or hub id of the weights to start from. A span head is not kept; heads of an
@@ -174,13 +177,16 @@ def pretrain(
     done = training.resume(same=("config", "steps", "start", "corpus"))
     meter = _Meter(model, history.machine["peak_flops"])
     model.train()
-    with in_background(make_step, range(done, steps)) as made:
+    with until_stopped() as stopped, in_background(make_step, range(done, steps)) as made:
         for number, step in enumerate(made, start=done + 1):
             losses, parts = _train_step(model, step, place, bf16=bf16, parts=training.parts)
             training.note_parts(parts, number, notify)
             meter.add(step, losses)
             training.step()
-            saves = number == steps or number % config.save_every == 0
+            if number == 1:  # in a mean the start's fault would look like a later step's
+                training.check(float(losses.sum()), 1)
+            stop = stopped()
+            saves = stop or number == steps or number % config.save_every == 0
             if not saves and number % config.report_every:
                 continue
             report = meter.read(number, steps)
@@ -191,6 +197,8 @@ def pretrain(
                 training.save(number)
             if progress is not None:
                 progress(report)
+            if stop and number < steps:
+                raise interrupted(number, notify)
             meter.start()
     model.eval()
     save(chosen, model, run / "model")

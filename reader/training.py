@@ -24,6 +24,8 @@ from reader.memory import room_for
 from reader.output import make_folder, replacing, write_text, writing
 from reader.tensor_files import UnreadableError, load_pickle
 
+_CHECKPOINT = "checkpoint.pt"
+
 
 class TrainingConfig(Protocol):
     """What a run's configuration says of its steps; a dataclass whose fields have defaults.
@@ -111,6 +113,8 @@ class Training:
         settings = {**defaults, **state.get("config", {})}
         if "bf16" in settings and settings["bf16"] is None:  # noted as it was asked for, not chosen
             settings["bf16"] = state.get("machine", {}).get("bf16")
+        if "save_every" in history.config:  # changes nothing in what is trained
+            settings["save_every"] = history.config["save_every"]
         before = {**state, "config": settings}
         if differing := [text for name in same if (text := _difference(name, before, history))]:
             raise self._refusal(*differing)
@@ -125,8 +129,11 @@ class Training:
             torch.set_rng_state(state["random"])
         except (KeyError, ValueError, RuntimeError) as error:  # another network
             raise self._refusal("its network has other weights") from error
+        except (AttributeError, IndexError, TypeError) as error:
+            raise _not_a_run(self._run / _CHECKPOINT) from error
         if torch.cuda.is_available() and state.get("cuda_random"):
-            torch.cuda.set_rng_state_all(state["cuda_random"])
+            here = torch.cuda.device_count()  # there may have been more GPUs before
+            torch.cuda.set_rng_state_all(state["cuda_random"][:here])
         self.check_weights(int(state["step"]))
         return int(state["step"])
 
@@ -157,6 +164,11 @@ class Training:
 
     def check(self, loss: float, step: int) -> None:
         """Raises TrainingError for a loss that is not a number."""
+        if not math.isfinite(loss) and step == 1:
+            raise TrainingError(
+                f"the loss is {loss} at step 1, before any weight was changed: the start weights "
+                "or the settings of the loss overflow; start a new run with others"
+            )
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} at step {step}; lower the learning rate "
@@ -269,7 +281,7 @@ def _linear_schedule(
 
 def _write(run: Path, state: dict[str, Any], history: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` and ``history.json`` into the run's folder, each atomically."""
-    target = run / "checkpoint.pt"
+    target = run / _CHECKPOINT
     kept = "; the one before it is kept" if target.exists() else ""
     with replacing(target, kept) as part, writing(target, kept):
         torch.save(state, part)
@@ -282,7 +294,7 @@ def _read(run: Path) -> dict[str, Any] | None:
     Raises:
         TrainingError: the file is damaged, or not a run's.
     """
-    path = run / "checkpoint.pt"
+    path = run / _CHECKPOINT
     if not path.exists():
         return None
     try:
@@ -292,18 +304,23 @@ def _read(run: Path) -> dict[str, Any] | None:
     if not isinstance(state, dict) or not all(
         isinstance(state.get(name), kind) for name, kind in _KINDS.items()
     ):
-        raise TrainingError(
-            f"{path} is not the checkpoint of a training run; give another folder (--run), or "
-            "remove it to start the run anew"
-        )
+        raise _not_a_run(path)
     return state
 
 
 #: What a run needs to go on, which every checkpoint has had.
 _KINDS = {
+    "config": dict,
     "step": int,
     "model": dict,
     "optimizer": dict,
     "schedule": dict,
     "random": torch.Tensor,
 }
+
+
+def _not_a_run(path: Path) -> TrainingError:
+    return TrainingError(
+        f"{path} is not the checkpoint of a training run; give another folder (--run), or remove "
+        "it to start the run anew"
+    )

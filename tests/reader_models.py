@@ -79,6 +79,19 @@ def checkpoint(
     return folder
 
 
+def overflowing(folder: Path) -> Path:
+    """A checkpoint of ordinary numbers with which attention overflows."""
+    from safetensors.torch import load_file, save_file
+
+    checkpoint(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["bert.embeddings.LayerNorm.weight"] *= 1e15
+    for part in ("query", "key"):
+        weights[f"bert.encoder.layer.0.attention.self.{part}.weight"] *= 1e8
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 class HandPlaced:
     """Logits that are zero except where a text of the passage is marked.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,7 +23,7 @@ from reader.reader import Passage, reader_of
 from reader.recipes import FinetuneConfig
 from reader.squad import Example, GoldAnswer
 from reader.training_data import training_groups
-from tests.reader_models import checkpoint
+from tests.reader_models import checkpoint, overflowing
 from tests.resumed_runs import CutError, resumed_as_whole
 
 CONTEXT = "the code is valid for 12 hours. the token is valid for 90 days."
@@ -74,6 +75,63 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path: Pat
     start = checkpoint(tmp_path / "start")
     settings = config(dropout=0.1)
     resumed_as_whole(start, GROUPS, tmp_path, settings, cut_at=13)
+
+
+def test_ctrl_c_keeps_what_was_done_and_pressed_again_ends_the_run_at_once(tmp_path: Path) -> None:
+    start, settings = checkpoint(tmp_path / "start"), config(dropout=0.1, save_every=100)
+    whole = finetune(start, GROUPS, tmp_path / "whole", settings, device=CPU)
+    seen: list[int] = []
+    told: list[str] = []
+
+    def trained(run: str, times: int) -> Path:
+        def progress(report: Progress) -> None:
+            seen.append(report.step)
+            for _ in range(times if report.step == 3 else 0):
+                signal.raise_signal(signal.SIGINT)
+
+        return finetune(
+            start, GROUPS, tmp_path / run, settings, device=CPU, progress=progress,
+            notify=told.append,
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        trained("at once", 2)
+    assert not (tmp_path / "at once" / "checkpoint.pt").exists()
+    del told[:]
+    with pytest.raises(KeyboardInterrupt):
+        trained("cut", 1)
+    assert told[1:] == ["stopped after step 3, which is saved; the same command goes on from there"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    del seen[:]
+    resumed = trained("cut", 0)
+    assert seen[0] == 4
+    one, other = (checkpoints.load(m, device=CPU).model.state_dict() for m in (whole, resumed))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_ctrl_c_behind_the_last_step_does_not_cost_the_model(tmp_path: Path) -> None:
+    def progress(report: Progress) -> None:
+        if report.step == report.steps:
+            signal.raise_signal(signal.SIGINT)
+
+    start = checkpoint(tmp_path / "start")
+    model = finetune(start, GROUPS, tmp_path / "run", config(), device=CPU, progress=progress)
+    assert checkpoints.load(model, device=CPU).name == str(model)
+
+
+def test_how_often_a_run_is_saved_may_change(tmp_path: Path) -> None:
+    start, run = checkpoint(tmp_path / "start"), tmp_path / "run"
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 8:
+            raise CutError
+
+    with pytest.raises(CutError):
+        finetune(start, GROUPS, run, config(), device=CPU, progress=cut)
+    steps: list[Progress] = []
+    finetune(start, GROUPS, run, config(save_every=2), device=CPU, progress=steps.append)
+    assert steps[0].step == 6
+    assert json.loads((run / "history.json").read_text())["config"]["save_every"] == 2
 
 
 def test_a_run_of_before_an_option_was_there_goes_on(tmp_path: Path) -> None:
@@ -165,6 +223,16 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     start, hot = checkpoint(tmp_path / "start"), config(learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"the loss is nan at step 2; lower .* \(1e\+30\)"):
         finetune(start, GROUPS, tmp_path / "run", hot, device=CPU)
+
+
+def test_what_overflows_before_the_first_step_is_not_blamed_on_the_rate(tmp_path: Path) -> None:
+    told = "the loss is (nan|inf) at step 1, before any weight was changed: the start weights or t"
+    hot = overflowing(tmp_path / "hot")
+    with pytest.raises(TrainingError, match=told):
+        finetune(hot, GROUPS, tmp_path / "a", config(), device=CPU)
+    start, heavy = checkpoint(tmp_path / "start"), config(no_answer=1e300)
+    with pytest.raises(TrainingError, match=told):
+        finetune(start, GROUPS, tmp_path / "b", heavy, device=CPU)
 
 
 @pytest.mark.parametrize("scored", [False, True])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +28,7 @@ from reader.pretrain import PretrainConfig, Progress, _train_step, pretrain
 from reader.pretrain_batches import HostBatch, Step, Steps, in_background
 from reader.pretrain_model import Pretrainer
 from reader.throughput import measured_peak, prefers_bf16, training_flops
-from tests.reader_models import checkpoint, tokenizer, vocabulary
+from tests.reader_models import checkpoint, overflowing, tokenizer, vocabulary
 
 CPU = torch.device("cpu")
 TEXTS = [
@@ -123,6 +125,28 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(
     assert one["losses"][-1] == other["losses"][-1]
     again = run_it(start, tmp_path / "cut", settings)  # complete: nothing is trained
     assert equal(weights(whole), weights(again))
+
+
+def test_ctrl_c_keeps_what_was_done(start: Path, tmp_path: Path) -> None:
+    whole = run_it(start, tmp_path / "whole", config(save_every=100))
+    told: list[str] = []
+
+    def progress(report: Progress) -> None:
+        if report.step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    cut = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        run_it(start, cut, config(save_every=100), progress=progress, notify=told.append)
+    assert told == ["stopped after step 5, which is saved; the same command goes on from there"]
+    resumed = run_it(start, cut, config(save_every=100))
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_start_weights_that_overflow_are_not_blamed_on_the_rate(tmp_path: Path) -> None:
+    hot = overflowing(tmp_path / "hot")
+    with pytest.raises(TrainingError, match="the loss is nan at step 1, before any weight was ch"):
+        run_it(hot, tmp_path / "run", config())
 
 
 def test_a_run_does_not_go_on_in_another_precision(
@@ -593,12 +617,23 @@ def test_bf16_is_chosen_where_the_machine_has_it(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
         assert prefers_bf16(CPU) is wanted
     # Volta emulates what Ampere has instructions for, and torch calls both supported.
-    for major, has in ((7, False), (8, True)):
-        kind = SimpleNamespace(major=major)
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, kind=kind: kind)
-        assert prefers_bf16(torch.device("cuda")) is has
+    majors, chosen = (8, 7), 0  # of two GPUs
+
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        nonlocal chosen
+        before, chosen = chosen, device.index or 0
+        yield
+        chosen = before
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: chosen)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda number: SimpleNamespace(major=majors[number])
+    )
+    for name, has in (("cuda", True), ("cuda:0", True), ("cuda:1", False)):
+        assert prefers_bf16(torch.device(name)) is has
 
 
 def test_arithmetic_is_counted_as_by_hand() -> None:

@@ -181,8 +181,19 @@ def test_a_checkpoint_that_was_not_written_whole_leaves_the_one_before(
         lambda state: {key: value for key, value in state.items() if key != "random"},
         lambda state: {**state, "model": [state["model"]]},
         lambda state: {**state, "optimizer": None},
+        lambda state: {**state, "config": [state["config"]]},
+        lambda state: {**state, "losses": 3},
     ],
-    ids=["list", "empty", "no step", "no random state", "other model", "other optimizer"],
+    ids=[
+        "list",
+        "empty",
+        "no step",
+        "no random state",
+        "other model",
+        "other optimizer",
+        "other config",
+        "no list",
+    ],
 )
 def test_a_file_that_is_not_a_runs_checkpoint_is_named(tmp_path: Path, change: Any) -> None:
     steps = training(tmp_path, Two(), Steps(), steps=10)
@@ -191,3 +202,19 @@ def test_a_file_that_is_not_a_runs_checkpoint_is_named(tmp_path: Path, change: A
     torch.save(change(torch.load(file, weights_only=True)), file)
     with pytest.raises(TrainingError, match=rf"^{file} is not the checkpoint of a training run; g"):
         training(tmp_path, Two(), Steps(), steps=10).resume()
+
+
+def test_a_run_goes_on_where_there_are_fewer_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = training(tmp_path, Two(), Steps(), steps=10)
+    steps.save(1)
+    file = tmp_path / "checkpoint.pt"
+    states = [torch.zeros(16, dtype=torch.uint8), torch.ones(16, dtype=torch.uint8)]
+    torch.save({**torch.load(file, weights_only=True), "cuda_random": states}, file)
+    given: list[list[torch.Tensor]] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.append)
+    assert training(tmp_path, Two(), Steps(), steps=10).resume() == 1
+    assert [[state.tolist() for state in some] for some in given] == [[[0] * 16]]
