@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from reader.linear import Linear, Precision, linear
+from reader.ranges import begins_of, counted
 from reader.transfer import sent
 
 #: ``hidden_act`` of a configuration, and what it means.
@@ -130,18 +130,11 @@ def pack(
     positions = counted(lengths)
     types = (positions >= np.repeat(seconds, lengths)).astype(np.int64)
     if any(matched):
-        first = np.cumsum(lengths) - lengths
+        first = begins_of(lengths)
         types[[first[n] + place for n, places in enumerate(matched) for place in places]] = 2
     return Packed(
         sent(ids, device), sent(types, device), sent(positions, device), tuple(lengths.tolist())
     )
-
-
-def counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, 2 and so on up to each length, one after the other; shape (sum of the lengths,)."""
-    begins = np.cumsum(lengths) - lengths
-    found: NDArray[np.int64] = np.arange(lengths.sum()) - np.repeat(begins, lengths)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

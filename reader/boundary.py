@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from reader.masking import Masked
+from reader.ranges import begins_of, counted
 
 #: The label of a target that counts for nothing.
 IGNORED = -100
@@ -78,9 +79,8 @@ def targets_of(
     owners, firsts, lasts = np.array(found, dtype=np.int64).reshape(-1, 3).T  # each (spans,)
     sizes = lasts + 1 - firsts
     span = np.repeat(np.arange(len(sizes)), sizes)  # (targets,) the span of each target
-    place = np.arange(len(span)) - (np.cumsum(sizes) - sizes)[span]
-    ends = np.cumsum([len(row) for row in rows])
-    begins = np.append(0, ends[:-1])  # of the rows without padding
+    place = counted(sizes)
+    begins = begins_of(np.array([len(row) for row in rows]))  # of the rows without padding
     labels = np.concatenate(rows)[(begins[owners] + firsts)[span] + place]
     base = owners * length
     return Targets(

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from reader.errors import CorpusError
 from reader.output import make_folder, replacing, write_text, writing
+from reader.ranges import counted
 from reader.tokenization import PieceTokenizer
 
 _BATCH = 256  # documents tokenized together
@@ -232,7 +233,7 @@ class Rows:
         ends = _document_ends(corpus.ids, sep_id)  # (documents,)
         begins = np.append(0, ends[:-1] + 1)
         counts = -(-(ends - begins) // width)  # rows of each document
-        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = counted(counts)
         self._begins = np.repeat(begins, counts) + place * width  # (rows,)
         self._ends = np.minimum(self._begins + width, np.repeat(ends, counts))
         self.lengths: NDArray[np.int64] = self._ends - self._begins + 2

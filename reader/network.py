@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from reader.bert import Bert, Shape, counted, pack, shape_of
+from reader.bert import Bert, Shape, pack, shape_of
 from reader.errors import ReaderError
 from reader.features import Window
 from reader.linear import Precision
 from reader.memory import out_of_memory, release, room_for
 from reader.pace import Fetch
+from reader.ranges import begins_of, counted
 from reader.transfer import fetched, sent
 
 if TYPE_CHECKING:
@@ -160,8 +161,7 @@ class Network:
             [window.matched for window in batch],
         )
         rows, columns = _places(batch)
-        lengths = np.array(packed.lengths)
-        begins = np.cumsum(lengths) - lengths
+        begins = begins_of(np.array(packed.lengths))
         wanted = sent(begins[rows] + columns, self._device)
         with torch.inference_mode():
             hidden = self._bert(packed, wanted)

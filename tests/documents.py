@@ -205,6 +205,14 @@ def write_handbook(folder: Path) -> Path:
     return folder
 
 
+#: Three documents of a sentence each, by their files.
+NOTES = {
+    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
+    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
+    "parking.md": "# Parking\n\nThe garage opens at seven in the morning.\n",
+}
+
+
 def write_pages(folder: Path, texts: dict[str, str]) -> Path:
     """A folder of text files by name."""
     folder.mkdir(parents=True, exist_ok=True)

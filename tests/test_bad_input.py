@@ -15,17 +15,10 @@ import torch
 from sqlalchemy import Engine, event
 
 from tests.command_line import spanbot
-from tests.documents import make_pdf, write_docx, write_pages
+from tests.documents import NOTES, make_pdf, write_docx, write_pages
 from tests.permissions import unprivileged
 from tests.reader_models import checkpoint
 from tests.slack_server import SlackServer
-
-NOTES = {
-    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
-    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
-    "parking.md": "# Parking\n\nThe garage opens at seven in the morning.\n",
-}
-
 
 pytestmark = pytest.mark.usefixtures("light_models")
 

@@ -16,16 +16,9 @@ from retriever.store.database import Database
 from retriever.store.models import Document
 from retriever.store.runs import start_run
 from tests.command_line import spanbot
-from tests.documents import write_pages
+from tests.documents import NOTES, write_pages
 from tests.older_database import make_first
 from tests.store_rows import NOW
-
-NOTES = {
-    "garage.md": "# Garage\n\nThe garage opens at seven in the morning.\n",
-    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
-    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
-}
-
 
 pytestmark = pytest.mark.usefixtures("light_models")
 
@@ -66,7 +59,7 @@ def test_documents_that_an_earlier_version_read_are_counted_until_they_are_read_
 ) -> None:
     read_now = (0, "ok", "3 documents, 3 passages")
     assert check("documents") == read_now
-    for name in ("garage", "lunch"):
+    for name in ("parking", "lunch"):
         set_version(database, name, TEXT_VERSION - 1)
     set_version(database, "wifi", TEXT_VERSION + 1)  # which no reindex changes
     assert check("documents") == (

@@ -56,15 +56,20 @@ def test_every_thread_gets_the_answer_to_its_own_question(pool: ThreadPoolExecut
         assert spans[0].score == pytest.approx(alone[0].score, abs=1e-3)
 
 
-def test_questions_that_wait_are_read_in_one_batch(gate: Gate, pool: ThreadPoolExecutor) -> None:
+def ask_behind_one(batcher: Batcher, gate: Gate, pool: ThreadPoolExecutor) -> None:
+    """Five questions while another is being read; all are answered."""
     one = [Passage("a", 0, "the code")]
+    first = pool.submit(batcher.read, "who?", one)
+    assert gate.entered.acquire(timeout=30)
+    others = [pool.submit(batcher.read, "how many?", one) for _ in range(5)]
+    until(lambda: len(batcher._queue) == 5)
+    gate.open.set()
+    assert all(future.result(30) for future in [first, *others])
+
+
+def test_questions_that_wait_are_read_in_one_batch(gate: Gate, pool: ThreadPoolExecutor) -> None:
     with Batcher(Reader(TOKENS, gate), together=3) as batcher:
-        first = pool.submit(batcher.read, "who?", one)
-        assert gate.entered.acquire(timeout=30)
-        others = [pool.submit(batcher.read, "how many?", one) for _ in range(5)]
-        until(lambda: len(batcher._queue) == 5)
-        gate.open.set()
-        assert all(future.result(30) for future in [first, *others])
+        ask_behind_one(batcher, gate, pool)
     assert gate.sizes == [1, 3, 2]
 
 
@@ -72,14 +77,8 @@ def test_questions_that_wait_are_read_in_one_batch(gate: Gate, pool: ThreadPoolE
 def test_so_many_are_read_at_once_as_suits_the_device(
     gate: Gate, pool: ThreadPoolExecutor, device: str, sizes: list[int]
 ) -> None:
-    one = [Passage("a", 0, "the code")]
     with Batcher(Reader(TOKENS, gate, device=device)) as batcher:
-        first = pool.submit(batcher.read, "who?", one)
-        assert gate.entered.acquire(timeout=30)
-        others = [pool.submit(batcher.read, "how many?", one) for _ in range(5)]
-        until(lambda: len(batcher._queue) == 5)
-        gate.open.set()
-        assert all(future.result(30) for future in [first, *others])
+        ask_behind_one(batcher, gate, pool)
     assert gate.sizes == sizes
 
 

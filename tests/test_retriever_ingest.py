@@ -27,6 +27,7 @@ from retriever.store.models import Document
 from retriever.store.sources import ensure_source, list_sources
 from tests.documents import (
     FACTS,
+    NOTES,
     Fact,
     Store,
     check_hits,
@@ -39,11 +40,6 @@ from tests.documents import (
 from tests.permissions import unprivileged
 
 Look = Callable[[], IngestReport]
-NOTES = {
-    "wifi.md": "# Wifi\n\nThe code of the guest wifi is valid for twelve hours.\n",
-    "lunch.md": "# Lunch\n\nLunch is served at noon in the canteen.\n",
-    "parking.md": "# Parking\n\nThe garage opens at seven in the morning.\n",
-}
 
 
 @pytest.fixture

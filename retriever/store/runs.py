@@ -256,11 +256,7 @@ def hand_back(session: Session, run_id: int, fence: int, *, now: datetime) -> No
 
     Until then it counts as cut off.
     """
-    session.execute(
-        update(IndexRun)
-        .where(IndexRun.id == run_id, IndexRun.fence == fence, IndexRun.state == "running")
-        .values(lease_until=now)
-    )
+    renew(session, run_id, fence, now=now, lease=timedelta())
 
 
 def renew(session: Session, run_id: int, fence: int, *, now: datetime, lease: timedelta) -> bool:
